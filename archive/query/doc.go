@@ -1,0 +1,30 @@
+package query
+
+import "time"
+
+// Doc is what a query can see of an entry. An empty string, an empty list and
+// a zero time are absent and match nothing; NOT of them matches.
+type Doc struct {
+	Seq          uint64
+	Typ          string // the message's type, as its payload says
+	Text         string
+	Names        []string // file names of its attachments
+	From, To     Parties
+	Conversation ConversationRef
+	Sent         time.Time // as the sender's device said
+	Received     time.Time // as the archive saw it
+}
+
+// Party is a sender or recipient as the directory knew the person at the
+// message's place in the relay's stream.
+type Party struct {
+	Usr, UPN, Mail, Name string
+}
+
+// Parties are the people on one side of a message.
+type Parties []Party
+
+// ConversationRef names the conversation of a message.
+type ConversationRef struct {
+	ID, Name, Kind string
+}
