@@ -1,0 +1,68 @@
+package proof
+
+import "fmt"
+
+// Kind says what an entry is. The numbers are part of the leaf's bytes and are
+// never used again for something else.
+type Kind uint8
+
+// The kinds of entries. "Relay" kinds carry a relay epoch and seq; each relay
+// seq makes exactly one of them.
+const (
+	KindGenesis    Kind = 1  // leaf 0: identity.json
+	KindMessage    Kind = 2  // relay: an opened, verified envelope; body: its JWS
+	KindRedelivery Kind = 3  // relay: a message that the log already holds; body: {"of":seq}
+	KindQuarantine Kind = 4  // relay: what could not be opened or trusted; body: the opened bytes, else the event's data
+	KindDirectory  Kind = 5  // relay: a device directory event; body: the event's data
+	KindRelay      Kind = 6  // relay: any other event of the relay's; body: the event's data
+	KindBlob       Kind = 7  // control: an attachment pending, stored or given up
+	KindAlarm      Kind = 8  // control: an alarm raised
+	KindAlarmAck   Kind = 9  // control: an alarm acknowledged
+	KindEpoch      Kind = 10 // control: a change of the relay's epoch
+	KindAccess     Kind = 11 // audit: somebody is about to look
+	KindOutcome    Kind = 12 // audit: what that look came to
+	KindStart      Kind = 13 // control: the daemon started, with which version and configuration
+)
+
+var kindNames = [...]string{
+	KindGenesis: "genesis", KindMessage: "message", KindRedelivery: "redelivery", KindQuarantine: "quarantine",
+	KindDirectory: "directory", KindRelay: "relay", KindBlob: "blob", KindAlarm: "alarm", KindAlarmAck: "alarm-ack",
+	KindEpoch: "epoch", KindAccess: "access", KindOutcome: "outcome", KindStart: "start",
+}
+
+// The record classes that every archive has. ClassControl is never disposed
+// of; ClassAudit is kept at least six years (45 CFR 164.316(b)(2)).
+// ClassGeneral takes what no schedule has given a class of its own.
+const (
+	ClassControl = "control"
+	ClassAudit   = "audit"
+	ClassGeneral = "general"
+)
+
+// Valid reports whether k is a kind that this version knows.
+func (k Kind) Valid() bool { return int(k) < len(kindNames) && kindNames[k] != "" }
+
+// FromRelay reports whether entries of kind k carry a relay epoch and seq.
+func (k Kind) FromRelay() bool { return KindMessage <= k && k <= KindRelay }
+
+// String returns k's name, as scripts and people see it.
+func (k Kind) String() string {
+	if !k.Valid() {
+		return fmt.Sprintf("kind(%d)", uint8(k))
+	}
+	return kindNames[k]
+}
+
+// MarshalText and UnmarshalText give kinds their names in JSON.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads a kind's name.
+func (k *Kind) UnmarshalText(b []byte) error {
+	for i, name := range kindNames {
+		if name != "" && name == string(b) {
+			*k = Kind(i) // #nosec G115 -- an index of a short array
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown kind of entry")
+}

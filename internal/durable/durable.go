@@ -1,0 +1,207 @@
+// Package durable writes files so that they survive a loss of power: it is the
+// only place in Holdfast that creates, replaces or removes a file outside
+// bbolt and the index. Kept libraries for atomic files leave out the folder's
+// fsync; each function here states its exact system calls instead.
+//
+// Every package may import it; it imports nothing of the project's.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// tempSuffix marks a file that is not finished. A crash may leave one; its
+// next writer truncates it.
+const tempSuffix = ".tmp"
+
+// Replace puts data at path, durable once it returns.
+//
+//	open(path.tmp, O_CREAT|O_TRUNC, perm), write, fsync, close, rename, fsync(folder)
+//
+// A crash leaves the old content or the new one, never a mixture.
+func Replace(path string, data []byte, perm fs.FileMode) error {
+	if err := writeTemp(path+tempSuffix, data, perm); err != nil {
+		return err
+	}
+	if err := os.Rename(path+tempSuffix, path); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// Create puts data at path, which must not exist, durable once it returns.
+//
+//	open(path.tmp), write, fsync, close, link(path.tmp, path), unlink(path.tmp), fsync(folder)
+//
+// A crash leaves no file at path or the whole one.
+func Create(path string, data []byte, perm fs.FileMode) error {
+	temp := path + tempSuffix
+	if err := writeTemp(temp, data, perm); err != nil {
+		return err
+	}
+	if err := os.Link(temp, path); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	if err := os.Remove(temp); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// Publish moves a finished temporary file to path, durable once it returns.
+// The caller has synced the file's content.
+//
+//	rename(temp, path), fsync(folder)
+func Publish(temp, path string) error {
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// Remove unlinks path, durable once it returns. A missing file is no error.
+//
+//	unlink(path), fsync(folder)
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// Mkdir makes the folder path, its parents existing, durable once it returns.
+//
+//	mkdir(path, perm), fsync(parent)
+func Mkdir(path string, perm fs.FileMode) error {
+	if err := os.Mkdir(path, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// SyncDir makes the entries of a folder durable: fsync(folder).
+func SyncDir(path string) error {
+	d, err := os.Open(path) // #nosec G304 -- paths come from the project's own code
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func writeTemp(temp string, data []byte, perm fs.FileMode) error {
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, perm) // #nosec G304 -- as above
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// File is a file being written that nobody sees until Commit.
+type File struct {
+	f    *os.File
+	path string
+}
+
+// NewFile begins a file that Commit will put at path.
+func NewFile(path string, perm fs.FileMode) (*File, error) {
+	f, err := os.OpenFile(path+tempSuffix, os.O_CREATE|os.O_TRUNC|os.O_RDWR, perm) // #nosec G304 -- as above
+	if err != nil {
+		return nil, err
+	}
+	return &File{f: f, path: path}, nil
+}
+
+// Write appends to the unfinished file.
+func (f *File) Write(p []byte) (int, error) { return f.f.Write(p) }
+
+// Rewind returns a reader over what was written so far.
+func (f *File) Rewind() (io.Reader, error) {
+	_, err := f.f.Seek(0, io.SeekStart)
+	return f.f, err
+}
+
+// Commit makes the file visible at its path, durable once it returns.
+//
+//	fsync, close, rename, fsync(folder)
+func (f *File) Commit() error {
+	if err := errors.Join(f.f.Sync(), f.f.Close()); err != nil {
+		return err
+	}
+	return Publish(f.f.Name(), f.path)
+}
+
+// Abort throws the unfinished file away.
+func (f *File) Abort() error {
+	return errors.Join(f.f.Close(), os.Remove(f.f.Name()))
+}
+
+// oldSuffix marks the former content of a file that ReplaceErasing is
+// overwriting.
+const oldSuffix = ".old"
+
+// ReplaceErasing is Replace for a file of secrets: the blocks of the former
+// content are overwritten before they are given back, so that a key taken out
+// of the file is not left in free space. (On flash and copy-on-write media the
+// overwriting promises nothing; archive/FORMAT.md section 8 says what does.)
+//
+//	link(path, path.old), fsync(folder)
+//	Replace(path, data)
+//	overwrite path.old in place, fsync, unlink, fsync(folder)
+//
+// A crash anywhere leaves the old or the new content at path; FinishErasing
+// completes what is left.
+func ReplaceErasing(path string, data []byte, perm fs.FileMode) error {
+	if err := FinishErasing(path); err != nil {
+		return err
+	}
+	if err := os.Link(path, path+oldSuffix); err != nil {
+		return err
+	}
+	if err := SyncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	// A crash here leaves two names for one file: FinishErasing drops the second without overwriting.
+	if err := Replace(path, data, perm); err != nil {
+		return err
+	}
+	// A crash here leaves the former secrets readable under path.old until the next start.
+	return FinishErasing(path)
+}
+
+// FinishErasing completes a ReplaceErasing that a crash cut short; every start
+// calls it. It is a no-op when nothing is left over.
+func FinishErasing(path string) error {
+	old := path + oldSuffix
+	was, err := os.Stat(old)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	now, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("%s is there but %s is not: %w", old, path, err)
+	}
+	if !os.SameFile(was, now) {
+		if err := overwrite(old, was.Size()); err != nil {
+			return err
+		}
+	}
+	return Remove(old)
+}
+
+func overwrite(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0) // #nosec G304 -- as above
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, size))
+	return errors.Join(err, f.Sync(), f.Close())
+}
