@@ -70,7 +70,7 @@ func Parse(compact []byte, typ string) (*Compact, error) {
 	if dot1 > base64.RawURLEncoding.EncodedLen(MaxHeader) {
 		return nil, fmt.Errorf("%w: the header is larger than %d bytes", ErrMalformed, MaxHeader)
 	}
-	header, err := decodeB64(compact[:dot1])
+	header, err := DecodeBytes(compact[:dot1])
 	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
@@ -87,10 +87,10 @@ func Parse(compact []byte, typ string) (*Compact, error) {
 	if kid, err := DecodeB64(c.Header.Kid); err != nil || len(kid) != sha256.Size {
 		return nil, fmt.Errorf("%w: kid is not a key thumbprint", ErrMalformed)
 	}
-	if c.Payload, err = decodeB64(compact[dot1+1 : dot2]); err != nil {
+	if c.Payload, err = DecodeBytes(compact[dot1+1 : dot2]); err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}
-	if c.Signature, err = decodeB64(compact[dot2+1:]); err != nil {
+	if c.Signature, err = DecodeBytes(compact[dot2+1:]); err != nil {
 		return nil, fmt.Errorf("signature: %w", err)
 	}
 	return c, nil
@@ -189,12 +189,13 @@ func EncodeB64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b)
 
 // DecodeB64 decodes unpadded base64url. Only the bytes that EncodeB64 makes are accepted: no line breaks, no loose trailing bits.
 func DecodeB64(s string) ([]byte, error) {
-	return decodeB64([]byte(s))
+	return DecodeBytes([]byte(s))
 }
 
 var strictB64 = base64.RawURLEncoding.Strict()
 
-func decodeB64(src []byte) ([]byte, error) {
+// DecodeBytes is DecodeB64 of bytes.
+func DecodeBytes(src []byte) ([]byte, error) {
 	// The standard decoder skips CR and LF even when it is strict.
 	if bytes.IndexByte(src, '\n') >= 0 || bytes.IndexByte(src, '\r') >= 0 {
 		return nil, fmt.Errorf("%w: a line break in base64url", ErrMalformed)
