@@ -1,0 +1,175 @@
+// Package audit writes and reads the entries that say who looked at what:
+// before anything is looked at an access entry is durable in the log, and
+// afterwards an outcome entry names it and says what the look came to. An
+// access without an outcome is a look that the daemon did not live to finish.
+//
+// Floors 3 and up may import it. Both bodies are specified in
+// archive/FORMAT.md, beside the other bodies of class audit.
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+)
+
+var (
+	// ErrUnaudited is returned when an access entry could not be made durable.
+	// The look must be refused: nobody looks without a trace.
+	ErrUnaudited = errors.New("the look could not be recorded, so it was refused")
+
+	// ErrNoReason is returned for a look that needs a reason or a matter and
+	// has neither.
+	ErrNoReason = errors.New("a reason or a matter is required")
+
+	// ErrTooLong is returned for a reason, matter, query or list of seqs
+	// beyond its limit.
+	ErrTooLong = errors.New("longer than an access entry may hold")
+)
+
+// Limits of an access entry.
+const (
+	MaxReason = 500     // reason and matter, in runes each
+	MaxQuery  = 4 << 10 // query text, in bytes
+	MaxSeqs   = 1000    // seqs asked for by number
+	maxName   = 256     // principal's name, in bytes
+)
+
+// Action says what kind of look an access is.
+type Action string
+
+// The actions. Search, show and export need a reason or a matter; looking
+// through the audit entries is itself a look, and ActionRefused records a
+// caller who was turned away.
+const (
+	ActionSearch  Action = "search"
+	ActionShow    Action = "show"
+	ActionExport  Action = "export"
+	ActionAudit   Action = "audit"
+	ActionRefused Action = "refused"
+)
+
+// Valid reports whether a is one of the actions.
+func (a Action) Valid() bool {
+	switch a {
+	case ActionSearch, ActionShow, ActionExport, ActionAudit, ActionRefused:
+		return true
+	}
+	return false
+}
+
+// needsReason reports whether a look of this kind asks for a reason or matter.
+func (a Action) needsReason() bool {
+	return a == ActionSearch || a == ActionShow || a == ActionExport
+}
+
+// Principal is the person on whose account a look was asked for: over the
+// Unix socket, the user that the kernel says is at the other end.
+type Principal struct {
+	UID  uint32 `json:"uid"`
+	Name string `json:"name"` // as the machine's user database knew it then, else "uid N"
+}
+
+// Access is the body of a KindAccess entry: somebody is about to look.
+type Access struct {
+	Version   int       `json:"v"` // 1
+	Action    Action    `json:"action"`
+	Principal Principal `json:"principal"`
+	Reason    string    `json:"reason,omitempty"`
+	Matter    string    `json:"matter,omitempty"`
+	Query     string    `json:"query,omitempty"` // as typed
+	Seqs      []uint64  `json:"seqs,omitempty"`  // asked for by number
+	At        time.Time `json:"at"`              // by the daemon's clock; the leaf has the log's
+}
+
+// The ways in which a look ends.
+const (
+	ResultShown  = "shown"  // what was asked for was handed out
+	ResultFailed = "failed" // it ended in an error; Total says what had been handed out by then
+)
+
+// Outcome is the body of a KindOutcome entry: what an access came to.
+type Outcome struct {
+	Version int    `json:"v"`              // 1
+	Of      uint64 `json:"of"`             // seq of the access
+	Result  string `json:"result"`         // ResultShown or ResultFailed
+	Code    string `json:"code,omitempty"` // the problem's code, when failed
+	Total   uint64 `json:"total"`          // entries that matched
+	Shown   uint64 `json:"shown"`          // entries handed out
+	Through uint64 `json:"through"`        // log size that the look covered
+}
+
+// Appender makes a batch durable. *archive.Archive is one.
+type Appender interface {
+	// Append is durable once it returns without an error.
+	Append(ctx context.Context, b archive.Batch) ([]archive.Placed, error)
+}
+
+// Begin records that a is about to happen and returns the access entry's seq.
+// It returns only after the entry is durable; after an error nothing may be
+// looked at.
+func Begin(ctx context.Context, log Appender, a Access) (uint64, error) {
+	a.Version = 1
+	a.At = a.At.UTC().Truncate(time.Millisecond)
+	if err := a.check(); err != nil {
+		return 0, err
+	}
+	return appendOne(ctx, log, proof.KindAccess, a)
+}
+
+// Finish records what the access at seq o.Of came to, durable once it
+// returns. The caller's context may be over by then (the client hung up), so
+// it is used for its values alone, with a deadline of its own.
+func Finish(ctx context.Context, log Appender, o Outcome) error {
+	o.Version = 1
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	// A crash before this append leaves an access without an outcome, which List shows as such.
+	_, err := appendOne(ctx, log, proof.KindOutcome, o)
+	return err
+}
+
+// finishWithin bounds how long an outcome may wait for the writer.
+const finishWithin = 30 * time.Second
+
+func appendOne(ctx context.Context, log Appender, kind proof.Kind, body any) (uint64, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrUnaudited, err)
+	}
+	placed, err := log.Append(ctx, archive.Batch{Entries: []archive.Entry{{Kind: kind, Class: proof.ClassAudit, Body: b}}})
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrUnaudited, err)
+	}
+	if len(placed) != 1 {
+		return 0, fmt.Errorf("%w: the log placed %d entries for one", ErrUnaudited, len(placed))
+	}
+	return placed[0].Seq, nil
+}
+
+func (a *Access) check() error {
+	switch {
+	case !a.Action.Valid():
+		return fmt.Errorf("%w: unknown action", ErrUnaudited)
+	case a.Action.needsReason() && strings.TrimSpace(a.Reason) == "" && strings.TrimSpace(a.Matter) == "":
+		return ErrNoReason
+	case utf8.RuneCountInString(a.Reason) > MaxReason:
+		return fmt.Errorf("%w: the reason is at most %d characters", ErrTooLong, MaxReason)
+	case utf8.RuneCountInString(a.Matter) > MaxReason:
+		return fmt.Errorf("%w: the matter is at most %d characters", ErrTooLong, MaxReason)
+	case len(a.Query) > MaxQuery:
+		return fmt.Errorf("%w: the query is at most %d bytes", ErrTooLong, MaxQuery)
+	case len(a.Seqs) > MaxSeqs:
+		return fmt.Errorf("%w: at most %d entries may be asked for at once", ErrTooLong, MaxSeqs)
+	case len(a.Principal.Name) > maxName:
+		return fmt.Errorf("%w: the principal's name is at most %d bytes", ErrTooLong, maxName)
+	}
+	return nil
+}
