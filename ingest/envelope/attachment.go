@@ -1,0 +1,120 @@
+package envelope
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ChunkSize is the number of bytes before sealing in every chunk of an attachment but the last (AMX/1 §2).
+const ChunkSize = 64 << 10
+
+// SealedSize returns the number of sealed bytes of an attachment of size bytes.
+func SealedSize(size int64) int64 { return size + chunks(size)*gcmTag }
+
+// chunks returns the number of chunks: an empty file is one empty chunk, a multiple of 64 KiB ends in a full one.
+func chunks(size int64) int64 { return max(1, (size+ChunkSize-1)/ChunkSize) }
+
+func attachmentAEAD(key [32]byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// chunkNonce is the 11-byte big-endian counter and 0x01 on the last chunk, else 0x00: so neither the order nor the end can be changed.
+func chunkNonce(counter int64, last bool) []byte {
+	nonce := make([]byte, 12)
+	binary.BigEndian.PutUint64(nonce[3:11], uint64(counter))
+	if last {
+		nonce[11] = 1
+	}
+	return nonce
+}
+
+// SealAttachment writes src sealed to dst and returns the SHA-256 of what it wrote and the size of src in bytes. The key must be fresh:
+// a second file under one key would reuse its nonces.
+func SealAttachment(dst io.Writer, src io.Reader, key [32]byte) (ctSHA256 [32]byte, size int64, err error) {
+	aead, err := attachmentAEAD(key)
+	if err != nil {
+		return ctSHA256, 0, fmt.Errorf("seal an attachment: %w", err)
+	}
+	sum := sha256.New()
+	out := io.MultiWriter(dst, sum)
+	chunk, ahead := make([]byte, ChunkSize), make([]byte, ChunkSize)
+	sealed := make([]byte, 0, ChunkSize+gcmTag)
+	n, err := readChunk(src, chunk)
+	for counter := int64(0); err == nil; counter++ {
+		// Whether a full chunk is the last is known only when nothing follows it.
+		var next int
+		if n == ChunkSize {
+			next, err = readChunk(src, ahead)
+			if err != nil {
+				break
+			}
+		}
+		sealed = aead.Seal(sealed[:0], chunkNonce(counter, next == 0), chunk[:n], nil)
+		if _, err = out.Write(sealed); err != nil {
+			break
+		}
+		size += int64(n)
+		if next == 0 {
+			return [32]byte(sum.Sum(nil)), size, nil
+		}
+		chunk, ahead, n = ahead, chunk, next
+	}
+	return ctSHA256, 0, fmt.Errorf("seal an attachment: %w", err)
+}
+
+// readChunk reads up to len(p) bytes; fewer means the end.
+func readChunk(src io.Reader, p []byte) (int, error) {
+	n, err := io.ReadFull(src, p)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return n, nil
+	}
+	return n, err
+}
+
+// OpenAttachment opens the sealed bytes of src, whose ct_sha256 the caller has checked, into dst; size is what the message says the file
+// has. A chunk is written only after it is authenticated, but the last one may still fail: until OpenAttachment returns nil, nothing of
+// dst may be shown. A file that is altered, cut short, longer or reordered is an *Error with BlobCorrupt.
+func OpenAttachment(dst io.Writer, src io.Reader, key [32]byte, size int64) error {
+	if size < 0 {
+		return refuse(BlobCorrupt, "attachment: a negative size")
+	}
+	aead, err := attachmentAEAD(key)
+	if err != nil {
+		return fmt.Errorf("open an attachment: %w", err)
+	}
+	buf := make([]byte, ChunkSize+gcmTag)
+	total := chunks(size)
+	for counter, left := int64(0), size; counter < total; counter++ {
+		n := min(left, ChunkSize)
+		sealed := buf[:n+gcmTag]
+		if _, err := io.ReadFull(src, sealed); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return refuse(BlobCorrupt, "attachment: shorter than its message says")
+		} else if err != nil {
+			return fmt.Errorf("open an attachment: %w", err)
+		}
+		plain, err := aead.Open(sealed[:0], chunkNonce(counter, counter == total-1), sealed, nil)
+		if err != nil {
+			return refuse(BlobCorrupt, "attachment: a chunk is altered, misplaced or under another key")
+		}
+		if _, err := dst.Write(plain); err != nil {
+			return fmt.Errorf("open an attachment: %w", err)
+		}
+		left -= n
+	}
+	switch n, err := io.ReadFull(src, buf[:1]); {
+	case n > 0:
+		return refuse(BlobCorrupt, "attachment: longer than its message says")
+	case !errors.Is(err, io.EOF):
+		return fmt.Errorf("open an attachment: %w", err)
+	}
+	return nil
+}
