@@ -17,7 +17,13 @@ const ChunkSize = 64 << 10
 func SealedSize(size int64) int64 { return size + chunks(size)*gcmTag }
 
 // chunks returns the number of chunks: an empty file is one empty chunk, a multiple of 64 KiB ends in a full one.
-func chunks(size int64) int64 { return max(1, (size+ChunkSize-1)/ChunkSize) }
+func chunks(size int64) int64 {
+	n := size / ChunkSize
+	if size%ChunkSize != 0 || size == 0 {
+		n++
+	}
+	return n
+}
 
 func attachmentAEAD(key [32]byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key[:])
