@@ -174,7 +174,7 @@ func (p *part) checkMark(snap *scorch.IndexSnapshot) (mark, error) {
 	}
 	var count uint64
 	for _, s := range snap.Segments() {
-		if s.Deleted() != nil {
+		if d := s.Deleted(); d != nil && !d.IsEmpty() {
 			return mark{}, errors.New("it has deleted entries")
 		}
 		count += s.Segment().Count()

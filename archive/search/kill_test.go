@@ -1,0 +1,5 @@
+package search
+
+const childEnv = "HOLDFAST_SEARCH_CHILD"
+
+func runChild(dir string) {}
