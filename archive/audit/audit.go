@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -77,6 +78,11 @@ type Principal struct {
 	Name string `json:"name"` // as the machine's user database knew it then, else "uid N"
 }
 
+// String returns the principal as entries and tables of people name them.
+func (p Principal) String() string {
+	return p.Name + " (" + strconv.FormatUint(uint64(p.UID), 10) + ")"
+}
+
 // Access is the body of a KindAccess entry: somebody is about to look.
 type Access struct {
 	Version   int       `json:"v"` // 1
@@ -103,7 +109,7 @@ type Outcome struct {
 	Code    string `json:"code,omitempty"` // the problem's code, when failed
 	Total   uint64 `json:"total"`          // entries that matched
 	Shown   uint64 `json:"shown"`          // entries handed out
-	Through uint64 `json:"through"`        // log size that the look covered
+	Through uint64 `json:"through_seq"`    // newest entry that the look saw; 0 when it saw none or asked by number
 }
 
 // Appender makes a batch durable. *archive.Archive is one.

@@ -90,7 +90,7 @@ func TestBeginWritesTheAccessEntry(t *testing.T) {
 	if err := Finish(t.Context(), m, Outcome{Of: seq, Result: ResultShown, Total: 9, Shown: 2, Through: 4}); err != nil {
 		t.Fatal(err)
 	}
-	const wantOutcome = `{"v":1,"of":3,"result":"shown","total":9,"shown":2,"through":4}`
+	const wantOutcome = `{"v":1,"of":3,"result":"shown","total":9,"shown":2,"through_seq":4}`
 	if got := m.records[4]; got.Leaf.Kind != proof.KindOutcome || string(got.Body) != wantOutcome {
 		t.Errorf("outcome %v %s", got.Leaf.Kind, got.Body)
 	}

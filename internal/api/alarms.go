@@ -1,0 +1,99 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"holdfast/archive"
+	"holdfast/archive/audit"
+	"holdfast/archive/proof"
+	"holdfast/archive/state"
+)
+
+func (s *Server) alarmsList(w http.ResponseWriter, r *http.Request, _ audit.Principal) error {
+	var req AlarmsRequest
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	if err := s.Alarms.CatchUp(r.Context(), s.Ledger.Size()); err != nil {
+		return err
+	}
+	resp := AlarmsResponse{Alarms: []Alarm{}}
+	for _, a := range s.Alarms.Alarms(req.All) {
+		resp.Alarms = append(resp.Alarms, alarmOf(a))
+	}
+	return reply(w, resp)
+}
+
+func (s *Server) alarmsShow(w http.ResponseWriter, r *http.Request, _ audit.Principal) error {
+	var req AlarmRequest
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	a, err := s.alarm(r.Context(), req.Seq)
+	if err != nil {
+		return err
+	}
+	return reply(w, a)
+}
+
+// alarmsAck acknowledges an alarm. One that is acknowledged already stays as
+// it is: the first acknowledgement counts.
+func (s *Server) alarmsAck(w http.ResponseWriter, r *http.Request, who audit.Principal) error {
+	var req AckRequest
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	if strings.TrimSpace(req.Reason) == "" {
+		return badRequest("an acknowledgement without a reason", "say with --reason what was done about the alarm")
+	}
+	if utf8.RuneCountInString(req.Reason) > audit.MaxReason {
+		return badRequest(fmt.Sprintf("a reason of more than %d characters", audit.MaxReason), "shorten it")
+	}
+	a, err := s.alarm(r.Context(), req.Seq)
+	if err != nil {
+		return err
+	}
+	if a.Ack == nil {
+		if a, err = s.acknowledge(r.Context(), req, who); err != nil {
+			return err
+		}
+	}
+	return reply(w, a)
+}
+
+func (s *Server) acknowledge(ctx context.Context, req AckRequest, who audit.Principal) (*Alarm, error) {
+	body, err := json.Marshal(archive.AlarmAckBody{Of: req.Seq, Principal: who.String(), Reason: req.Reason})
+	if err != nil {
+		return nil, err
+	}
+	entry := archive.Entry{Kind: proof.KindAlarmAck, Class: proof.ClassControl, Body: body}
+	if _, err := s.Ledger.Append(ctx, archive.Batch{Entries: []archive.Entry{entry}}); err != nil {
+		return nil, err
+	}
+	return s.alarm(ctx, req.Seq)
+}
+
+func (s *Server) alarm(ctx context.Context, seq uint64) (*Alarm, error) {
+	if err := s.Alarms.CatchUp(ctx, s.Ledger.Size()); err != nil {
+		return nil, err
+	}
+	a, err := s.Alarms.Alarm(seq)
+	if err != nil {
+		return nil, err
+	}
+	out := alarmOf(a)
+	return &out, nil
+}
+
+func alarmOf(a state.Alarm) Alarm {
+	out := Alarm{Seq: a.Seq, Raised: a.Raised, Name: a.Name, Severity: a.Severity, Text: a.Text, Fix: a.Fix, Facts: a.Facts}
+	if a.Ack != nil {
+		out.Ack = &Ack{Seq: a.Ack.Seq, At: a.Ack.At, Principal: a.Ack.Principal, Reason: a.Ack.Reason}
+	}
+	return out
+}

@@ -1,0 +1,251 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"regexp"
+	"strings"
+	"time"
+
+	"holdfast/archive/audit"
+	"holdfast/archive/query"
+)
+
+// Production is what a Producer is asked for.
+type Production struct {
+	Query     *query.Query
+	Typed     string // the query as typed
+	Format    string // FormatJSONL
+	At        uint64 // size of the log that it is as of; 0 is the present size
+	Principal audit.Principal
+	Reason    string
+	Matter    string
+	Access    uint64 // seq of the access entry
+}
+
+// Produced is what a production came to, in entries.
+type Produced struct {
+	Matched, Produced, Withheld uint64
+	Through                     uint64 // newest entry that was examined
+}
+
+// Sink takes a production's files, one at a time: each is closed before the
+// next is created. Names are slash-separated and of ValidFile's form.
+type Sink interface {
+	Create(name string) (io.WriteCloser, error)
+}
+
+// Names of the parts that end an export.
+const (
+	partComplete = "holdfast-complete"
+	partFailed   = "holdfast-failed"
+	maxFinal     = 64 << 10 // bytes of such a part
+)
+
+var fileName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}){0,3}$`)
+
+// ValidFile reports whether name can be a production's file: at most four
+// parts, none of which begins with a dot. Server and client both insist on it.
+func ValidFile(name string) bool { return fileName.MatchString(name) && len(name) <= 255 }
+
+func (s *Server) export(w http.ResponseWriter, r *http.Request, who audit.Principal) error {
+	var req ExportRequest
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	if req.As != FormatJSONL {
+		return badRequest("a format that this version does not make", "formats are: "+FormatJSONL)
+	}
+	q, err := query.Parse(req.Query)
+	if err != nil {
+		return err
+	}
+	end, err := s.begin()
+	if err != nil {
+		return err
+	}
+	defer end()
+	sink := newPartSink(w)
+	var done Completion
+	access := audit.Access{Action: audit.ActionExport, Principal: who, Reason: req.Reason, Matter: req.Matter, Query: req.Query}
+	err = s.look(r.Context(), access, func(ctx context.Context, seq uint64) (audit.Outcome, error) {
+		made, err := s.Produce.Produce(ctx, Production{Query: q, Typed: req.Query, Format: req.As, At: req.At,
+			Principal: who, Reason: req.Reason, Matter: req.Matter, Access: seq}, sink)
+		if err == nil {
+			err = sink.idle()
+		}
+		if made == nil {
+			return audit.Outcome{}, errors.Join(err, errIfNil(err, "a production without a summary"))
+		}
+		done = Completion{Access: seq, Matched: made.Matched, Produced: made.Produced, Withheld: made.Withheld, Through: made.Through}
+		return audit.Outcome{Total: made.Matched, Shown: made.Produced, Through: made.Through}, err
+	})
+	if err != nil {
+		return errors.Join(err, sink.fail(problemOf(err)))
+	}
+	// A crash or a cut before this part leaves the client with a production that has a manifest but no end, which it throws away.
+	return sink.complete(done)
+}
+
+func errIfNil(err error, text string) error {
+	if err != nil {
+		return nil
+	}
+	return errors.New(text)
+}
+
+// partSink turns files into parts of the response. Nothing is sent before the
+// first file is created, so that what fails earlier is an ordinary problem.
+type partSink struct {
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	parts   *multipart.Writer // nil until the first file
+	open    *partFile
+	listing listing
+	extend  time.Time // when the write deadline is set anew
+}
+
+func newPartSink(w http.ResponseWriter) *partSink {
+	return &partSink{w: w, rc: http.NewResponseController(w), listing: newListing()}
+}
+
+// Create begins a file.
+func (s *partSink) Create(name string) (io.WriteCloser, error) {
+	if !ValidFile(name) {
+		return nil, errors.New("a production's file has a name that no client takes")
+	}
+	if err := s.idle(); err != nil {
+		return nil, err
+	}
+	if s.parts == nil {
+		s.parts = multipart.NewWriter(s.w)
+		s.w.Header().Set("Content-Type", mime.FormatMediaType("multipart/mixed", map[string]string{"boundary": s.parts.Boundary()}))
+		s.w.Header().Set("Cache-Control", "no-store")
+	}
+	if err := s.deadline(); err != nil {
+		return nil, err
+	}
+	part, err := s.parts.CreatePart(textproto.MIMEHeader{
+		"Content-Disposition": {mime.FormatMediaType("attachment", map[string]string{"filename": name})},
+		"Content-Type":        {"application/octet-stream"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.open = &partFile{sink: s, part: part, name: name, sum: sha256.New()}
+	return s.open, nil
+}
+
+// idle returns an error while a file is open.
+func (s *partSink) idle() error {
+	if s.open != nil {
+		return errors.New("a production's file was not closed")
+	}
+	return nil
+}
+
+// deadline gives the next writes writeTimeout. It is set anew every second at
+// most: that is often enough.
+func (s *partSink) deadline() error {
+	now := time.Now()
+	if now.Before(s.extend) {
+		return nil
+	}
+	s.extend = now.Add(time.Second)
+	return s.rc.SetWriteDeadline(now.Add(writeTimeout))
+}
+
+func (s *partSink) complete(c Completion) error {
+	if s.parts == nil {
+		return errors.New("a production without files")
+	}
+	c.Files, c.Bytes, c.SHA256 = s.listing.files, s.listing.bytes, s.listing.digest()
+	return s.final(partComplete, c)
+}
+
+// fail ends a stream that has begun; else the problem is the whole answer and
+// nothing is done here.
+func (s *partSink) fail(p *Problem) error {
+	if s.parts == nil {
+		return nil
+	}
+	return s.final(partFailed, p)
+}
+
+func (s *partSink) final(name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := s.deadline(); err != nil {
+		return err
+	}
+	part, err := s.parts.CreatePart(textproto.MIMEHeader{
+		"Content-Disposition": {mime.FormatMediaType("form-data", map[string]string{"name": name})},
+		"Content-Type":        {"application/json"},
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := part.Write(b); err != nil {
+		return err
+	}
+	return errors.Join(s.parts.Close(), s.rc.Flush())
+}
+
+// partFile is the file being sent.
+type partFile struct {
+	sink *partSink
+	part io.Writer
+	name string
+	sum  hash.Hash
+	size uint64
+}
+
+func (f *partFile) Write(b []byte) (int, error) {
+	if err := f.sink.deadline(); err != nil {
+		return 0, err
+	}
+	n, err := f.part.Write(b)
+	f.sum.Write(b[:n])
+	f.size += uint64(n) // #nosec G115 -- never negative
+	return n, err
+}
+
+// Close ends the file.
+func (f *partFile) Close() error {
+	if f.sink.open != f {
+		return errors.New("a production's file was closed twice")
+	}
+	f.sink.open = nil
+	f.sink.listing.add(f.name, f.sum, f.size)
+	return f.sink.rc.Flush()
+}
+
+// listing sums up files in order, on both ends of the stream.
+type listing struct {
+	sum          hash.Hash
+	files, bytes uint64
+}
+
+func newListing() listing { return listing{sum: sha256.New()} }
+
+func (l *listing) add(name string, sum hash.Hash, size uint64) {
+	var line strings.Builder
+	fmt.Fprintf(&line, "%s  %s\n", hex.EncodeToString(sum.Sum(nil)), name)
+	l.sum.Write([]byte(line.String()))
+	l.files++
+	l.bytes += size
+}
+
+func (l *listing) digest() string { return hex.EncodeToString(l.sum.Sum(nil)) }
