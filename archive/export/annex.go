@@ -1,0 +1,147 @@
+package export
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+
+	"holdfast/ingest/envelope"
+	"holdfast/internal/jws"
+)
+
+// annexLabel begins what the annex's hash covers. The annex holds 32 random
+// bytes, so that its hash tells nothing to who does not have it.
+const annexLabel = "holdfast annex v1\x00"
+
+// annexHead is annex.json up to its exclusions.
+type annexHead struct {
+	V         int               `json:"v"`
+	Salt      string            `json:"salt"` // 32 random bytes, unpadded base64url
+	Origin    string            `json:"origin"`
+	Created   string            `json:"created"`
+	Principal string            `json:"principal"`
+	Matter    string            `json:"matter"`
+	Reason    string            `json:"reason"`
+	Query     string            `json:"query"`  // as typed
+	Parsed    string            `json:"parsed"` // as understood
+	First     uint64            `json:"first"`
+	Last      uint64            `json:"last"`
+	Through   uint64            `json:"through"`
+	Excluded  map[string]uint64 `json:"found"` // what Produce excluded, by reason
+}
+
+// writeAnnex writes the internal part: what was asked, by whom and why, and
+// every exclusion.
+func (p *producer) writeAnnex(ctx context.Context) error {
+	salted := sha256.New()
+	io.WriteString(salted, annexLabel)
+	f, err := writeFile(p.sink, fileAnnex, func(w *fileWriter) (uint64, error) {
+		return p.fillAnnex(ctx, io.MultiWriter(w, salted))
+	})
+	if err != nil {
+		return err
+	}
+	p.annexHash = hex.EncodeToString(salted.Sum(nil))
+	b, err := marshalManifest(AnnexManifest{
+		V: Version, Origin: p.id.Origin, Created: envelope.FormatTime(p.created), Records: p.files[0].SHA256, Files: []File{f},
+	})
+	if err != nil {
+		return err
+	}
+	sig, err := signDetached(typAnnex, p.log.IdentitySigner(), b)
+	if err != nil {
+		return fmt.Errorf("sign the annex: %w", err)
+	}
+	if _, err := writeBytes(p.sink, fileAnnexSig, sig); err != nil {
+		return err
+	}
+	_, err = writeBytes(p.sink, fileAnnexManifest, b)
+	return err
+}
+
+// fillAnnex writes annex.json, one exclusion a line, and returns how many.
+func (p *producer) fillAnnex(ctx context.Context, w io.Writer) (uint64, error) {
+	salt := make([]byte, 32)
+	rand.Read(salt)
+	head, err := marshalLine(annexHead{
+		V: Version, Salt: jws.EncodeB64(salt), Origin: p.id.Origin, Created: envelope.FormatTime(p.created),
+		Principal: p.req.Principal, Matter: p.req.Matter, Reason: p.req.Reason, Query: p.req.Query, Parsed: p.req.Parsed,
+		First: p.req.First, Last: p.req.Last, Through: p.req.Through, Excluded: p.excluded,
+	})
+	if err != nil {
+		return 0, err
+	}
+	if _, err := fmt.Fprintf(w, "%s,\n\"exclusions\":[", head[:len(head)-1]); err != nil {
+		return 0, err
+	}
+	var n uint64
+	write := func(x Exclusion) error {
+		line, err := marshalLine(x)
+		if err != nil {
+			return err
+		}
+		sep := ",\n"
+		if n == 0 {
+			sep = "\n"
+		}
+		n++
+		_, err = fmt.Fprintf(w, "%s%s", sep, line)
+		return err
+	}
+	if err := p.ownExclusions(ctx, write); err != nil {
+		return 0, err
+	}
+	if err := p.givenExclusions(write); err != nil {
+		return 0, err
+	}
+	_, err = io.WriteString(w, "\n]}\n")
+	return n, err
+}
+
+// ownExclusions writes what Produce itself excluded: it goes over the seqs
+// again rather than keep them.
+func (p *producer) ownExclusions(ctx context.Context, write func(Exclusion) error) error {
+	if len(p.excluded) == 0 {
+		return nil
+	}
+	again := map[string]uint64{}
+	err := p.each(ctx, func(it *item) error {
+		if it.reason == "" {
+			return nil
+		}
+		again[it.reason]++
+		return write(Exclusion{Seq: it.rec.Leaf.Seq, Kind: it.rec.Leaf.Kind, Reason: it.reason})
+	})
+	if err != nil {
+		return err
+	}
+	for reason, n := range p.excluded {
+		if again[reason] != n {
+			return ErrChanged
+		}
+	}
+	return nil
+}
+
+// givenExclusions writes and counts what the caller excluded.
+func (p *producer) givenExclusions(write func(Exclusion) error) error {
+	if p.req.Exclusions == nil {
+		return nil
+	}
+	for x, err := range p.req.Exclusions {
+		if err != nil {
+			return err
+		}
+		if !x.Kind.Valid() || !reasonForm.MatchString(x.Reason) {
+			return fmt.Errorf("%w: an exclusion without a kind or a reason", ErrRequest)
+		}
+		p.withheld[x.Kind.String()]++
+		if err := write(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}

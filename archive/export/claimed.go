@@ -1,0 +1,58 @@
+package export
+
+import (
+	"errors"
+
+	"holdfast/archive/proof"
+)
+
+// claimed answers for one row of a production: the row says which entries its
+// names and statuses come from, and only entries that were proven count.
+type claimed struct {
+	row     *Row
+	p       *pairing
+	entries map[string]uint64 // by usr
+	err     error
+}
+
+func newClaimed(row *Row, p *pairing) *claimed {
+	c := &claimed{row: row, p: p, entries: map[string]uint64{}}
+	for _, who := range row.To {
+		c.entries[who.Usr] = who.Entry
+	}
+	if row.From != nil {
+		c.entries[row.From.Usr] = row.From.Entry
+	}
+	return c
+}
+
+var errClaim = errors.New("an entry that its names or statuses come from is not there")
+
+// User implements AsOf.
+func (c *claimed) User(usr string, at proof.Leaf) (Person, bool) {
+	entry := c.entries[usr]
+	if entry == 0 {
+		return Person{}, false
+	}
+	p, ok := c.p.seen[entry].asUser(usr, at)
+	if !ok {
+		c.err = errClaim
+	}
+	return p, ok
+}
+
+// Blob implements AsOf.
+func (c *claimed) Blob(at proof.Leaf, bid string) (string, uint64, bool) {
+	for _, a := range c.row.Attachments {
+		if a.BID != bid || a.Entry == 0 {
+			continue
+		}
+		status, ok := c.p.seen[a.Entry].asBlob(at, bid)
+		if !ok || c.p.v.m != nil && a.Entry >= c.p.v.m.At {
+			c.err = errClaim
+			return "", 0, false
+		}
+		return status, a.Entry, true
+	}
+	return "", 0, false
+}

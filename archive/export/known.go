@@ -1,0 +1,105 @@
+package export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+)
+
+// known answers, for the rows of one production, what the log said about
+// people, devices and attachments. It reads that from the entries themselves,
+// so that the same entries can be shown as evidence, and remembers them. It
+// serves one goroutine.
+type known struct {
+	ctx  context.Context // of the production
+	src  Source
+	at   uint64
+	arc  string
+	seen map[uint64]*evidence // nil: the entry is no evidence, now and for ever
+	err  error                // why the row being made cannot be made
+}
+
+func newKnown(ctx context.Context, src Source, at uint64, arc string) *known {
+	return &known{ctx: ctx, src: src, at: at, arc: arc, seen: map[uint64]*evidence{}}
+}
+
+// NewAsOf returns an AsOf that says what a production with the given At would
+// say. It is for showing entries: evidence that cannot be read counts as none.
+// It serves one goroutine, for as long as ctx lives.
+func NewAsOf(ctx context.Context, src Source, at uint64) (AsOf, error) {
+	id, err := proof.ParseIdentity(src.Log.IdentityJSON())
+	if err != nil {
+		return nil, err
+	}
+	return newKnown(ctx, src, at, id.ArchiveID), nil
+}
+
+// errNoEvidence is returned for an entry whose evidence is damaged or gone.
+var errNoEvidence = errors.New("an entry that it rests on cannot be shown")
+
+// evidence reads the entry seq, on which the entry at rests. It returns nil
+// and sets k.err when it cannot.
+func (k *known) evidence(seq, at uint64) *evidence {
+	e, ok := k.seen[seq]
+	if !ok {
+		rec, err := k.src.Log.Record(k.ctx, seq)
+		if err == nil {
+			e, err = readEvidence(rec, k.arc)
+		}
+		if err != nil && !errors.Is(err, errEvidence) && !errors.Is(err, archive.ErrNoBody) && !errors.Is(err, archive.ErrDamaged) {
+			k.fail(fmt.Errorf("read entry %d, on which entry %d rests: %w", seq, at, err))
+			return nil
+		}
+		k.seen[seq] = e
+	}
+	if e == nil {
+		k.fail(fmt.Errorf("entry %d: %w", at, errNoEvidence))
+	}
+	return e
+}
+
+func (k *known) fail(err error) {
+	if k.err == nil {
+		k.err = err
+	}
+}
+
+// User implements AsOf.
+func (k *known) User(usr string, at proof.Leaf) (Person, bool) {
+	seq, ok := k.src.Places.UserEntry(usr, at)
+	if !ok {
+		return Person{}, false
+	}
+	p, ok := k.evidence(seq, at.Seq).asUser(usr, at)
+	if !ok {
+		k.fail(fmt.Errorf("entry %d: %w", at.Seq, errNoEvidence))
+	}
+	return p, ok
+}
+
+// Blob implements AsOf.
+func (k *known) Blob(at proof.Leaf, bid string) (string, uint64, bool) {
+	seq, ok := k.src.Places.BlobEntry(at, bid, k.at)
+	if !ok {
+		return "", 0, false
+	}
+	status, ok := k.evidence(seq, at.Seq).asBlob(at, bid)
+	if !ok {
+		k.fail(fmt.Errorf("entry %d: %w", at.Seq, errNoEvidence))
+	}
+	return status, seq, ok
+}
+
+// device returns the seq of the entry that added the key which signed the
+// message at.
+func (k *known) device(kid string, at proof.Leaf) uint64 {
+	seq, ok := k.src.Places.DeviceEntry(kid, at)
+	if !ok || k.evidence(seq, at.Seq).asDevice(kid, at) == nil {
+		k.fail(fmt.Errorf("entry %d: %w", at.Seq, errNoEvidence))
+		return 0
+	}
+	return seq
+}

@@ -1,0 +1,163 @@
+package export
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"holdfast/internal/ijson"
+	"holdfast/internal/jws"
+)
+
+// The typs of the two manifests' signatures.
+const (
+	typManifest = "holdfast+manifest"
+	typAnnex    = "holdfast+annex"
+)
+
+// Version is the version of the production's format.
+const Version = 1
+
+// maxManifest and maxSignature bound manifest.json and manifest.jws, in bytes.
+const (
+	maxManifest  = 64 << 10
+	maxSignature = 2 << 10
+)
+
+// A Manifest says what a production is. manifest.json is its bytes exactly as
+// signed; manifest.jws is the signature, a compact JWS with detached content.
+type Manifest struct {
+	V          int    `json:"v"`          // Version
+	Format     string `json:"format"`     // "jsonl"
+	Origin     string `json:"origin"`     // of the log
+	Tool       string `json:"tool"`       // what made the production
+	Created    string `json:"created"`    // AMX/1 section 0
+	Checkpoint string `json:"checkpoint"` // C2SP signed note, the one in proofs.json
+	At         uint64 `json:"at"`         // size of the log that the production is as of
+	First      uint64 `json:"first"`      // first seq examined
+	Last       uint64 `json:"last"`       // last seq examined
+	Through    uint64 `json:"through"`    // up to which seq the search had seen everything
+	Counts     Counts `json:"counts"`
+	Files      []File `json:"files"` // records, proofs, custody, checksums, in this order
+	AnnexHash  string `json:"annex_hash"`
+}
+
+// Counts are in entries. Matched = Produced + the sum of Withheld.
+type Counts struct {
+	Matched     uint64            `json:"matched"`
+	Produced    uint64            `json:"produced"`    // with their data
+	Withheld    map[string]uint64 `json:"withheld"`    // by kind of entry
+	Quarantined uint64            `json:"quarantined"` // quarantine entries from First to Last, matched or not
+}
+
+// AnnexManifest is annex/manifest.json: it ties the annex to its production.
+type AnnexManifest struct {
+	V       int    `json:"v"`
+	Origin  string `json:"origin"`
+	Created string `json:"created"`
+	Records string `json:"records"` // SHA-256 of records.jsonl, hex
+	Files   []File `json:"files"`   // annex/annex.json
+}
+
+// listed are the files that a manifest lists, in its order.
+var listed = []string{fileRecords, fileProofs, fileCustody, fileSums}
+
+// marshalManifest returns the readable bytes of either manifest.
+func marshalManifest(v any) ([]byte, error) {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(b, '\n'), nil
+}
+
+// parseManifest reads manifest.json. It must list exactly the files of a
+// production: no path out of it is ever opened.
+func parseManifest(b []byte) (*Manifest, error) {
+	var m Manifest
+	if err := ijson.UnmarshalStrict(b, &m); err != nil {
+		return nil, err
+	}
+	if m.V != Version || m.Format != "jsonl" {
+		return nil, fmt.Errorf("its version is %d; this program reads version %d", m.V, Version)
+	}
+	if err := checkFiles(m.Files, listed); err != nil {
+		return nil, err
+	}
+	left := m.Counts.Matched - m.Counts.Produced
+	if m.Counts.Produced > m.Counts.Matched {
+		return nil, errors.New("its counts contradict each other")
+	}
+	for _, n := range m.Counts.Withheld {
+		if n > left {
+			return nil, errors.New("its counts contradict each other")
+		}
+		left -= n
+	}
+	if left != 0 || m.First > m.Last || m.Last >= m.At {
+		return nil, errors.New("its counts or its range contradict each other")
+	}
+	return &m, nil
+}
+
+func parseAnnexManifest(b []byte) (*AnnexManifest, error) {
+	var m AnnexManifest
+	if err := ijson.UnmarshalStrict(b, &m); err != nil {
+		return nil, err
+	}
+	if m.V != Version {
+		return nil, fmt.Errorf("its version is %d; this program reads version %d", m.V, Version)
+	}
+	return &m, checkFiles(m.Files, []string{fileAnnex})
+}
+
+func checkFiles(files []File, want []string) error {
+	if len(files) != len(want) {
+		return errors.New("it does not list the files of a production")
+	}
+	for i, f := range files {
+		if f.Path != want[i] {
+			return errors.New("it lists a file that is not of a production")
+		}
+	}
+	return nil
+}
+
+// signDetached returns the signature file of payload: header, two dots,
+// signature, newline (RFC 7515 appendix F).
+func signDetached(typ string, key crypto.Signer, payload []byte) ([]byte, error) {
+	compact, err := jws.Sign(typ, key, payload)
+	if err != nil {
+		return nil, err
+	}
+	first, last := bytes.IndexByte(compact, '.'), bytes.LastIndexByte(compact, '.')
+	out := append(compact[:first+1:first+1], compact[last:]...)
+	return append(out, '\n'), nil
+}
+
+// verifyDetached checks a signature file over payload. The signer must be key.
+func verifyDetached(typ string, key ed25519.PublicKey, sig, payload []byte) error {
+	header, rest, ok := bytes.Cut(sig, []byte(".."))
+	signature, tail, line := bytes.Cut(rest, []byte{'\n'})
+	if !ok || !line || len(tail) != 0 || bytes.IndexByte(signature, '.') >= 0 || bytes.IndexByte(header, '.') >= 0 {
+		return errors.New("it is not a compact JWS with detached content")
+	}
+	compact := make([]byte, 0, len(sig)+2*len(payload))
+	compact = append(append(compact, header...), '.')
+	compact = append(append(compact, jws.EncodeB64(payload)...), '.')
+	c, err := jws.Parse(append(compact, signature...), typ)
+	if err != nil {
+		return err
+	}
+	kid, err := jws.Thumbprint(key)
+	if err != nil {
+		return err
+	}
+	if c.Header.Kid != kid {
+		return errors.New("it is signed by another key than the archive's identity key")
+	}
+	return c.Verify(key)
+}

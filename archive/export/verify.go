@@ -1,0 +1,368 @@
+package export
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"math"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"holdfast/archive/proof"
+	"holdfast/ingest/envelope"
+	"holdfast/internal/ijson"
+)
+
+// VerifyKeys are the keys that do not come from the production itself.
+type VerifyKeys struct {
+	Log note.Verifier // of the log's checkpoints; nil: the result is SelfConsistent at best
+}
+
+// A verifier checks one production.
+type verifier struct {
+	ctx      context.Context
+	fsys     fs.FS
+	keys     VerifyKeys
+	v        *Verdict
+	progress func(done, total uint64)
+	text     []byte    // manifest.json
+	sig      []byte    // manifest.jws
+	m        *Manifest // as it stands; nil if it cannot be read
+	id       *proof.Identity
+	key      ed25519.PublicKey // identity key; nil if there is none that the log names
+	point    proof.Checkpoint
+}
+
+// Verify checks the production in fsys, a folder or a zip file's content: its
+// files, its signatures, and each record back to the log key. The verdict
+// names everything that is wrong; an error means only that ctx ended. The
+// production is taken to be hostile: no path and no size in it is believed.
+func Verify(ctx context.Context, fsys fs.FS, keys VerifyKeys, progress func(done, total uint64)) (*Verdict, error) {
+	v := &verifier{
+		ctx: ctx, fsys: root(fsys), keys: keys, progress: progress,
+		v: &Verdict{Assurance: map[string]uint64{}, Annex: "absent", Findings: []Finding{}, selfSigned: keys.Log == nil},
+	}
+	if !v.readManifest() {
+		v.v.Result = NotProduction
+		v.v.conclude()
+		return v.v, ctx.Err()
+	}
+	v.checkContent()
+	if v.m != nil {
+		v.checkCustodyAndSums()
+	}
+	v.checkAnnex()
+	v.checkNothingAdded()
+	v.v.conclude()
+	return v.v, ctx.Err()
+}
+
+// root descends into the one folder that a zip of a folder holds.
+func root(fsys fs.FS) fs.FS {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil || len(entries) != 1 || !entries[0].IsDir() {
+		return fsys
+	}
+	if sub, err := fs.Sub(fsys, entries[0].Name()); err == nil {
+		return sub
+	}
+	return fsys
+}
+
+// readManifest reads the manifest and its signature; false if either is not
+// there. Whose signature it is can be told only once the log has named the key.
+func (v *verifier) readManifest() bool {
+	var err error
+	if v.text, err = readSmall(v.fsys, fileManifest, maxManifest); err != nil {
+		v.v.file(fileManifest, problemOf(err), "there is no manifest that can be read")
+		return false
+	}
+	if v.sig, err = readSmall(v.fsys, fileSignature, maxSignature); err != nil {
+		v.v.file(fileSignature, problemOf(err), "there is no signature of the manifest that can be read")
+		return false
+	}
+	if len(v.sig) == 0 {
+		v.v.file(fileSignature, Missing, "the manifest is not signed")
+		return false
+	}
+	if v.m, err = parseManifest(v.text); err != nil {
+		v.m = nil
+		v.v.file(fileManifest, Changed, "it is not a manifest: %v", err)
+		return true
+	}
+	v.v.Created, v.v.At = visible(v.m.Created), v.m.At
+	return true
+}
+
+func problemOf(err error) Problem {
+	if errors.Is(err, fs.ErrNotExist) {
+		return Missing
+	}
+	return Changed
+}
+
+// limit is how many bytes of a file are read: one more than the manifest
+// lists, so that a longer one shows.
+func (v *verifier) limit(name string) int64 {
+	if v.m == nil {
+		return math.MaxInt64
+	}
+	return int64(v.listed(name).Size) + 1 // #nosec G115 -- I-JSON integers are below 2^53
+}
+
+func (v *verifier) listed(name string) File {
+	return v.m.Files[slices.Index(listed, name)]
+}
+
+// checkContent reads records and proofs side by side.
+func (v *verifier) checkContent() {
+	proofs, err := openLines(v.fsys, fileProofs, v.limit(fileProofs))
+	if err != nil {
+		v.v.file(fileProofs, problemOf(err), "without it nothing is proven")
+		proofs = nil
+	} else {
+		defer proofs.Close()
+	}
+	records, err := openLines(v.fsys, fileRecords, v.limit(fileRecords))
+	if err != nil {
+		v.v.file(fileRecords, problemOf(err), "its records cannot be read")
+		records = nil
+	} else {
+		defer records.Close()
+	}
+	if proofs != nil {
+		if err := v.readHead(proofs); err != nil {
+			v.v.add(Finding{File: fileProofs, Line: proofs.line, Problem: Changed, Detail: err.Error()})
+		} else {
+			v.checkManifest()
+			if records != nil {
+				newPairing(v, records, proofs).run()
+			}
+		}
+		v.finish(proofs)
+	}
+	if records != nil {
+		v.finish(records)
+	}
+}
+
+// finish checks a file that was read line by line against the manifest.
+func (v *verifier) finish(r *lineReader) {
+	for v.ctx.Err() == nil {
+		if _, ok, _ := r.next(); !ok {
+			break
+		}
+	}
+	if v.m == nil || v.ctx.Err() != nil {
+		return
+	}
+	if err := r.check(v.listed(r.name)); err != nil {
+		v.v.file(r.name, Changed, "%v", err)
+	}
+}
+
+// readHead reads proofs.json up to its entries: from the log key to the
+// checkpoint, from there to the genesis entry, and from it to the identity.
+func (v *verifier) readHead(r *lineReader) error {
+	var lines [4]string
+	for i := range lines {
+		line, ok, err := r.next()
+		if !ok || err != nil {
+			return errors.New("its beginning is not that of a list of proofs")
+		}
+		lines[i] = string(line)
+	}
+	signed, ok := cut(lines[1], proofsNote, ",")
+	first, ok2 := cut(lines[2], proofsGenesis, ",")
+	if !ok || !ok2 || lines[0] != proofsOpen || lines[3] != proofsEntries {
+		return errors.New("its beginning is not that of a list of proofs")
+	}
+	var text string
+	if err := ijson.Unmarshal([]byte(signed), &text); err != nil {
+		return fmt.Errorf("its checkpoint: %w", err)
+	}
+	genesis, err := parseProofEntry([]byte(first))
+	if err != nil {
+		return fmt.Errorf("its genesis entry: %w", err)
+	}
+	if v.id, err = proof.ParseIdentity([]byte(genesis.Body)); err != nil {
+		return fmt.Errorf("its genesis entry: %w", err)
+	}
+	if err := v.openCheckpoint([]byte(text)); err != nil {
+		return err
+	}
+	rec, err := genesis.open(v.point, []byte(genesis.Body))
+	if err != nil {
+		return fmt.Errorf("its genesis entry: %w", err)
+	}
+	if genesis.As != asGenesis || rec.Leaf.Kind != proof.KindGenesis || rec.Leaf.Seq != 0 || rec.Leaf.Prev != proof.GenesisPrev(rec.Body) {
+		return errors.New("its genesis entry is not the first of a log")
+	}
+	v.v.Origin, v.v.LogSize, v.v.Root = visible(v.point.Origin), v.point.Size, hex.EncodeToString(v.point.Root[:])
+	v.key, err = v.id.Key()
+	if err == nil && v.m != nil && v.m.Checkpoint != text {
+		return errors.New("its checkpoint is not the manifest's")
+	}
+	return err
+}
+
+// openCheckpoint opens the checkpoint with the key from elsewhere. If that
+// does not fit, the finding stands, and the production's own key serves to
+// name whatever else is wrong.
+func (v *verifier) openCheckpoint(signed []byte) error {
+	if v.keys.Log != nil {
+		point, err := proof.OpenCheckpoint(signed, v.keys.Log)
+		if err == nil && point.Origin == v.id.Origin {
+			v.point = point
+			return nil
+		}
+		v.v.file(fileProofs, Unproven, "its checkpoint is not signed by the log key that was given")
+	}
+	own, err := v.id.LogVerifier()
+	if err != nil {
+		return err
+	}
+	if v.point, err = proof.OpenCheckpoint(signed, own); err != nil {
+		return fmt.Errorf("its checkpoint: %w", err)
+	}
+	return nil
+}
+
+func cut(s, prefix, suffix string) (string, bool) {
+	s, ok := strings.CutPrefix(s, prefix)
+	s, ok2 := strings.CutSuffix(s, suffix)
+	return s, ok && ok2
+}
+
+// checkManifest checks the manifest's signature and that it is of this log.
+func (v *verifier) checkManifest() {
+	if err := verifyDetached(typManifest, v.key, v.sig, v.text); err != nil {
+		v.v.file(fileManifest, Changed, "the signature in %s is not the archive's over it: %v", fileSignature, err)
+	}
+	if v.m == nil {
+		return
+	}
+	switch {
+	case v.m.Origin != v.point.Origin:
+		v.v.file(fileManifest, Changed, "it names another log than its checkpoint")
+	case v.m.At > v.point.Size:
+		v.v.file(fileManifest, Changed, "its checkpoint does not cover the entries that it is as of")
+	}
+	if _, err := envelope.ParseTime(v.m.Created); err != nil {
+		v.v.file(fileManifest, Changed, "it does not say when it was made")
+	}
+}
+
+// checkCustodyAndSums checks the two files that are checked as wholes.
+func (v *verifier) checkCustodyAndSums() {
+	v.checkWhole(v.listed(fileCustody), nil)
+	if b, err := readSmall(v.fsys, fileSums, 4<<10); err != nil {
+		v.v.file(fileSums, problemOf(err), "it cannot be read")
+	} else if string(b) != string(sums(v.m.Files[:3])) {
+		v.v.file(fileSums, Changed, "it does not list the files as the manifest does")
+	}
+	v.checkWhole(v.listed(fileSums), nil)
+}
+
+// checkWhole compares a file with what a manifest says of it. also, if not
+// nil, is written its bytes.
+func (v *verifier) checkWhole(want File, also hash.Hash) {
+	f, err := openRegular(v.fsys, want.Path)
+	if err != nil {
+		v.v.file(want.Path, problemOf(err), "it cannot be opened")
+		return
+	}
+	defer f.Close()
+	sum := sha256.New()
+	dst := io.Writer(sum)
+	if also != nil {
+		dst = io.MultiWriter(sum, also)
+	}
+	n, err := io.Copy(dst, io.LimitReader(f, int64(want.Size)+1)) // #nosec G115 -- I-JSON integers are below 2^53
+	switch {
+	case err != nil:
+		v.v.file(want.Path, Changed, "it cannot be read to its end")
+	case uint64(n) != want.Size: // #nosec G115 -- a count of bytes read
+		v.v.file(want.Path, Changed, "it is not of the size that the manifest lists")
+	case hex.EncodeToString(sum.Sum(nil)) != want.SHA256:
+		v.v.file(want.Path, Changed, "its SHA-256 is not the one that the manifest lists")
+	}
+}
+
+// checkAnnex checks the internal part where it is present.
+func (v *verifier) checkAnnex() {
+	if _, err := fs.Stat(v.fsys, dirAnnex); errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	before := len(v.v.Findings)
+	v.v.Annex = "failed"
+	text, err := readSmall(v.fsys, fileAnnexManifest, maxManifest)
+	if err != nil {
+		v.v.file(fileAnnexManifest, problemOf(err), "it cannot be read")
+		return
+	}
+	sig, err := readSmall(v.fsys, fileAnnexSig, maxSignature)
+	if err != nil {
+		v.v.file(fileAnnexSig, problemOf(err), "it cannot be read")
+		return
+	}
+	if v.key == nil {
+		v.v.file(fileAnnexManifest, Unproven, "without the log's identity key its signature cannot be checked")
+	} else if err := verifyDetached(typAnnex, v.key, sig, text); err != nil {
+		v.v.file(fileAnnexManifest, Changed, "the signature in %s is not the archive's over it: %v", fileAnnexSig, err)
+	}
+	m, err := parseAnnexManifest(text)
+	if err != nil {
+		v.v.file(fileAnnexManifest, Changed, "it is not an annex's manifest: %v", err)
+		return
+	}
+	salted := sha256.New()
+	salted.Write([]byte(annexLabel))
+	v.checkWhole(m.Files[0], salted)
+	if v.m != nil && (m.Records != v.listed(fileRecords).SHA256 || m.Origin != v.m.Origin) {
+		v.v.file(fileAnnexManifest, Changed, "it belongs to another production")
+	}
+	if v.m != nil && hex.EncodeToString(salted.Sum(nil)) != v.m.AnnexHash {
+		v.v.file(fileAnnex, Changed, "it is not the annex whose hash the manifest holds")
+	}
+	if len(v.v.Findings) == before {
+		v.v.Annex = "verified"
+	}
+}
+
+// checkNothingAdded names every file that is not of the production.
+func (v *verifier) checkNothingAdded() {
+	names := Names()
+	err := fs.WalkDir(v.fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if v.ctx.Err() != nil {
+			return fs.SkipAll
+		}
+		switch {
+		case err != nil:
+			v.v.file(path.Clean(name), Changed, "it cannot be listed: there may be more in it")
+			return fs.SkipDir
+		case d.IsDir():
+			if name != "." && name != dirAnnex {
+				v.v.file(name+"/", Added, "it is not of this production")
+				return fs.SkipDir
+			}
+		case !slices.Contains(names, name):
+			v.v.file(name, Added, "it is not of this production")
+		case !d.Type().IsRegular():
+			v.v.file(name, Changed, "it is not a regular file")
+		}
+		return nil
+	})
+	if err != nil {
+		v.v.file(".", Changed, "the production cannot be listed")
+	}
+}
