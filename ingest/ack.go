@@ -1,0 +1,218 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+	"holdfast/ingest/wire"
+)
+
+// mark is a durable place in the relay's stream.
+type mark struct {
+	epoch       string
+	seq         uint64
+	head        wire.Head
+	quarantined []wire.Quarantined // since the mark before
+}
+
+// maxQuarantined bounds what one ack names, so that it stays far below the protocol's limit of 1 MiB. It is more than a page can hold.
+const maxQuarantined = 8 * wire.MaxPageEvents
+
+// scanBlock is how many leaves unacked reads at a time, from the log's end backwards.
+const scanBlock = 4096
+
+// acker sends acks, one at a time. They are cumulative: while one is under way, those that follow become one.
+type acker struct {
+	c    *Client
+	wake chan struct{} // capacity 1
+
+	mu    sync.Mutex
+	epoch string // whose acks are sent
+	marks []mark // ascending, each with at most maxQuarantined
+	reads int    // how often marks were replaced by what the log holds
+}
+
+func newAcker(c *Client) *acker { return &acker{c: c, wake: make(chan struct{}, 1)} }
+
+// begin drops what belongs to another epoch: the relay no longer takes it.
+func (a *acker) begin(epoch string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.epoch = epoch
+	a.marks = slices.DeleteFunc(a.marks, func(m mark) bool { return m.epoch != epoch })
+}
+
+// restart replaces everything by one mark, which was read back from the log.
+func (a *acker) restart(m mark) {
+	if over := len(m.quarantined) - maxQuarantined; over > 0 {
+		m.quarantined = m.quarantined[over:]
+	}
+	a.mu.Lock()
+	a.marks = []mark{m}
+	a.reads++
+	a.mu.Unlock()
+	a.signal()
+}
+
+// add takes a mark that is durable.
+func (a *acker) add(m mark) {
+	a.mu.Lock()
+	a.epoch = m.epoch
+	a.marks = merge(a.marks, m)
+	a.mu.Unlock()
+	a.signal()
+}
+
+func (a *acker) signal() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// merge appends m to marks, as one with the last where that one has room.
+func merge(marks []mark, m mark) []mark {
+	if n := len(marks); n > 0 && marks[n-1].epoch == m.epoch && len(marks[n-1].quarantined)+len(m.quarantined) <= maxQuarantined {
+		last := &marks[n-1]
+		if m.seq > last.seq {
+			last.seq, last.head = m.seq, m.head
+		}
+		last.quarantined = append(last.quarantined, m.quarantined...)
+		return marks
+	}
+	return append(marks, m)
+}
+
+func (a *acker) take() (m mark, reads int, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.marks) == 0 {
+		return mark{}, 0, false
+	}
+	m = a.marks[0]
+	a.marks = a.marks[1:]
+	return m, a.reads, true
+}
+
+// putBack returns a mark whose ack failed, unless its epoch is over or a mark from the log stands for it meanwhile.
+func (a *acker) putBack(m mark, reads int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if m.epoch != a.epoch || reads != a.reads {
+		return
+	}
+	rest := a.marks
+	a.marks = []mark{m}
+	for _, next := range rest {
+		a.marks = merge(a.marks, next)
+	}
+}
+
+// run sends acks until ctx ends.
+func (a *acker) run(ctx context.Context) error {
+	pause, refused := a.c.newBackoff(), 0
+	for {
+		m, reads, ok := a.take()
+		if !ok {
+			select {
+			case <-a.wake:
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		err := a.send(ctx, m)
+		if err == nil {
+			a.c.o.Metrics.acks.WithLabelValues("accepted").Inc()
+			a.c.status.acked(m.seq)
+			a.c.alarms.clear(AlarmAckRefused, "")
+			pause.reset()
+			refused = 0
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		a.putBack(m, reads)
+		class := classOf(err)
+		a.c.o.Metrics.acks.WithLabelValues(class).Inc()
+		a.c.o.Logger.Warn("an ack was not taken", "class", class, "seq", m.seq)
+		switch class {
+		case classRefused, classHeadMismatch, classAckAhead, classConflict, classAnswer, classNotFound:
+			if refused++; refused >= 2 {
+				a.c.alarms.raise(ctx, AlarmAckRefused, "", map[string]string{"epoch": m.epoch, "seq": decimal(m.seq), "class": class})
+			}
+		}
+		if err := sleep(ctx, pause.pause(err)); err != nil {
+			return err
+		}
+	}
+}
+
+func (a *acker) send(ctx context.Context, m mark) error {
+	// A log that cannot sign does not know what it holds: nothing is acked until it does.
+	note, err := a.c.o.Log.Checkpoint(ctx)
+	if err != nil {
+		return fmt.Errorf("checkpoint for an ack: %w", err)
+	}
+	ack := wire.Ack{Arc: a.c.arc, Epoch: m.epoch, Seq: m.seq, Head: m.head, Quarantined: m.quarantined, Checkpoint: string(note)}
+	compact, err := ack.Sign(a.c.o.Keys.IdentitySigner())
+	if err != nil {
+		return err
+	}
+	return a.c.relay.ack(ctx, compact)
+}
+
+// unacked reads back which of the relay's events after acked are quarantined. The cursor's epoch is the log's newest, so the log is read
+// from its end.
+func (c *Client) unacked(ctx context.Context, cur archive.Cursor, acked uint64) ([]wire.Quarantined, error) {
+	var out []wire.Quarantined
+	for to := c.o.Log.Size(); to > 0; {
+		from := to - min(to, scanBlock)
+		var block []wire.Quarantined
+		older := false
+		for leaf, err := range c.o.Log.Scan(ctx, from, to) {
+			if err != nil {
+				return nil, err
+			}
+			if leaf.Epoch == "" {
+				continue
+			}
+			if leaf.Epoch != cur.Epoch || leaf.RelaySeq <= acked {
+				older = true
+				continue
+			}
+			if leaf.Kind != proof.KindQuarantine {
+				continue
+			}
+			code, err := c.quarantineCode(ctx, leaf.Seq)
+			if err != nil {
+				return nil, err
+			}
+			block = append(block, wire.Quarantined{Seq: leaf.RelaySeq, Code: code})
+		}
+		out = append(block, out...)
+		if older {
+			break
+		}
+		to = from
+	}
+	return out, nil
+}
+
+func (c *Client) quarantineCode(ctx context.Context, seq uint64) (string, error) {
+	rec, err := c.o.Log.Record(ctx, seq)
+	if err != nil {
+		return "", err
+	}
+	var note archive.QuarantineNote
+	if err := json.Unmarshal(rec.Note, &note); err != nil {
+		return "", fmt.Errorf("note of entry %d: %w", seq, err)
+	}
+	return note.Code, nil
+}

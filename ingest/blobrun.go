@@ -1,0 +1,120 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+)
+
+// run fetches what is pending until ctx ends.
+func (b *blobFetcher) run(ctx context.Context) error {
+	g, running := errgroup.WithContext(ctx)
+	for range blobConnections {
+		g.Go(func() error { return b.work(running) })
+	}
+	return g.Wait()
+}
+
+func (b *blobFetcher) work(ctx context.Context) error {
+	for {
+		p, wait := b.take(time.Now())
+		if p != nil {
+			b.attempt(ctx, p)
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-b.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// take returns the attachment that has been due for longest, or how long until one is.
+func (b *blobFetcher) take(now time.Time) (*pendingBlob, time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var first *pendingBlob
+	for _, p := range b.pending {
+		if !p.taken && (first == nil || p.due.Before(first.due)) {
+			first = p
+		}
+	}
+	if first == nil {
+		return nil, time.Hour // something pending wakes the worker earlier
+	}
+	if first.due.After(now) {
+		return nil, first.due.Sub(now)
+	}
+	first.taken = true
+	return first, 0
+}
+
+// attempt tries one attachment once and either ends it or puts it back.
+func (b *blobFetcher) attempt(ctx context.Context, p *pendingBlob) {
+	err := b.fetch(ctx, &p.blobJob)
+	status := b.judge(p, err)
+	if status != archive.BlobPending {
+		_, err = b.c.o.Log.Append(ctx, archive.Batch{Entries: []archive.Entry{control(proof.KindBlob, p.body(status))}})
+		if err == nil {
+			b.ended(ctx, &p.blobJob, status)
+			b.mu.Lock()
+			delete(b.pending, p.key)
+			b.mu.Unlock()
+			return
+		}
+		// A crash here, or an append that failed, leaves the blob in the store and the log saying pending: the next attempt finds it there.
+	}
+	b.c.o.Logger.Info("an attachment is still pending", "class", classOf(err))
+	b.mu.Lock()
+	p.taken, p.due = false, time.Now().Add(p.pause.pause(err))
+	b.mu.Unlock()
+	select {
+	case b.wake <- struct{}{}: // the other worker may be asleep for longer than until p is due
+	default:
+	}
+}
+
+// judge says what an attempt makes of a pending attachment.
+func (b *blobFetcher) judge(p *pendingBlob, err error) string {
+	now := time.Now()
+	class := classOf(err)
+	if class != classNotFound {
+		p.missing = time.Time{}
+	}
+	if !errors.Is(err, errBlobCorrupt) {
+		p.corrupt = 0
+	}
+	switch {
+	case err == nil:
+		return archive.BlobStored
+	case class == classGone:
+		return archive.BlobMissing
+	case class == classNotFound:
+		if p.missing.IsZero() {
+			p.missing = now
+		}
+		if now.Sub(p.missing) >= b.c.o.BlobGrace {
+			return archive.BlobMissing
+		}
+	case errors.Is(err, errBlobCorrupt):
+		if p.corrupt++; p.corrupt >= corruptTries {
+			return archive.BlobCorrupt
+		}
+	}
+	// A full disk or a failing log is no fault of the relay's.
+	if class != classDiskFull && class != classLog && now.Sub(p.since) >= b.c.o.BlobGiveUp {
+		return archive.BlobMissing
+	}
+	return archive.BlobPending
+}

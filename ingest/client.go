@@ -1,0 +1,223 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+	"holdfast/ingest/envelope"
+	"holdfast/ingest/wire"
+	"holdfast/internal/jws"
+)
+
+// Client pulls one relay's stream into one log.
+type Client struct {
+	o      Options
+	arc    string
+	relay  relay
+	alarms *alarms
+	acker  *acker
+	blobs  *blobFetcher
+	status *tracker
+}
+
+// New checks the options and reads the certificate files; it dials nothing.
+func New(o Options) (*Client, error) {
+	if err := o.defaults(); err != nil {
+		return nil, err
+	}
+	arc := o.Keys.Identity().ArchiveID
+	r, err := newHTTPRelay(&o, arc)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(o, arc, r), nil
+}
+
+// newClient takes options whose defaults are filled in.
+func newClient(o Options, arc string, r relay) *Client {
+	c := &Client{o: o, arc: arc, relay: r, alarms: newAlarms(&o), status: newTracker(o.Metrics)}
+	c.acker = newAcker(c)
+	c.blobs = newBlobFetcher(c)
+	return c
+}
+
+// Run pulls until ctx ends, and then returns nil; everything it started has ended by then. It returns an error only when the log was closed
+// under it.
+func (c *Client) Run(ctx context.Context) error {
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.sessions(running) })
+	g.Go(func() error { return c.acker.run(running) })
+	g.Go(func() error { return c.publishKeyset(running) })
+	g.Go(func() error { return c.blobs.run(running) })
+	g.Go(func() error { return c.watchLag(running) })
+	err := g.Wait()
+	if r, ok := c.relay.(*httpRelay); ok {
+		r.close()
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// sessions runs one session after another. Each starts from what is durable, so that none depends on how the one before it ended.
+func (c *Client) sessions(ctx context.Context) error {
+	pause := c.newBackoff()
+	for {
+		began := time.Now()
+		err := c.session(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, archive.ErrClosed):
+			return fmt.Errorf("ingest: %w", err)
+		case err != nil:
+			c.status.failed(classOf(err))
+			c.o.Logger.Warn("ingest starts again from the stored cursor", "class", classOf(err))
+		}
+		if errors.Is(err, archive.ErrFailed) {
+			if err := c.reopen(ctx); err != nil {
+				return err
+			}
+		}
+		if time.Since(began) > 2*c.o.BackoffMax {
+			pause.reset()
+		}
+		if err := sleep(ctx, pause.pause(err)); err != nil {
+			return err
+		}
+	}
+}
+
+// reopen has the log brought back after a failed write. What that write left is not known until then, so nothing is acked or appended.
+func (c *Client) reopen(ctx context.Context) error {
+	if c.o.Reopen != nil {
+		for pause := c.newBackoff(); ; {
+			err := c.o.Reopen(ctx)
+			if err == nil {
+				break
+			}
+			c.o.Logger.Error("the log cannot be reopened yet", "class", classOf(err))
+			if err := sleep(ctx, pause.pause(err)); err != nil {
+				return err
+			}
+		}
+	}
+	c.alarms.clear(AlarmWriteFailed, "")
+	c.alarms.raise(ctx, AlarmWriteFailed, "", nil)
+	return ctx.Err()
+}
+
+// beginning is where a session starts.
+type beginning struct {
+	epoch   string
+	ordinal uint32
+	after   uint64
+	head    wire.Head
+	opening []archive.Entry // of an epoch's first page: the KindEpoch entry, and an alarm when the stream began anew
+}
+
+// session runs the pipeline from the stored cursor until the relay's epoch ends (nil) or something fails.
+func (c *Client) session(ctx context.Context) error {
+	c.alarms.flush(ctx)
+	st, err := c.relay.status(ctx)
+	if err != nil {
+		c.status.failed(classOf(err))
+		if class := classOf(err); class == classRefused || class == classTLS {
+			c.alarms.raise(ctx, AlarmRefused, "", map[string]string{"class": class})
+		}
+		return err
+	}
+	start, err := c.begin(ctx, st)
+	if err != nil {
+		return err
+	}
+	dir, err := c.o.State.Directory(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.blobs.resume(ctx); err != nil {
+		return err
+	}
+
+	keys := newKeyRing(c.o.Keys)
+	open := &opener{
+		epoch: start.epoch, ordinal: start.ordinal, head: start.head, dir: dir, keys: keys, workers: c.o.Workers,
+		opener: envelope.Opener{Arc: c.arc, AllowX25519: c.o.AllowX25519, Key: keys.get},
+	}
+	fetch := &fetcher{c: c, epoch: start.epoch, after: start.after, head: start.head, limit: c.o.PageLimit, pause: c.newBackoff()}
+	if start.after > 0 {
+		fetch.heads.add(wire.End{Next: start.after, Head: start.head})
+	}
+	pages, batches := make(chan *wire.Page, 1), make(chan *readyPage, 1)
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return fetch.run(running, len(start.opening) > 0, pages) })
+	g.Go(func() error { return c.openPages(running, open, start.opening, pages, batches) })
+	g.Go(func() error { return c.commitPages(running, batches) })
+	return g.Wait()
+}
+
+// begin holds the relay's status against the stored cursor and says where to go on.
+func (c *Client) begin(ctx context.Context, st wire.Status) (*beginning, error) {
+	cur, known := c.o.Log.Cursor()
+	c.status.resumed(cur, st)
+	switch {
+	case known && st.Epoch == cur.Epoch:
+		if err := c.resumeAcks(ctx, st, cur); err != nil {
+			return nil, err
+		}
+		return &beginning{epoch: cur.Epoch, ordinal: cur.Ordinal, after: cur.Seq, head: cur.Head}, nil
+	case !known && st.PreviousEpoch == "":
+		body := archive.EpochBody{Epoch: st.Epoch}
+		return &beginning{
+			epoch: st.Epoch, head: wire.Genesis(c.arc, st.Epoch, "", wire.Head{}),
+			opening: []archive.Entry{control(proof.KindEpoch, body)},
+		}, nil
+	}
+	_, used, err := c.o.State.Ordinal(ctx, st.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	facts := map[string]string{
+		"known_epoch": cur.Epoch, "known_seq": decimal(cur.Seq), "known_head": jws.EncodeB64(cur.Head[:]),
+		"epoch": st.Epoch, "previous_epoch": st.PreviousEpoch,
+	}
+	if !known || used || st.PreviousEpoch != cur.Epoch {
+		c.alarms.raise(ctx, AlarmEpochUnknown, "", facts)
+		return nil, errEpochUnknown
+	}
+	c.acker.begin(st.Epoch)
+	body := archive.EpochBody{
+		Epoch: st.Epoch, Ordinal: cur.Ordinal + 1, Previous: cur.Epoch, LastSeq: cur.Seq, LastHead: jws.EncodeB64(cur.Head[:]),
+	}
+	return &beginning{
+		epoch: st.Epoch, ordinal: cur.Ordinal + 1, head: wire.Genesis(c.arc, st.Epoch, cur.Epoch, cur.Head),
+		opening: []archive.Entry{control(proof.KindEpoch, body), c.alarms.inBatch(AlarmEpochChanged, facts)},
+	}, nil
+}
+
+// resumeAcks acks what an earlier run made durable and did not come to ack. A relay that was told more than this log holds has dealt with
+// a newer copy of it.
+func (c *Client) resumeAcks(ctx context.Context, st wire.Status, cur archive.Cursor) error {
+	c.acker.begin(cur.Epoch)
+	if st.Acked > cur.Seq {
+		c.alarms.raise(ctx, AlarmAckedBeyond, "", map[string]string{
+			"epoch": cur.Epoch, "log_holds": decimal(cur.Seq), "relay_was_told": decimal(st.Acked)})
+		return nil
+	}
+	if st.Acked == cur.Seq {
+		return nil
+	}
+	quarantined, err := c.unacked(ctx, cur, st.Acked)
+	if err != nil {
+		return err
+	}
+	c.acker.restart(mark{epoch: cur.Epoch, seq: cur.Seq, head: cur.Head, quarantined: quarantined})
+	return nil
+}

@@ -1,0 +1,183 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+	"holdfast/ingest/wire"
+)
+
+// readyPage is a page, or a part of one that would be too much for one batch, whose entries are complete.
+type readyPage struct {
+	batch   archive.Batch
+	mark    mark
+	time    string    // of its last event
+	pending []blobJob // attachments that the background goes on fetching
+	kinds   map[string]int
+	lost    []uint64 // relay seqs of relay.lost events
+}
+
+// maxEntries leaves room in a batch for an epoch's opening and an alarm.
+const maxEntries = archive.MaxBatch - 8
+
+// openPages makes each page into a batch, in order.
+func (c *Client) openPages(ctx context.Context, o *opener, opening []archive.Entry, pages <-chan *wire.Page, batches chan<- *readyPage) error {
+	defer close(batches)
+	for page := range pages {
+		outcomes, err := o.open(page.Events)
+		if err != nil {
+			return err
+		}
+		states := c.blobs.inline(ctx, outcomes)
+		for _, ready := range c.assemble(o, page, outcomes, states) {
+			if opening != nil {
+				ready.batch.Entries = append(opening, ready.batch.Entries...)
+				opening = nil
+			}
+			select {
+			case batches <- ready:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// assemble puts a page's entries in the relay's order into one batch; into several, each with a cursor of its own, only where pending
+// attachments make the page too many entries.
+func (c *Client) assemble(o *opener, page *wire.Page, outcomes []outcome, states map[blobKey]string) []*readyPage {
+	var done []*readyPage
+	ready := &readyPage{kinds: map[string]int{}}
+	ready.batch.Entries = make([]archive.Entry, 0, len(outcomes)+8)
+	for i := range outcomes {
+		event := &page.Events[i]
+		entries, pending := outcomes[i].entries(states)
+		if len(ready.batch.Entries)+len(entries) > maxEntries {
+			before := page.Events[i-1].Seq
+			c.finish(o, ready, before, chain(o, page.Events[:i]))
+			done = append(done, ready)
+			ready = &readyPage{kinds: map[string]int{}}
+		}
+		ready.batch.Entries = append(ready.batch.Entries, entries...)
+		ready.pending = append(ready.pending, pending...)
+		ready.kinds[kindLabel(event.Kind)]++
+		ready.time = event.Time
+		if code := outcomes[i].code; code != "" {
+			ready.mark.quarantined = append(ready.mark.quarantined, wire.Quarantined{Seq: event.Seq, Code: string(code)})
+		} else if event.Kind == wire.KindLost {
+			ready.lost = append(ready.lost, event.Seq)
+		}
+	}
+	c.finish(o, ready, page.End.Next, page.End.Head)
+	o.head = page.End.Head
+	return append(done, ready)
+}
+
+// entries returns what an event comes to: its own entry, and one for each attachment that is still pending, which is known after a restart
+// because it stands in the same batch.
+func (out *outcome) entries(states map[blobKey]string) (entries []archive.Entry, pending []blobJob) {
+	if out.note == nil {
+		return []archive.Entry{out.entry}, nil
+	}
+	out.note.Blobs = make([]archive.BlobNote, 0, len(out.blobs))
+	entries = []archive.Entry{out.entry}
+	for _, job := range out.blobs {
+		status := states[job.key]
+		out.note.Blobs = append(out.note.Blobs, archive.BlobNote{BID: job.key.bid, Status: status})
+		if status == archive.BlobPending {
+			entries = append(entries, control(proof.KindBlob, job.body(status)))
+			pending = append(pending, job)
+		}
+	}
+	entries[0].Note = marshal(out.note)
+	return entries, pending
+}
+
+// finish gives a batch its cursor, and the alarm that must be there if and only if its events are.
+func (c *Client) finish(o *opener, ready *readyPage, seq uint64, head wire.Head) {
+	ready.batch.Cursor = &archive.Cursor{Epoch: o.epoch, Ordinal: o.ordinal, Seq: seq, Head: head}
+	ready.mark.epoch, ready.mark.seq, ready.mark.head = o.epoch, seq, head
+	if len(ready.lost) > 0 {
+		ready.batch.Entries = append(ready.batch.Entries, c.alarms.inBatch(AlarmLost, map[string]string{
+			"epoch": o.epoch, "events": decimal(uint64(len(ready.lost))), "first_relay_seq": decimal(ready.lost[0])}))
+	}
+}
+
+// chain returns the head after the first events of a page. The page's signed head covers it.
+func chain(o *opener, events []wire.Event) wire.Head {
+	head := o.head
+	for _, e := range events {
+		head = head.Next(e)
+	}
+	return head
+}
+
+// commitPages appends each batch and, only when it is durable, lets it be acked.
+func (c *Client) commitPages(ctx context.Context, batches <-chan *readyPage) error {
+	for ready := range batches {
+		placed, err := c.appendPage(ctx, ready.batch)
+		if err != nil {
+			return fmt.Errorf("append up to relay seq %d: %w", ready.mark.seq, err)
+		}
+		// A crash from here on leaves the page durable and not acked: the next start acks it from the stored cursor.
+		c.committed(ctx, ready, placed)
+	}
+	return ctx.Err()
+}
+
+// appendPage appends one page's batch, waiting for room while the disk is full. Every other failure ends the session.
+func (c *Client) appendPage(ctx context.Context, b archive.Batch) ([]archive.Placed, error) {
+	for {
+		placed, err := c.o.Log.Append(ctx, b)
+		if err == nil {
+			c.alarms.clear(AlarmDiskFull, "")
+			c.alarms.flush(ctx)
+			return placed, nil
+		}
+		if !errors.Is(err, archive.ErrDiskFull) {
+			return nil, err
+		}
+		c.status.failed(classDiskFull)
+		c.alarms.raise(ctx, AlarmDiskFull, "", nil)
+		if err := sleep(ctx, c.o.DiskRetry); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// committed tells everybody who waits for a page to be durable.
+func (c *Client) committed(ctx context.Context, ready *readyPage, placed []archive.Placed) {
+	m := c.o.Metrics
+	for kind, n := range ready.kinds {
+		m.events.WithLabelValues(kind).Add(float64(n))
+	}
+	for _, q := range ready.mark.quarantined {
+		m.quarantined.WithLabelValues(q.Code).Inc()
+	}
+	var conflicts []archive.Placed
+	for _, p := range placed {
+		switch {
+		case p.Skipped:
+		case p.Kind == proof.KindMessage:
+			m.messages.Inc()
+		case p.Kind == proof.KindRedelivery:
+			m.redelivered.Inc()
+		}
+		if p.Conflict {
+			conflicts = append(conflicts, p)
+		}
+	}
+	if len(conflicts) > 0 {
+		c.alarms.raise(ctx, AlarmConflict, decimal(conflicts[0].Seq), map[string]string{
+			"messages": decimal(uint64(len(conflicts))), "entry": decimal(conflicts[0].Seq), "other_entry": decimal(conflicts[0].Of)})
+	}
+	c.status.committed(*ready.batch.Cursor, ready.time)
+	c.blobs.add(ready.pending...)
+	if ready.mark.seq > 0 {
+		c.acker.add(ready.mark)
+	}
+}

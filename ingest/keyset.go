@@ -1,0 +1,98 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast/ingest/envelope"
+	"holdfast/ingest/wire"
+)
+
+// keysetTick is how often the keys are looked at for a change.
+const keysetTick = time.Minute
+
+// publishKeyset keeps the archive's public keys at the relay: at the start, whenever they change, and again long before they expire.
+//
+// The version is the time in Unix milliseconds, so that it rises across restarts without anything being stored. A clock that was set back
+// makes the relay refuse it, which is an alarm and not repaired here: a keyset from the past is what clients must refuse.
+func (c *Client) publishKeyset(ctx context.Context) error {
+	pause, refused := c.newBackoff(), 0
+	var version uint64
+	var published time.Time
+	var last string // kids of the set published
+	for {
+		keys, err := c.publicKeys(time.Now())
+		kids := kidsOf(keys)
+		if err == nil && kids == last && time.Since(published) < c.o.KeysetEvery {
+			if err := sleep(ctx, keysetTick); err != nil {
+				return err
+			}
+			continue
+		}
+		if err == nil {
+			now := time.Now()
+			version = max(version+1, uint64(max(now.UnixMilli(), 0))) // #nosec G115 -- not negative
+			err = c.putKeyset(ctx, wire.Keyset{Arc: c.arc, Version: version, Expires: now.Add(keysetLife), Keys: keys, Time: now})
+		}
+		if err == nil {
+			published, last, refused = time.Now(), kids, 0
+			pause.reset()
+			c.alarms.clear(AlarmKeysetRefused, "")
+			c.o.Logger.Info("keyset published", "keys", len(keys))
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		class := classOf(err)
+		c.o.Logger.Warn("the keyset was not published", "class", class)
+		switch class {
+		case classNetwork, classTLS, classStalled, classSlowDown: // told by other alarms, and tried again
+		default:
+			if refused++; refused >= 2 {
+				c.alarms.raise(ctx, AlarmKeysetRefused, "", map[string]string{"class": class, "version": decimal(version)})
+			}
+		}
+		if err := sleep(ctx, pause.pause(err)); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Client) putKeyset(ctx context.Context, k wire.Keyset) error {
+	compact, err := k.Sign(c.o.Keys.IdentitySigner())
+	if err != nil {
+		return err
+	}
+	return c.relay.keyset(ctx, compact)
+}
+
+// publicKeys returns the keys that senders may seal to: neither those past their not_after, which only open what is still under way, nor
+// those of a suite that the site has not opted in to.
+func (c *Client) publicKeys(now time.Time) ([]wire.KeysetKey, error) {
+	var out []wire.KeysetKey
+	for _, r := range c.o.Keys.RecipientKeys() {
+		kem := envelope.KEM(r.KEM)
+		if !r.NotAfter.After(now) || kem == envelope.X25519 && !c.o.AllowX25519 {
+			continue
+		}
+		key, err := envelope.NewPrivateKey(kem, r.Private)
+		if err != nil {
+			return nil, fmt.Errorf("keyset: %w", err)
+		}
+		out = append(out, wire.KeysetKey{Kid: key.KID(), KEM: r.KEM, PK: key.Public().Bytes, NotAfter: r.NotAfter})
+	}
+	return out, nil
+}
+
+func kidsOf(keys []wire.KeysetKey) string {
+	kids := make([]string, 0, len(keys))
+	for i := range keys {
+		kids = append(kids, keys[i].Kid)
+	}
+	slices.Sort(kids)
+	return strings.Join(kids, " ")
+}
