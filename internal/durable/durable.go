@@ -9,7 +9,6 @@ package durable
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -108,9 +107,11 @@ type File struct {
 	path string
 }
 
-// NewFile begins a file that Commit will put at path.
-func NewFile(path string, perm fs.FileMode) (*File, error) {
-	f, err := os.OpenFile(path+tempSuffix, os.O_CREATE|os.O_TRUNC|os.O_RDWR, perm) // #nosec G304 -- as above
+// NewFile begins a file, under a name of its own in the folder temp, that
+// Commit will put at path. The folder is on path's file system and holds
+// nothing else: whoever owns it empties it at its start.
+func NewFile(temp, path string) (*File, error) {
+	f, err := os.CreateTemp(temp, "*"+tempSuffix)
 	if err != nil {
 		return nil, err
 	}
@@ -119,12 +120,6 @@ func NewFile(path string, perm fs.FileMode) (*File, error) {
 
 // Write appends to the unfinished file.
 func (f *File) Write(p []byte) (int, error) { return f.f.Write(p) }
-
-// Rewind returns a reader over what was written so far.
-func (f *File) Rewind() (io.Reader, error) {
-	_, err := f.f.Seek(0, io.SeekStart)
-	return f.f, err
-}
 
 // Commit makes the file visible at its path, durable once it returns.
 //
@@ -136,9 +131,30 @@ func (f *File) Commit() error {
 	return Publish(f.f.Name(), f.path)
 }
 
-// Abort throws the unfinished file away.
+// Abort throws the file away, also after a Commit that failed.
 func (f *File) Abort() error {
-	return errors.Join(f.f.Close(), os.Remove(f.f.Name()))
+	err := f.f.Close()
+	if errors.Is(err, fs.ErrClosed) {
+		err = nil
+	}
+	if rm := os.Remove(f.f.Name()); !errors.Is(rm, fs.ErrNotExist) {
+		err = errors.Join(err, rm)
+	}
+	return err
+}
+
+// Empty removes the files of a folder of unfinished files.
+func Empty(temp string) error {
+	entries, err := os.ReadDir(temp)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.Remove(filepath.Join(temp, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // oldSuffix marks the former content of a file that ReplaceErasing is

@@ -1,0 +1,180 @@
+package archive
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"go.etcd.io/bbolt"
+
+	"holdfast/archive/proof"
+	"holdfast/archive/seal"
+)
+
+// MaxBody bounds an entry's body and note together, in bytes: the largest
+// relay page's single event, which quarantine must be able to keep whole.
+const MaxBody = 16 << 20
+
+var (
+	bucketRecord = []byte("record") // seq → sealed record
+	keyFileID    = []byte("id")
+)
+
+// bodyName names the body file of a month and class. Disposition writes the
+// survivors of one generation into the next.
+func bodyName(month, class string, generation int) string {
+	return fmt.Sprintf("%s.%s.g%d", month, class, generation)
+}
+
+// bodyFile is one file of sealed bodies. Bodies are read only by way of their
+// leaf: a record without one is an orphan and does not count.
+type bodyFile struct {
+	name string
+	db   *bbolt.DB
+	key  *seal.FileKey
+}
+
+// bodyFiles opens body files when they are first needed.
+type bodyFiles struct {
+	dir      string
+	readOnly bool
+	keys     *keys
+
+	mu   sync.Mutex
+	open map[string]*bodyFile
+}
+
+func bodyPath(dir, name string) string { return filepath.Join(dir, "bodies", name+".db") }
+
+// get returns the named file, which must exist: os.ErrNotExist if it does not.
+func (b *bodyFiles) get(name string) (*bodyFile, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.open[name]; f != nil {
+		return f, nil
+	}
+	f, err := b.openFile(name)
+	if err != nil {
+		return nil, err
+	}
+	b.open[name] = f
+	return f, nil
+}
+
+func (b *bodyFiles) openFile(name string) (*bodyFile, error) {
+	db, err := openBolt(bodyPath(b.dir, name), b.readOnly)
+	if err != nil {
+		return nil, err
+	}
+	f := &bodyFile{name: name, db: db}
+	err = guard(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			id := tx.Bucket(bucketMeta).Get(keyFileID)
+			if len(id) != seal.IDSize || tx.Bucket(bucketRecord) == nil {
+				return fmt.Errorf("%w: body file %s", ErrDamaged, name)
+			}
+			f.key, err = b.keys.bodyKey(name, [seal.IDSize]byte(id))
+			return err
+		})
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return f, nil
+}
+
+// ensure returns the named file, making it when it is not there. Its key goes
+// into the keyring, and is durable there, before the file exists: a crash
+// between the two leaves a key without a file, which the next try uses.
+func (b *bodyFiles) ensure(name string) (*bodyFile, error) {
+	f, err := b.get(name)
+	if err == nil || !errors.Is(err, os.ErrNotExist) {
+		return f, err
+	}
+	if err := b.keys.addBodyKey(name); err != nil {
+		return nil, err
+	}
+	err = createBolt(bodyPath(b.dir, name), func(tx *bbolt.Tx) error {
+		meta, err := putFormat(tx)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucket(bucketRecord); err != nil {
+			return err
+		}
+		id := seal.NewKey()
+		return meta.Put(keyFileID, id[:seal.IDSize])
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b.get(name)
+}
+
+func (b *bodyFiles) close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var errs []error
+	for _, f := range b.open {
+		errs = append(errs, f.db.Close())
+	}
+	b.open = map[string]*bodyFile{}
+	return errors.Join(errs...)
+}
+
+// Body is what a body file holds for one entry.
+type Body struct {
+	Random [32]byte // goes into both commitments
+	Note   []byte   // what the archive concluded at append; may be empty
+	Bytes  []byte   // the body itself, unpadded
+}
+
+// appendTo appends the record's plaintext: random ‖ length of the note (u32) ‖
+// note ‖ body.
+func (b *Body) appendTo(dst []byte) []byte {
+	dst = append(dst, b.Random[:]...)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(b.Note))) // #nosec G115 -- at most MaxBody
+	dst = append(dst, b.Note...)
+	return append(dst, b.Bytes...)
+}
+
+// parseBody reads a record's plaintext; the result shares its memory.
+func parseBody(plain []byte) (Body, error) {
+	var b Body
+	if len(plain) < 36 {
+		return b, ErrDamaged
+	}
+	n := binary.BigEndian.Uint32(plain[32:])
+	if uint64(n) > uint64(len(plain)-36) {
+		return b, ErrDamaged
+	}
+	copy(b.Random[:], plain)
+	b.Note, b.Bytes = plain[36:36+n:36+n], plain[36+n:]
+	return b, nil
+}
+
+// openRecord opens a sealed record into dst and checks it against its leaf's
+// commitments: what it returns is what was appended.
+func (f *bodyFile) openRecord(dst []byte, leaf *proof.Leaf, sealed []byte) (Body, error) {
+	plain, err := f.key.Open(dst, leaf.Seq, sealed)
+	if err != nil {
+		return Body{}, fmt.Errorf("%w: its record does not open: %w", ErrDamaged, err)
+	}
+	b, err := parseBody(plain)
+	if err != nil {
+		return Body{}, err
+	}
+	if proof.ContentCommitment(&b.Random, b.Bytes) != leaf.Content {
+		return Body{}, fmt.Errorf("%w: its body is not the one that its leaf commits to", ErrDamaged)
+	}
+	if proof.NoteCommitment(&b.Random, b.Note) != leaf.Note {
+		return Body{}, fmt.Errorf("%w: its note is not the one that its leaf commits to", ErrDamaged)
+	}
+	if proof.RoundBody(len(b.Bytes)) != leaf.BodyLen {
+		return Body{}, fmt.Errorf("%w: its body has not the length that its leaf states", ErrDamaged)
+	}
+	return b, nil
+}

@@ -1,0 +1,123 @@
+package archive
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"holdfast/internal/durable"
+)
+
+// format is the version of the files' layout. A file with a higher one is
+// refused (ErrNewer).
+const format = 1
+
+// mapSize is the address space that a file being written reserves, so that
+// growing it seldom waits for readers to let go of the old mapping.
+const mapSize = 1 << 30
+
+var bucketMeta = []byte("meta")
+
+func boltOptions(readOnly bool) *bbolt.Options {
+	o := &bbolt.Options{
+		Timeout:      2 * time.Second,
+		PageSize:     16 << 10,
+		FreelistType: bbolt.FreelistMapType,
+		ReadOnly:     readOnly,
+	}
+	if !readOnly {
+		o.InitialMmapSize = mapSize
+	}
+	return o
+}
+
+// createBolt makes a database at path with what fill puts into it. A torn
+// first write would make bbolt panic later, so the file is made under another
+// name, synced, and only then renamed. A crash leaves no file at path or the
+// whole one.
+func createBolt(path string, fill func(tx *bbolt.Tx) error) error {
+	temp := path + ".new"
+	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	options := boltOptions(false)
+	options.InitialMmapSize = 0
+	db, err := bbolt.Open(temp, 0o600, options)
+	if err != nil {
+		return err
+	}
+	err = db.Update(fill)
+	if err = errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	return durable.Publish(temp, path)
+}
+
+// openBolt opens the database at path, which must exist.
+func openBolt(path string, readOnly bool) (db *bbolt.DB, err error) {
+	err = guard(func() error {
+		if _, err := os.Stat(path); err != nil {
+			return err
+		}
+		db, err = bbolt.Open(path, 0o600, boltOptions(readOnly))
+		if errors.Is(err, berrors.ErrTimeout) {
+			return fmt.Errorf("%w: %s", ErrLocked, filepath.Base(path))
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrDamaged, filepath.Base(path), err)
+		}
+		err := db.View(checkFormat)
+		if err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", filepath.Base(path), err), db.Close())
+		}
+		return nil
+	})
+	return db, err
+}
+
+var keyFormat = []byte("format")
+
+func putFormat(tx *bbolt.Tx) (*bbolt.Bucket, error) {
+	meta, err := tx.CreateBucket(bucketMeta)
+	if err != nil {
+		return nil, err
+	}
+	return meta, meta.Put(keyFormat, binary.BigEndian.AppendUint32(nil, format))
+}
+
+func checkFormat(tx *bbolt.Tx) error {
+	meta := tx.Bucket(bucketMeta)
+	if meta == nil {
+		return fmt.Errorf("%w: it has no meta bucket", ErrDamaged)
+	}
+	v := meta.Get(keyFormat)
+	if len(v) != 4 {
+		return fmt.Errorf("%w: it has no format number", ErrDamaged)
+	}
+	if n := binary.BigEndian.Uint32(v); n > format {
+		return fmt.Errorf("%w (format %d, this program knows %d)", ErrNewer, n, format)
+	}
+	return nil
+}
+
+// guard runs f and turns what a damaged page does to bbolt, a panic or a
+// memory fault in the mapping, into ErrDamaged.
+func guard(f func() error) (err error) {
+	old := debug.SetPanicOnFault(true)
+	defer debug.SetPanicOnFault(old)
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: a page of a database cannot be read: %v", ErrDamaged, r)
+		}
+	}()
+	return f()
+}
+
+func u64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

@@ -1,0 +1,133 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// diskSpace decides, before each commit, whether there is room for it. Nothing
+// is begun that may end in ENOSPC half-way. The file `reserve` holds space that
+// only control and audit entries may use when the disk is full, so that
+// looking stays audited: audit entries may take three quarters of it, control
+// entries (holds) all.
+type diskSpace struct {
+	dir      string
+	path     string
+	reserve  int64 // bytes the file is meant to hold
+	lowWater int64 // free bytes below which nothing else is accepted
+	have     int64 // bytes the file holds now
+}
+
+// margin is what a commit may need beyond its entries' own bytes: the pages of
+// every touched b-tree's path, twice.
+const margin = 1 << 20
+
+// newDiskSpace preallocates the reserve. By default it is a twentieth of the
+// file system, at most 64 MiB, and the low-water mark a tenth, at most 256 MiB.
+func newDiskSpace(dir string, reserve, lowWater int64) (*diskSpace, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return nil, err
+	}
+	total := int64(fs.Blocks) * fs.Bsize // #nosec G115 -- a file system's size
+	if reserve == 0 {
+		reserve = min(64<<20, total/20)
+	}
+	if lowWater == 0 {
+		lowWater = min(256<<20, total/10)
+	}
+	d := &diskSpace{dir: dir, path: filepath.Join(dir, "reserve"), reserve: reserve, lowWater: lowWater}
+	info, err := os.Stat(d.path)
+	if err == nil {
+		d.have = info.Size()
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return d, d.refill()
+}
+
+func (d *diskSpace) free() (int64, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(d.dir, &fs); err != nil {
+		return 0, err
+	}
+	return int64(fs.Bavail) * fs.Bsize, nil // #nosec G115 -- as above
+}
+
+// refill gives the reserve back what was taken from it, when there is room
+// above the low-water mark.
+func (d *diskSpace) refill() error {
+	if d.have >= d.reserve {
+		return nil
+	}
+	free, err := d.free()
+	if err != nil {
+		return err
+	}
+	if free < d.lowWater+d.reserve-d.have+2*margin {
+		return nil
+	}
+	f, err := os.OpenFile(d.path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	err = unix.Fallocate(int(f.Fd()), 0, 0, d.reserve) // #nosec G115 -- a descriptor
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		// Some file systems cannot preallocate; the reserve then is the low-water mark alone.
+		err = f.Truncate(d.reserve)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("reserve: %w", err)
+	}
+	d.have = d.reserve
+	return nil
+}
+
+// claim says on whose behalf space is asked for.
+type claim int
+
+const (
+	claimIngest claim = iota
+	claimAudit
+	claimControl
+)
+
+// admit reports whether entries of so many bytes may be written now; for
+// control and audit entries it frees part of the reserve.
+func (d *diskSpace) admit(c claim, bytes int64) error {
+	need := 2*bytes + margin
+	free, err := d.free()
+	if err != nil {
+		return err
+	}
+	if c == claimIngest {
+		if free < d.lowWater+need {
+			return ErrDiskFull
+		}
+		return nil
+	}
+	if free >= need {
+		return nil
+	}
+	var floor int64 // what of the reserve this claim may not touch
+	if c == claimAudit {
+		floor = d.reserve / 4
+	}
+	give := min(need-free, d.have-floor)
+	if give <= 0 {
+		return ErrDiskFull
+	}
+	if err := os.Truncate(d.path, d.have-give); err != nil {
+		return fmt.Errorf("reserve: %w", err)
+	}
+	d.have -= give
+	free, err = d.free()
+	if err == nil && free < need {
+		err = ErrDiskFull
+	}
+	return err
+}

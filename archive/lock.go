@@ -1,0 +1,37 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// lock holds the data directory for one process: flock on the file `lock`,
+// whose text says who holds it. The kernel drops it when the process ends,
+// however it ends.
+func lock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { // #nosec G115 -- a descriptor
+		holder, readErr := io.ReadAll(io.LimitReader(f, 64))
+		err = errors.Join(err, readErr, f.Close())
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %s; stop it first", ErrLocked, strings.TrimSpace(string(holder)))
+		}
+		return nil, err
+	}
+	if err := f.Truncate(0); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if _, err := fmt.Fprintf(f, "process %d\n", os.Getpid()); err != nil && !errors.Is(err, unix.ENOSPC) {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}

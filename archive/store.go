@@ -1,0 +1,185 @@
+package archive
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"go.etcd.io/bbolt"
+
+	"holdfast/archive/proof"
+)
+
+// store is the open files of an archive. Readers hold Archive.mu for the time
+// of one short transaction; a reopening after a failed write replaces it.
+type store struct {
+	dir    string
+	logs   []*logFile // oldest first; the last is written to
+	bodies *bodyFiles
+}
+
+func openStore(dir, origin string, k *keys, readOnly bool) (*store, error) {
+	logs, err := openLogs(dir, origin, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	return &store{dir: dir, logs: logs, bodies: &bodyFiles{dir: dir, readOnly: readOnly, keys: k, open: map[string]*bodyFile{}}}, nil
+}
+
+func (s *store) close() error { return errors.Join(closeLogs(s.logs), s.bodies.close()) }
+
+// newest returns the log file that is written to.
+func (s *store) newest() *logFile { return s.logs[len(s.logs)-1] }
+
+// logOf returns the log file that holds seq, or would hold it.
+func (s *store) logOf(seq uint64) *logFile {
+	for i := len(s.logs) - 1; i >= 0; i-- {
+		if s.logs[i].first <= seq {
+			return s.logs[i]
+		}
+	}
+	return nil
+}
+
+// leaf returns the canonical bytes of one leaf.
+func (s *store) leaf(seq uint64) ([]byte, error) {
+	f := s.logOf(seq)
+	if f == nil {
+		return nil, &SeqError{seq, ErrNotFound}
+	}
+	var out []byte
+	err := guard(func() error {
+		return f.db.View(func(tx *bbolt.Tx) error {
+			out = append(out, tx.Bucket(bucketLeaf).Get(u64(seq))...)
+			return nil
+		})
+	})
+	if err == nil && out == nil {
+		err = &SeqError{seq, ErrNotFound}
+	}
+	return out, err
+}
+
+// leaves returns up to limit parsed leaves from seq on, in one transaction.
+func (s *store) leaves(seq, to uint64, limit int) ([]proof.Leaf, error) {
+	f := s.logOf(seq)
+	if f == nil {
+		return nil, &SeqError{seq, ErrNotFound}
+	}
+	out := make([]proof.Leaf, 0, min(uint64(limit), to-seq)) // #nosec G115 -- limit is a small constant
+	err := guard(func() error {
+		return f.db.View(func(tx *bbolt.Tx) error {
+			c := tx.Bucket(bucketLeaf).Cursor()
+			for k, v := c.Seek(u64(seq)); k != nil && len(out) < limit && seq < to; k, v = c.Next() {
+				if binary.BigEndian.Uint64(k) != seq {
+					return &SeqError{seq, fmt.Errorf("%w: its leaf is missing", ErrDamaged)}
+				}
+				l, err := proof.ParseLeaf(v)
+				if err != nil || l.Seq != seq {
+					return &SeqError{seq, fmt.Errorf("%w: its leaf cannot be read", ErrDamaged)}
+				}
+				out = append(out, l)
+				seq++
+			}
+			return nil
+		})
+	})
+	if err == nil && len(out) == 0 {
+		err = &SeqError{seq, fmt.Errorf("%w: its leaf is missing", ErrDamaged)}
+	}
+	return out, err
+}
+
+// body opens one entry's record.
+func (s *store) body(leaf *proof.Leaf) (Body, error) {
+	f, err := s.bodies.get(bodyName(leaf.Month(), leaf.Class, 1))
+	if errors.Is(err, os.ErrNotExist) {
+		err = ErrNoBody
+	}
+	if err != nil {
+		return Body{}, &SeqError{leaf.Seq, err}
+	}
+	var b Body
+	err = guard(func() error {
+		return f.db.View(func(tx *bbolt.Tx) error {
+			sealed := tx.Bucket(bucketRecord).Get(u64(leaf.Seq))
+			if sealed == nil {
+				return ErrNoBody
+			}
+			b, err = f.openRecord(nil, leaf, sealed)
+			return err
+		})
+	})
+	if err != nil {
+		return Body{}, &SeqError{leaf.Seq, err}
+	}
+	return b, nil
+}
+
+var bodyFileName = regexp.MustCompile(`^([0-9]{4}-[0-9]{2})\.([a-z0-9-]{1,32})\.g([0-9]{1,6})\.db$`)
+
+// bodyNames lists the body files there are, sorted by month, then class.
+func bodyNames(dir string) ([]bodyFileID, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, "bodies"))
+	if err != nil {
+		return nil, err
+	}
+	var out []bodyFileID
+	for _, e := range entries {
+		if m := bodyFileName.FindStringSubmatch(e.Name()); m != nil {
+			out = append(out, bodyFileID{name: m[1] + "." + m[2] + ".g" + m[3], month: m[1], class: m[2]})
+		}
+	}
+	return out, nil
+}
+
+type bodyFileID struct{ name, month, class string }
+
+// dropOrphans deletes every body whose seq is at or past the log's end: what a
+// crash between the bodies' commit and the log's leaves behind. Received times
+// never fall, so only files of the last leaf's month or later can hold one.
+func (s *store) dropOrphans(size uint64, lastMonth string) error {
+	names, err := bodyNames(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, id := range names {
+		if id.month < lastMonth {
+			continue
+		}
+		f, err := s.bodies.get(id.name)
+		if err != nil {
+			return err
+		}
+		if err := f.dropFrom(size); err != nil {
+			return fmt.Errorf("body file %s: %w", id.name, err)
+		}
+	}
+	return nil
+}
+
+func (f *bodyFile) dropFrom(size uint64) error {
+	return guard(func() error {
+		orphans := false
+		err := f.db.View(func(tx *bbolt.Tx) error {
+			k, _ := tx.Bucket(bucketRecord).Cursor().Last()
+			orphans = k != nil && binary.BigEndian.Uint64(k) >= size
+			return nil
+		})
+		if err != nil || !orphans {
+			return err
+		}
+		return f.db.Update(func(tx *bbolt.Tx) error {
+			c := tx.Bucket(bucketRecord).Cursor()
+			for k, _ := c.Seek(u64(size)); k != nil; k, _ = c.Seek(u64(size)) {
+				if err := c.Delete(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}

@@ -1,0 +1,347 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"holdfast/archive/proof"
+)
+
+// ClockLimit is how far the received time may run ahead of the time that has
+// passed since the entry before, while the daemon runs. A clock that jumps
+// further is followed in such steps.
+const ClockLimit = time.Hour
+
+// Limits of one group commit.
+const (
+	groupEntries = 8192
+	groupBytes   = 16 << 20
+)
+
+type request struct {
+	batch      Batch
+	checkpoint bool
+	done       chan reply // buffered: the writer never waits for a caller
+}
+
+type reply struct {
+	placed     []Placed
+	checkpoint []byte
+	err        error
+}
+
+// writer is the state of the log's end. The writer goroutine owns it. It is
+// changed only after a commit, and loaded again from disk after a failed one.
+type writer struct {
+	failed  error // of the last commit: reopen before anything else
+	end     tip
+	devices map[deviceMAC]uint32
+}
+
+// tip is the log's end: what the next leaf depends on.
+type tip struct {
+	size     uint64
+	first    uint64         // of the newest log file
+	last     proof.Hash     // leaf hash of the last leaf
+	received int64          // of the last leaf, ms
+	stamped  time.Time      // when that was, with its monotonic reading; zero after a start
+	frontier [64]proof.Hash // roots of the complete subtrees, by level
+	cursor   *Cursor        // relay cursor, nil before the first contact
+}
+
+// stamp returns the received time of the next entries: max(previous,
+// min(clock, previous + elapsed + ClockLimit)). After a start nothing is known
+// of the time that passed, and the clock is taken unless it is behind.
+func (t *tip) stamp(now time.Time) int64 {
+	clock := now.UnixMilli()
+	if !t.stamped.IsZero() {
+		clock = min(clock, t.received+(now.Sub(t.stamped)+ClockLimit).Milliseconds())
+	}
+	t.received, t.stamped = max(t.received, clock), now
+	return t.received
+}
+
+// push adds a leaf hash to the tree and calls store with each hash of level 1
+// and up that it completes.
+func (t *tip) push(h proof.Hash, store func(index int64, h proof.Hash)) {
+	n := int64(t.size) // #nosec G115 -- a log of 2^63 entries is out of reach
+	t.last = h
+	level := 0
+	for ; n>>level&1 == 1; level++ {
+		h = tlog.NodeHash(t.frontier[level], h)
+		store(tlog.StoredHashIndex(level+1, n>>(level+1)), h)
+	}
+	t.frontier[level] = h
+	t.size++
+}
+
+// root returns the tree hash of the log (RFC 6962 section 2.1).
+func (t *tip) root() proof.Hash {
+	if t.size == 0 {
+		return tlogEmpty
+	}
+	var h proof.Hash
+	have := false
+	for rest := t.size; rest != 0; rest &= rest - 1 {
+		level := bits.TrailingZeros64(rest)
+		if !have {
+			h, have = t.frontier[level], true
+			continue
+		}
+		h = tlog.NodeHash(t.frontier[level], h)
+	}
+	return h
+}
+
+// tlogEmpty is the tree hash of an empty log: SHA-256 of nothing.
+var tlogEmpty = proof.Hash{
+	0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+	0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+}
+
+// loadSize reads how long the log is and how far the relay's stream has been
+// appended, and publishes both.
+func (w *writer) loadSize(a *Archive) error {
+	f := a.st.newest()
+	size, err := f.end()
+	if err != nil {
+		return err
+	}
+	w.end = tip{size: size, first: f.first, last: proof.GenesisPrev(a.idText)}
+	err = guard(func() error {
+		return f.db.View(func(tx *bbolt.Tx) error {
+			v := tx.Bucket(bucketCursor).Get(keyRelay)
+			if v == nil {
+				return nil
+			}
+			c, err := parseCursor(v)
+			w.end.cursor = &c
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	a.publish(size, w.end.cursor)
+	return nil
+}
+
+// load reads all of the log's end that appending needs, and drops orphaned
+// bodies.
+func (w *writer) load(a *Archive) error {
+	if err := w.loadSize(a); err != nil {
+		return err
+	}
+	s, size := a.st, w.end.size
+	if size > 0 {
+		text, err := s.leaf(size - 1)
+		if err != nil {
+			return err
+		}
+		leaf, err := proof.ParseLeaf(text)
+		if err != nil {
+			return &SeqError{size - 1, fmt.Errorf("%w: its leaf cannot be read", ErrDamaged)}
+		}
+		w.end.last, w.end.received = proof.LeafHash(text), leaf.Received
+		if err := s.dropOrphans(size, leaf.Month()); err != nil {
+			return err
+		}
+	}
+	if err := w.loadFrontier(s); err != nil {
+		return err
+	}
+	var err error
+	if w.devices, err = s.devices(); err != nil {
+		return err
+	}
+	w.failed = nil
+	return nil
+}
+
+func (w *writer) loadFrontier(s *store) error {
+	read := hashReader{s}
+	var before uint64
+	for level := 63; level >= 0; level-- {
+		if w.end.size>>level&1 == 0 {
+			continue
+		}
+		index := tlog.StoredHashIndex(level, int64(before>>level)) // #nosec G115 -- as in push
+		h, err := read.ReadHashes([]int64{index})
+		if err != nil {
+			return err
+		}
+		w.end.frontier[level] = h[0]
+		before += 1 << level
+	}
+	return nil
+}
+
+// write is the writer goroutine: it takes what is waiting, commits it as one
+// group, and answers.
+func (a *Archive) write() {
+	defer close(a.done)
+	for {
+		select {
+		case <-a.stop:
+			return
+		case r := <-a.queue:
+			a.commitAll(a.collect(r))
+		}
+	}
+}
+
+// collect drains the queue up to a group's limits.
+func (a *Archive) collect(first *request) []*request {
+	group := []*request{first}
+	entries, size := len(first.batch.Entries), first.batch.bytes()
+	for entries < groupEntries && size < groupBytes {
+		select {
+		case r := <-a.queue:
+			group = append(group, r)
+			entries += len(r.batch.Entries)
+			size += r.batch.bytes()
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commitAll answers every request of the group.
+func (a *Archive) commitAll(group []*request) {
+	for len(group) > 0 {
+		if a.w.failed != nil {
+			if err := a.reopen(); err != nil {
+				answer(group, fmt.Errorf("%w: %w", ErrFailed, err))
+				return
+			}
+		}
+		rest, err := a.commitSome(group)
+		if err != nil {
+			// What was committed is unknown: nothing is acked, and nothing more is appended before a reopening has looked.
+			a.w.failed = err
+			if a.opts.Logger != nil {
+				a.opts.Logger.Error("a commit failed; reopening", "err", err)
+			}
+			answer(group, fmt.Errorf("%w: %w", ErrFailed, err))
+			return
+		}
+		group = rest
+	}
+}
+
+func answer(group []*request, err error) {
+	for _, r := range group {
+		select {
+		case r.done <- reply{err: err}:
+		default: // it has its answer already
+		}
+	}
+}
+
+// commitSome commits requests of the group until the log file is full, and
+// returns the others. An error means that the outcome is unknown.
+func (a *Archive) commitSome(group []*request) (rest []*request, err error) {
+	if err := a.disk.refill(); err != nil {
+		return nil, err
+	}
+	p := newPlan(&a.w, a.st, a.keys.snapshot().Dedupe)
+	for i, r := range group {
+		if p.full(r, a.opts.LogFileLeaves) {
+			rest = group[i:]
+			break
+		}
+		if err := a.admit(&r.batch); err != nil {
+			answer(group[i:i+1], err)
+			continue
+		}
+		refused, err := p.add(r)
+		if err != nil {
+			return nil, errors.Join(err, p.close())
+		}
+		if refused != nil {
+			answer(group[i:i+1], refused)
+		}
+	}
+	if err := p.close(); err != nil {
+		return nil, err
+	}
+	if len(p.requests) > 0 {
+		if err := guard(func() error { return a.commit(p) }); err != nil {
+			return nil, err
+		}
+	}
+	if rest != nil {
+		if err := a.roll(); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
+// admit asks the disk for room on behalf of what the batch is for: a relay
+// page with the alarms it brings is ingest, whatever its classes.
+func (a *Archive) admit(b *Batch) error {
+	c := claimControl
+	for i := range b.Entries {
+		switch e := &b.Entries[i]; {
+		case e.Kind.FromRelay() || b.Cursor != nil:
+			return a.disk.admit(claimIngest, b.bytes())
+		case e.Class != proof.ClassControl:
+			c = claimAudit
+		}
+	}
+	return a.disk.admit(c, b.bytes())
+}
+
+// roll begins the next log file. A crash before its rename leaves the old file
+// the newest; after it, an empty newest file that carries the cursor on.
+func (a *Archive) roll() error {
+	f := a.st.newest()
+	var cursor []byte
+	if a.w.end.cursor != nil {
+		cursor = a.w.end.cursor.marshal()
+	}
+	if err := createLogFile(a.dir, f.number+1, a.w.end.size, a.id.Origin, cursor); err != nil {
+		return err
+	}
+	next, err := openLogFile(a.dir, f.number+1, a.id.Origin, false)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.st.logs = append(a.st.logs, next)
+	a.mu.Unlock()
+	a.w.end.first = next.first
+	return nil
+}
+
+// reopen closes and opens every file after a failed commit, reads the log's
+// end anew and checks it.
+func (a *Archive) reopen() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.st != nil {
+		if err := a.st.close(); err != nil && a.opts.Logger != nil {
+			a.opts.Logger.Warn("closing after a failed commit", "err", err)
+		}
+		a.st = nil
+	}
+	st, err := openStore(a.dir, a.id.Origin, a.keys, false)
+	if err != nil {
+		return err
+	}
+	a.st = st
+	if err := a.w.load(a); err != nil {
+		return err
+	}
+	if err := checkTail(st, a.Size(), tailCheck); err != nil {
+		return errors.Join(err, fmt.Errorf("run `holdfastd verify`"))
+	}
+	return nil
+}
