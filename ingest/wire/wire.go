@@ -11,6 +11,8 @@ import (
 	"errors"
 	"strconv"
 	"time"
+
+	"holdfast/internal/jws"
 )
 
 // Limits of ingest/AMX.md §0.
@@ -92,6 +94,21 @@ func (h Head) Next(e Event) Head {
 	copy(pair[:32], h[:])
 	copy(pair[32:], inner[:])
 	return sha256.Sum256(pair[:])
+}
+
+// String returns h in base64url, the form that it has in JSON.
+func (h Head) String() string { return jws.EncodeB64(h[:]) }
+
+// MarshalText returns String's form.
+func (h Head) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText reads String's form and no other.
+func (h *Head) UnmarshalText(b []byte) error {
+	head, err := parseHead(string(b))
+	if err == nil {
+		*h = head
+	}
+	return err
 }
 
 // appendLP appends LP(s): the length as four bytes big-endian, then the bytes.
