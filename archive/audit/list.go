@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -86,6 +87,9 @@ func List(ctx context.Context, src Source, f Filter) ([]Item, error) {
 func collect(ctx context.Context, src Source, from, to uint64) ([]archive.Record, error) {
 	var recs []archive.Record
 	for rec, err := range src.ClassRecords(ctx, proof.ClassAudit, from, to) {
+		if errors.Is(err, archive.ErrNoBody) {
+			continue // disposed of, long after
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read the audit entries from %d: %w", from, err)
 		}

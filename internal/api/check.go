@@ -80,11 +80,7 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request, _ audit.Principa
 		lines.write(VerifyLine{Problem: problemOf(err)})
 		return err
 	}
-	b, err := json.Marshal(report)
-	if err != nil {
-		return err
-	}
-	lines.write(VerifyLine{Report: b})
+	lines.write(VerifyLine{Report: &CheckReport{OK: report.OK(), Report: *report}})
 	return nil
 }
 

@@ -91,7 +91,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, who audit.Princi
 	access := audit.Access{Action: audit.ActionSearch, Principal: who, Reason: req.Reason, Matter: req.Matter, Query: req.Query}
 	err = s.look(r.Context(), access, func(ctx context.Context, _ uint64) (audit.Outcome, error) {
 		var err error
-		if found, err = s.Search.Search(ctx, q, limit, req.Before); err != nil {
+		if found, err = s.Search.Search(ctx, q, Page{Limit: limit, Before: req.Before, AsOf: req.AsOf}); err != nil {
 			return audit.Outcome{}, err
 		}
 		return audit.Outcome{Total: found.Total, Shown: uint64(len(found.Hits)), Through: found.Through}, nil

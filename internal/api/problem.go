@@ -9,6 +9,7 @@ import (
 
 	"holdfast/archive"
 	"holdfast/archive/audit"
+	"holdfast/archive/export"
 	"holdfast/archive/query"
 	"holdfast/archive/state"
 	"holdfast/internal/ijson"
@@ -28,6 +29,8 @@ const (
 	CodeFailed      = "store_failed"  // a write failed; the store takes nothing until reopened
 	CodeNoBody      = "no_body"       // the entry's body is gone
 	CodeDamaged     = "damaged"       // the store is damaged
+	CodeChanged     = "changed"       // the entries changed while they were produced
+	CodeIndexing    = "indexing"      // the search index is being rebuilt
 	CodeBusy        = "busy"          // too many long tasks are running
 	CodeStopping    = "stopping"      // the daemon is going down
 	CodeNotReady    = "not_ready"     // the daemon is not (or no longer) able to serve
@@ -104,6 +107,11 @@ func classify(err error) *Problem {
 	case errors.Is(err, archive.ErrDamaged):
 		return &Problem{Title: "the archive is damaged", Status: http.StatusInternalServerError, Code: CodeDamaged, Exit: ExitData,
 			Hint: "run `holdfast verify` to see every entry at fault, keep the disk as it is, and restore from a backup"}
+	case errors.Is(err, export.ErrRequest):
+		return badRequest(err.Error(), "see `holdfast export --help`")
+	case errors.Is(err, export.ErrChanged):
+		return &Problem{Title: "the entries changed while they were being produced", Status: http.StatusConflict, Code: CodeChanged, Exit: ExitTemporary,
+			Hint: "export again"}
 	default:
 		return storeProblem(err)
 	}
@@ -143,6 +151,21 @@ func unaudited(err error) *Problem {
 func badRequest(detail, hint string) *Problem {
 	return &Problem{Title: "the request is not one that this endpoint takes", Status: http.StatusBadRequest, Detail: detail,
 		Code: CodeBadRequest, Exit: ExitUsage, Hint: hint}
+}
+
+// Indexing is the problem of a search that the index cannot answer now,
+// because it is being rebuilt.
+func Indexing(err error) *Problem {
+	return &Problem{Title: "the search index is being rebuilt", Status: http.StatusServiceUnavailable, Code: CodeIndexing, Exit: ExitTemporary,
+		Hint: "search again in a moment; `holdfast status` says how far the index is", err: err}
+}
+
+// BeyondLog is the problem of a search or export as of a size that the log has
+// not reached.
+func BeyondLog(err error) *Problem {
+	p := badRequest("as of a size that the log has not reached", "`holdfast status` says how many entries the log has")
+	p.err = err
+	return p
 }
 
 // writeProblem answers with p. It must come before anything else is written.

@@ -81,27 +81,20 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, who audit.Princi
 	err = s.look(r.Context(), access, func(ctx context.Context, seq uint64) (audit.Outcome, error) {
 		made, err := s.Produce.Produce(ctx, Production{Query: q, Typed: req.Query, Format: req.As, At: req.At,
 			Principal: who, Reason: req.Reason, Matter: req.Matter, Access: seq}, sink)
-		if err == nil {
-			err = sink.idle()
-		}
-		if made == nil {
-			return audit.Outcome{}, errors.Join(err, errIfNil(err, "a production without a summary"))
+		switch {
+		case err != nil:
+			return audit.Outcome{}, err
+		case made == nil:
+			return audit.Outcome{}, errors.New("a production without a summary")
 		}
 		done = Completion{Access: seq, Matched: made.Matched, Produced: made.Produced, Withheld: made.Withheld, Through: made.Through}
-		return audit.Outcome{Total: made.Matched, Shown: made.Produced, Through: made.Through}, err
+		return audit.Outcome{Total: made.Matched, Shown: made.Produced, Through: made.Through}, sink.idle()
 	})
 	if err != nil {
 		return errors.Join(err, sink.fail(problemOf(err)))
 	}
 	// A crash or a cut before this part leaves the client with a production that has a manifest but no end, which it throws away.
 	return sink.complete(done)
-}
-
-func errIfNil(err error, text string) error {
-	if err != nil {
-		return nil
-	}
-	return errors.New(text)
 }
 
 // partSink turns files into parts of the response. Nothing is sent before the

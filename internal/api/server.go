@@ -49,15 +49,21 @@ type Statuser interface {
 	Status(ctx context.Context) (*Status, error)
 }
 
-// Searcher finds the entries that match q, newest first: at most limit of
-// those below before (0: all). It sees everything that was acked before the
-// call.
+// Searcher finds the entries that match q, newest first. It sees everything
+// that was acked before the call, or says how much it did not see.
 type Searcher interface {
-	Search(ctx context.Context, q *query.Query, limit int, before uint64) (*SearchResponse, error)
+	Search(ctx context.Context, q *query.Query, page Page) (*SearchResponse, error)
+}
+
+// Page says which hits of a search are wanted; see SearchRequest.
+type Page struct {
+	Limit        int // 1..MaxLimit
+	Before, AsOf uint64
 }
 
 // Shower gives whole entries, in the order of seqs. A seq that the log does
-// not have is archive.ErrNotFound; a body that is gone is no error.
+// not have is archive.ErrNotFound; a body that is gone is no error. *Renderer
+// is one.
 type Shower interface {
 	Show(ctx context.Context, seqs []uint64) ([]Shown, error)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"holdfast/archive"
 	"holdfast/archive/audit"
 )
 
@@ -52,14 +53,15 @@ type SearchRequest struct {
 	Reason string `json:"reason,omitempty"`
 	Matter string `json:"matter,omitempty"`
 	Limit  int    `json:"limit,omitempty"`  // hits, 1..MaxLimit; 0 means DefaultLimit
-	Before uint64 `json:"before,omitempty"` // only entries below this seq; 0 for all. The last hit's seq begins the next page
+	Before uint64 `json:"before,omitempty"` // only hits below this seq; 0 for all. The last hit's seq begins the next page
+	AsOf   uint64 `json:"as_of,omitempty"`  // only entries below this seq exist for the search; 0 for all. The first page's through_seq keeps the total of all pages the same
 }
 
 // SearchResponse answers a search. Its members are stable for scripts.
 type SearchResponse struct {
 	Total       uint64 `json:"total"`       // entries that match, on all pages
-	Through     uint64 `json:"through_seq"` // newest entry that the search has seen
-	Unindexed   uint64 `json:"unindexed"`   // entries up to through_seq that could not be searched; 0 unless the index is broken
+	Through     uint64 `json:"through_seq"` // the search has seen the entries below this seq
+	Unindexed   uint64 `json:"unindexed"`   // but for so many of them: total is then a lower bound. 0 unless the index is far behind
 	Quarantined uint64 `json:"quarantined"` // quarantined entries, whose text no search sees
 	Hits        []Hit  `json:"hits"`        // newest first
 }
@@ -88,7 +90,7 @@ type Attachment struct {
 	BID    string `json:"bid"`
 	Name   string `json:"name"`
 	Mime   string `json:"mime,omitempty"`
-	Size   int64  `json:"size"` // bytes, as the sender said
+	Size   uint64 `json:"size"` // bytes, as the sender said
 	Status string `json:"status"`
 }
 
@@ -134,14 +136,14 @@ type ExportRequest struct {
 
 // Completion ends a production that is whole.
 type Completion struct {
-	Files    uint64 `json:"files"`    // parts before this one
-	Bytes    uint64 `json:"bytes"`    // in them
-	SHA256   string `json:"sha256"`   // over a line "hex of the file's SHA-256, two spaces, name, LF" a file, in order; hex
-	Access   uint64 `json:"access"`   // seq of the access entry
-	Matched  uint64 `json:"matched"`  // entries
-	Produced uint64 `json:"produced"` // entries
-	Withheld uint64 `json:"withheld"` // entries
-	Through  uint64 `json:"through_seq"`
+	Files    uint64 `json:"files"`       // parts before this one
+	Bytes    uint64 `json:"bytes"`       // in them
+	SHA256   string `json:"sha256"`      // over a line "hex of the file's SHA-256, two spaces, name, LF" a file, in order; hex
+	Access   uint64 `json:"access"`      // seq of the access entry
+	Matched  uint64 `json:"matched"`     // entries
+	Produced uint64 `json:"produced"`    // entries
+	Withheld uint64 `json:"withheld"`    // entries
+	Through  uint64 `json:"through_seq"` // the entries below this were examined
 }
 
 // VerifyRequest asks for a check of the whole store.
@@ -152,9 +154,15 @@ type VerifyRequest struct {
 // VerifyLine is one line of a check: exactly one member is there. The last
 // line has a report or a problem; without it the check was cut off.
 type VerifyLine struct {
-	Progress *Progress       `json:"progress,omitempty"`
-	Report   json.RawMessage `json:"report,omitempty"` // archive.Report
-	Problem  *Problem        `json:"problem,omitempty"`
+	Progress *Progress    `json:"progress,omitempty"`
+	Report   *CheckReport `json:"report,omitempty"`
+	Problem  *Problem     `json:"problem,omitempty"`
+}
+
+// CheckReport is what a check found.
+type CheckReport struct {
+	OK bool `json:"ok"` // nothing was found
+	archive.Report
 }
 
 // Progress says how far a long task has come, in entries.
