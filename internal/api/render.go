@@ -12,6 +12,7 @@ import (
 	"holdfast/archive/export"
 	"holdfast/archive/proof"
 	"holdfast/archive/state"
+	"holdfast/ingest/envelope"
 	"holdfast/internal/ijson"
 	"holdfast/internal/jws"
 )
@@ -30,9 +31,6 @@ type Renderer struct {
 	Log   Records
 	State *state.State
 }
-
-// typMessage is the JWS typ of a message (ingest/AMX.md §1).
-const typMessage = "amx+jws"
 
 // Hits renders the messages with the given seqs, in their order.
 func (r *Renderer) Hits(ctx context.Context, seqs []uint64) ([]Hit, error) {
@@ -111,7 +109,7 @@ func (r *Renderer) shown(rec archive.Record, missing string) (*Shown, error) {
 // payload returns a message's payload without the keys of its attachments:
 // whoever may see a message need not be handed keys that open files elsewhere.
 func payload(body []byte) (json.RawMessage, error) {
-	c, err := jws.Parse(body, typMessage)
+	c, err := jws.Parse(body, envelope.TypMessage)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ type Attachment struct {
 	BID    string `json:"bid"`
 	Name   string `json:"name"`
 	Mime   string `json:"mime,omitempty"`
-	Size   uint64 `json:"size"` // bytes, as the sender said
+	Size   int64  `json:"size"` // bytes, as the sender said
 	Status string `json:"status"`
 }
 
