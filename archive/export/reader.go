@@ -16,8 +16,8 @@ import (
 var errLine = fmt.Errorf("a line is longer than %d bytes", MaxLine)
 
 // A lineReader reads a file of a production line by line and hashes all of it.
-// It stops at the size that the manifest states, so that no file, and no
-// packed one, can make it read for ever.
+// It stops soon after the size that the manifest states, so that no file, and
+// no packed one, can make it read for ever.
 type lineReader struct {
 	name  string
 	file  fs.File

@@ -39,7 +39,8 @@ type verifier struct {
 	m        *Manifest // as it stands; nil if it cannot be read
 	id       *proof.Identity
 	key      ed25519.PublicKey // identity key; nil if there is none that the log names
-	point    proof.Checkpoint
+	signed   string            // checkpoint of proofs.json
+	point    proof.Checkpoint  // likewise, opened
 }
 
 // Verify checks the production in fsys, a folder or a zip file's content: its
@@ -110,13 +111,13 @@ func problemOf(err error) Problem {
 	return Changed
 }
 
-// limit is how many bytes of a file are read: one more than the manifest
-// lists, so that a longer one shows.
+// limit is how many bytes of a file are read: a line more than the manifest
+// lists, so that what was added at the end can be named.
 func (v *verifier) limit(name string) int64 {
 	if v.m == nil {
 		return math.MaxInt64
 	}
-	return int64(v.listed(name).Size) + 1 // #nosec G115 -- I-JSON integers are below 2^53
+	return int64(v.listed(name).Size) + MaxLine + 1 // #nosec G115 -- I-JSON integers are below 2^53
 }
 
 func (v *verifier) listed(name string) File {
@@ -208,10 +209,8 @@ func (v *verifier) readHead(r *lineReader) error {
 		return errors.New("its genesis entry is not the first of a log")
 	}
 	v.v.Origin, v.v.LogSize, v.v.Root = visible(v.point.Origin), v.point.Size, hex.EncodeToString(v.point.Root[:])
+	v.signed = text
 	v.key, err = v.id.Key()
-	if err == nil && v.m != nil && v.m.Checkpoint != text {
-		return errors.New("its checkpoint is not the manifest's")
-	}
 	return err
 }
 
@@ -247,11 +246,14 @@ func cut(s, prefix, suffix string) (string, bool) {
 func (v *verifier) checkManifest() {
 	if err := verifyDetached(typManifest, v.key, v.sig, v.text); err != nil {
 		v.v.file(fileManifest, Changed, "the signature in %s is not the archive's over it: %v", fileSignature, err)
+		return
 	}
 	if v.m == nil {
 		return
 	}
 	switch {
+	case v.m.Checkpoint != v.signed:
+		v.v.file(fileProofs, Changed, "its checkpoint is not the manifest's")
 	case v.m.Origin != v.point.Origin:
 		v.v.file(fileManifest, Changed, "it names another log than its checkpoint")
 	case v.m.At > v.point.Size:
