@@ -43,7 +43,7 @@ func (m Moment) String() string {
 func parseMoment(s string) (Moment, bool) {
 	if len(s) == len(time.DateOnly) {
 		t, err := time.Parse(time.DateOnly, s)
-		return Moment{Start: t, Date: true}, err == nil && t.Year() >= 1
+		return Moment{Start: t, Date: true}, err == nil && writable(t)
 	}
 	// time.Parse takes a comma for the point and any number of fraction
 	// digits; RFC 3339 section 5.6 has a point, and ours at most nine digits.
@@ -69,9 +69,13 @@ func parseMoment(s string) (Moment, bool) {
 		return Moment{}, false
 	}
 	t = t.UTC()
-	// A zone can push a time out of the years that can be written again.
-	return Moment{Start: t, Digits: digits}, 1 <= t.Year() && t.Year() <= 9999
+	return Moment{Start: t, Digits: digits}, writable(t)
 }
+
+// writable says whether a time can be written again: a zone can push it out of
+// the years with four digits. The first year is left out because it begins with
+// Go's zero time, which stands for "none" in Range and Doc.
+func writable(t time.Time) bool { return 2 <= t.Year() && t.Year() <= 9999 }
 
 // Range returns the instants for which the clause holds: from Start (zero: no
 // lower bound) up to but not including End (zero: no upper bound).

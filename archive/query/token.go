@@ -41,6 +41,10 @@ func Tokenize(text string) []Token {
 		start := it.Pos()
 		seg := it.Next()
 		end := it.Pos()
+		if end == start { // a part of what one rune is normalised to, such as ½
+			_, n := utf8.DecodeRuneInString(text[start:])
+			end += n
+		}
 		for len(seg) > 0 {
 			r, n := utf8.DecodeRune(seg)
 			seg = seg[n:]
