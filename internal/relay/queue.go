@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -269,7 +270,8 @@ func (q *queue) enqueue(tx *bolt.Tx, ordinal uint32, row *epochRow, s Submission
 	if err := tx.Bucket(bucketEvents).Put(place, line); err != nil {
 		return err
 	}
-	if err := tx.Bucket(bucketHeads).Put(place, row.Head[:]); err != nil {
+	// bbolt keeps the value itself until the commit, and row.Head moves on.
+	if err := tx.Bucket(bucketHeads).Put(place, bytes.Clone(row.Head[:])); err != nil {
 		return err
 	}
 	return tx.Bucket(bucketIDs).Put([]byte(s.ID), place)
