@@ -1,0 +1,62 @@
+# Holdfast. `make help` lists the targets; README.md says which two to try first.
+
+GO      ?= go
+BIN     := bin
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# The version comes from git describe, so the toolchain need not ask git a second time (and a tree without .git builds the same way).
+BUILD   := -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)'
+TOOL    := $(GO) tool -modfile=.ci/tools.mod
+
+BENCHTIME ?= 2s
+BENCHPKGS ?= ./ingest/... ./archive/...
+export CORPUS
+
+.PHONY: help build demo test bench faults lint fmt fmt-check vet staticcheck gosec floors race need
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/holdfastd, bin/holdfast, bin/holdfast-relay
+	@mkdir -p $(BIN)
+	$(GO) build $(BUILD) -o $(BIN)/ ./cmd/...
+
+demo: build ## the main job from end to end in a temporary directory
+	@$(GO) run -buildvcs=false ./internal/demo -bin $(BIN)
+
+test: fmt-check need floors vet staticcheck gosec race ## every check that a change must pass
+
+bench: ## benchmarks; CORPUS=FILE.jsonl.gz searches that file's messages instead of generated ones
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m $(BENCHPKGS)
+
+faults: need ## kill -9, disk full and failing disks, for up to an hour
+	$(GO) test -tags faults -run Fault -timeout 60m -count=1 ./...
+
+lint: fmt-check floors vet staticcheck gosec ## the checks of `test` that run nothing
+
+fmt: ## format every Go file
+	gofmt -w $$(find . -name '*.go' -not -path './.git/*')
+
+fmt-check:
+	@bad=$$(gofmt -l $$(find . -name '*.go' -not -path './.git/*')); \
+	[ -z "$$bad" ] || { echo "not gofmt-formatted; run make fmt:" >&2; echo "$$bad" >&2; exit 1; }
+
+need:
+	@.ci/need gcc='gcc libc6-dev'
+
+floors:
+	$(GO) test -count=1 ./internal/floors
+
+vet:
+	$(GO) vet ./...
+	$(GO) vet -tags faults ./...
+
+staticcheck:
+	$(TOOL) staticcheck ./...
+	$(TOOL) staticcheck -tags faults ./...
+
+gosec:
+	$(TOOL) gosec -quiet -conf .ci/gosec.json ./...
+
+race:
+	$(GO) test -race -timeout 12m ./...

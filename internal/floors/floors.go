@@ -1,0 +1,158 @@
+// Package floors keeps the house in order: it knows on which floor every
+// package stands and reads the source tree to see that imports only go down,
+// that each package says what it is for, and that what the project does not
+// want in its tree is not there. Its test runs it on this tree. Nothing
+// imports it. The floors are those of the design; the table below is the one
+// place that says so in code.
+package floors
+
+import (
+	"slices"
+	"strings"
+)
+
+// module is the module path with its separator, in front of every import of a
+// package of this tree.
+const module = "holdfast/"
+
+// place says where a package stands and what it may import.
+type place struct {
+	// floor is the package's height. A package imports packages of lower
+	// floors only, never its own.
+	floor int
+	// only, if not nil, are all packages of this tree that it may import: less
+	// than its floor would allow.
+	only []string
+	// tests says that only test files import the package.
+	tests bool
+}
+
+// The ground that floor 0 stands on: packages that several of floor 0 import.
+const (
+	cellar = -2
+	ground = -1
+)
+
+// places is the house, from the ground up. A package that is not in it fails
+// the test: decide where it stands, then add it.
+var places = map[string]place{
+	"internal/corpus":  {floor: cellar, tests: true},
+	"internal/durable": {floor: cellar},
+	"internal/ijson":   {floor: cellar},
+	"internal/jws":     {floor: ground},
+
+	"archive/proof":   {floor: 0},
+	"archive/query":   {floor: 0},
+	"archive/seal":    {floor: 0},
+	"ingest/envelope": {floor: 0, only: []string{"internal/ijson", "internal/jws"}},
+	"ingest/wire":     {floor: 0, only: []string{"internal/ijson", "internal/jws"}},
+	"internal/config": {floor: 0},
+
+	"archive": {floor: 1},
+
+	"archive/audit":  {floor: 2},
+	"archive/export": {floor: 2},
+	"archive/search": {floor: 2},
+	"archive/state":  {floor: 2},
+	"retention":      {floor: 2},
+
+	"ingest":        {floor: 3},
+	"internal/api":  {floor: 3},
+	"internal/auth": {floor: 3},
+	"ldapsync":      {floor: 3},
+
+	// The reference relay and its sender are another house that only shares
+	// the protocol: they never see how the archive keeps things.
+	"internal/relay":      {floor: 3, only: []string{"ingest/envelope", "ingest/wire", "internal/durable", "internal/ijson", "internal/jws"}},
+	"internal/relay/load": {floor: 4, only: []string{"ingest/envelope", "ingest/wire", "internal/durable", "internal/ijson", "internal/jws", "internal/relay"}},
+
+	"internal/daemon": {floor: 4},
+
+	// A client opens no data file: of the archive it knows the API, the query
+	// language and how a production is verified.
+	"cmd/holdfast":       {floor: 5, only: []string{"archive/export", "archive/proof", "archive/query", "internal/api", "internal/config", "internal/durable"}},
+	"cmd/holdfast-relay": {floor: 5, only: []string{"ingest/envelope", "ingest/wire", "internal/durable", "internal/ijson", "internal/jws", "internal/relay", "internal/relay/load"}},
+	"cmd/holdfastd":      {floor: 5},
+
+	// The demo drives the built commands from outside, as a person would.
+	"internal/demo":   {floor: 5, only: []string{}},
+	"internal/floors": {floor: 5, only: []string{}},
+}
+
+// owners names, for a library that must not spread, the only packages that
+// may import it outside of tests.
+var owners = map[string][]string{
+	"go.etcd.io/bbolt":                      {"archive", "internal/relay"}, // the sole owner of log, bodies and keyring; the relay's queue
+	"github.com/blevesearch/bleve/v2":       {"archive/search"},
+	"crypto/hpke":                           {"archive", "archive/seal", "ingest/envelope"},
+	"github.com/go-jose/go-jose/v4":         {}, // an oracle for tests
+	"github.com/cloudflare/circl":           {"archive/seal"},
+	"github.com/spf13/cobra":                {"cmd/holdfast", "cmd/holdfast-relay", "cmd/holdfastd"},
+	"github.com/pelletier/go-toml/v2":       {"internal/config", "internal/relay"},
+	"github.com/jedib0t/go-pretty/v6/table": {"cmd/holdfast", "cmd/holdfast-relay", "cmd/holdfastd"},
+}
+
+// topLevel is what stands at the top of the tree, beside names that begin with
+// a dot and what .gitignore names.
+var topLevel = []string{
+	"cmd", "archive", "ingest", "retention", "ldapsync", "packaging", "systemd", "internal",
+	"go.mod", "go.sum", "Makefile", "README.md", "LICENSE",
+}
+
+// importFaults says what is wrong with the imports of one file of package pkg,
+// a path below the module.
+func importFaults(pkg string, imports []string, test bool) []string {
+	var faults []string
+	at, known := places[pkg]
+	if !known {
+		return []string{"no floor is known for package " + pkg + ": decide where it stands and add it to internal/floors"}
+	}
+	for _, path := range imports {
+		if test {
+			continue
+		}
+		if fault := ownerFault(pkg, path); fault != "" {
+			faults = append(faults, fault)
+		}
+		name, ours := strings.CutPrefix(path, module)
+		if !ours {
+			continue
+		}
+		to, known := places[name]
+		switch {
+		case !known:
+			faults = append(faults, pkg+" imports "+name+", whose floor is not known: add it to internal/floors")
+		case to.tests:
+			faults = append(faults, pkg+" imports "+name+", which is for tests only")
+		case to.floor >= at.floor:
+			faults = append(faults, pkg+" imports "+name+", which stands on the same floor or higher: declare an interface and let internal/daemon wire it")
+		case at.only != nil && !slices.Contains(at.only, name):
+			faults = append(faults, pkg+" imports "+name+", which is not among the few packages that it may know")
+		}
+	}
+	return faults
+}
+
+// ownerFault says what is wrong with package pkg's import of a library.
+func ownerFault(pkg, path string) string {
+	for library, may := range owners {
+		if path != library && !strings.HasPrefix(path, library+"/") {
+			continue
+		}
+		if !slices.Contains(may, pkg) {
+			return pkg + " imports " + path + ", which only " + strings.Join(may, ", ") + " may (in tests anyone may)"
+		}
+	}
+	return ""
+}
+
+// topFault says what is wrong with a name at the top of the tree.
+func topFault(name string) string {
+	switch {
+	case strings.HasPrefix(name, "."), slices.Contains(topLevel, name):
+	case name == "bin", name == "dist", strings.HasSuffix(name, ".test"), strings.HasSuffix(name, ".out"): // as .gitignore
+	default:
+		return name + " is not among the names agreed for the top level"
+	}
+	return ""
+}
