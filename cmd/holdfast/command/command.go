@@ -1,0 +1,224 @@
+// Package command holds the commands of cmd/holdfast: one file each with its
+// options, its flags and a function that does it. They are clients of a
+// daemon's API and open no data file; `verify PRODUCTION` needs no daemon.
+//
+// Only cmd/holdfast imports it. Its tests run the root command in-process.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"holdfast/archive/query"
+	"holdfast/internal/api"
+)
+
+// DefaultSocket is where the packaged daemon listens.
+const DefaultSocket = "/run/holdfast/holdfast.sock"
+
+// Main runs the command line args on the process's own terminal and returns
+// its exit code.
+func Main(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return Run(ctx, system(), args)
+}
+
+// Run runs the command line args and returns its exit code, one of
+// internal/api's. A failure is told on t.Err with what to do next.
+func Run(ctx context.Context, t *Terminal, args []string) int {
+	g := &globals{Terminal: t}
+	root := newRoot(g)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return api.ExitOK
+	}
+	return g.report(err)
+}
+
+// globals are the options that all commands share.
+type globals struct {
+	*Terminal
+	socket string
+	format string
+	query  string // the query being asked, to point into it
+}
+
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+)
+
+func newRoot(g *globals) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "holdfast",
+		Short: "Search, show, export and verify the hospital's message archive",
+		Long: `holdfast asks the archive's daemon on this machine. Every search, show and export
+needs --reason or --matter and is recorded in the archive before its result is shown.`,
+		Example: `  holdfast status
+  holdfast search 'potassium from:berg sent>=2026-01-01' --reason 'complaint 2026-014'
+  holdfast show 4711 --reason 'complaint 2026-014'
+  holdfast export 'conversation:"Ward 3"' --matter M-7 --as jsonl --out ward3
+  holdfast verify ward3 --log-key hospital.logkey`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if g.format != formatTable && g.format != formatJSON {
+				return usage("--format is table or json")
+			}
+			return nil
+		},
+	}
+	root.SetIn(g.In)
+	root.SetOut(g.Out)
+	root.SetErr(g.Err)
+	root.PersistentFlags().StringVar(&g.socket, "socket", DefaultSocket, "the daemon's `PATH`")
+	root.PersistentFlags().StringVar(&g.format, "format", formatTable, "`table` for people, json for scripts")
+	choices(root, "format", formatTable, formatJSON)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%s; see `%s --help`", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		newStatus(g), newSearch(g), newShow(g), newExport(g), newVerify(g),
+		newCheckpoint(g), newAudit(g), newAlarms(g), newVersion(g),
+	)
+	for _, c := range root.Commands() {
+		strictArgs(c)
+	}
+	return root
+}
+
+// strictArgs makes wrong arguments usage errors, for c and what is below it.
+func strictArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usage("%s; see `%s --help`", err, cmd.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		strictArgs(sub)
+	}
+}
+
+// choices completes a flag's values.
+func choices(cmd *cobra.Command, flag string, values ...string) {
+	// It fails only for a flag that does not exist, which a test would show.
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// ask runs f with a client of the daemon.
+func ask[T any](g *globals, f func(c *api.Client) (T, error)) (T, error) {
+	c := api.NewClient(g.socket)
+	defer c.Close()
+	return f(c)
+}
+
+// usage returns the error of a command that was used wrongly.
+func usage(format string, args ...any) error {
+	return &api.Problem{Title: fmt.Sprintf(format, args...), Code: api.CodeBadRequest, Exit: api.ExitUsage}
+}
+
+// verdictError ends a command whose output already says what is wrong.
+type verdictError struct{ exit int }
+
+func (e *verdictError) Error() string { return fmt.Sprintf("exit code %d", e.exit) }
+
+// report tells why a command failed and returns its exit code. There is
+// nowhere to tell that stderr cannot be written.
+func (g *globals) report(err error) int {
+	var verdict *verdictError
+	if errors.As(err, &verdict) {
+		return verdict.exit
+	}
+	var p *api.Problem
+	switch {
+	case errors.As(err, &p):
+	case strings.HasPrefix(err.Error(), "unknown command"):
+		p = &api.Problem{Title: visible(strings.SplitN(err.Error(), "\n", 2)[0]), Exit: api.ExitUsage, Hint: "`holdfast --help` lists the commands"}
+	case errors.Is(err, context.Canceled):
+		p = &api.Problem{Title: "interrupted", Exit: api.ExitTemporary}
+	default:
+		p = &api.Problem{Title: visible(err.Error()), Exit: api.ExitIO}
+	}
+	_ = g.say("holdfast: %s", visible(p.Error()))
+	if p.Code == api.CodeBadQuery && p.Column > 0 && g.ErrTTY {
+		_ = g.say("%s", pointAt(g.query, p.Column))
+	}
+	if p.Hint != "" {
+		_ = g.say("  %s", visible(p.Hint))
+	}
+	return p.Exit
+}
+
+// pointAt returns the line of the query in which column stands, with a caret
+// under it.
+func pointAt(query string, column int) string {
+	for line := range strings.SplitSeq(query, "\n") {
+		runes := []rune(line)
+		if column <= len(runes)+1 {
+			before := visible(string(runes[:max(column-1, 0)]))
+			return "  " + visible(line) + "\n  " + strings.Repeat(" ", text.StringWidthWithoutEscSequences(before)) + "^"
+		}
+		column -= len(runes) + 1
+	}
+	return ""
+}
+
+// why are the options of a command that looks: on whose business it is.
+type why struct{ reason, matter string }
+
+func (w *why) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&w.reason, "reason", "", "why you look, kept in the log: `TEXT`")
+	cmd.Flags().StringVar(&w.matter, "matter", "", "the matter for which you look, kept in the log: `ID`")
+}
+
+// asked are the options of a command that takes a query.
+type asked struct{ file string }
+
+func (a *asked) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.file, "query-file", "", "read the query from `FILE`, or from stdin with -, so that it stands neither in a shell's history nor in ps")
+}
+
+// read returns the query: the arguments, or the file's content.
+func (a *asked) read(g *globals, args []string) (string, error) {
+	if (a.file == "") == (len(args) == 0) {
+		return "", usage("give a query, or --query-file, and not both")
+	}
+	g.query = strings.Join(args, " ")
+	if a.file == "" {
+		return g.query, nil
+	}
+	in := g.In
+	if a.file != "-" {
+		f, err := os.Open(a.file)
+		if err != nil {
+			return "", &api.Problem{Title: "the query file cannot be read", Detail: err.Error(), Exit: api.ExitIO, Hint: "check --query-file"}
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, api.MaxRequest))
+	if err != nil {
+		return "", &api.Problem{Title: "the query cannot be read", Detail: err.Error(), Exit: api.ExitIO, Hint: "check --query-file"}
+	}
+	g.query = strings.TrimRight(string(b), "\r\n")
+	if len(b) == api.MaxRequest {
+		return "", usage("a query has at most %d bytes", query.MaxBytes)
+	}
+	return g.query, nil
+}

@@ -1,0 +1,79 @@
+package command
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jedib0t/go-pretty/v6/progress"
+	"github.com/spf13/cobra"
+
+	"holdfast/internal/api"
+)
+
+type exportOptions struct {
+	why
+	asked
+	as, out string
+	at      uint64
+}
+
+func newExport(g *globals) *cobra.Command {
+	o := &exportOptions{}
+	cmd := &cobra.Command{
+		Use:   "export [QUERY] --out DIR",
+		Short: "Produce messages with proofs that a stranger can verify",
+		Long: `Produce the messages that a query finds, with a signed manifest and proofs, in a new folder.
+While it is made the folder is called DIR.partial; DIR appears when the production is whole.
+The export is recorded with its query and reason before anything is handed out.`,
+		Example: `  holdfast export 'conversation:"Ward 3"' --matter M-7 --as jsonl --out ward3
+  holdfast export --query-file query.txt --reason 'subpoena 26-118' --out subpoena`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runExport(cmd.Context(), g, o, args) },
+	}
+	o.why.addFlags(cmd)
+	o.asked.addFlags(cmd)
+	cmd.Flags().StringVar(&o.as, "as", api.FormatJSONL, "the `format`: jsonl")
+	cmd.Flags().StringVar(&o.out, "out", "", "the new folder `DIR`")
+	cmd.Flags().Uint64Var(&o.at, "at", 0, "as of the first `N` entries, to repeat an earlier production")
+	choices(cmd, "as", api.FormatJSONL)
+	return cmd
+}
+
+// exported is what export prints for scripts.
+type exported struct {
+	Dir string `json:"dir"`
+	*api.Completion
+}
+
+func runExport(ctx context.Context, g *globals, o *exportOptions, args []string) error {
+	q, err := o.asked.read(g, args)
+	if err != nil {
+		return err
+	}
+	if o.out == "" {
+		return usage("say with --out where the production goes")
+	}
+	req := api.ExportRequest{Query: q, Reason: o.reason, Matter: o.matter, As: o.as, At: o.at}
+	b := g.startBar("receiving", 0, progress.UnitsBytes)
+	done, err := ask(g, func(c *api.Client) (*api.Completion, error) {
+		return c.Export(ctx, req, o.out, func(_, bytes uint64) { b.set(bytes, 0) })
+	})
+	b.stop(err == nil)
+	if err != nil {
+		return err
+	}
+	if g.format == formatJSON {
+		return g.writeJSON(exported{o.out, done})
+	}
+	return errors.Join(
+		g.writeFields([]field{
+			{"production", o.out},
+			{"matched", number(done.Matched)},
+			{"produced", number(done.Produced)},
+			{"withheld", number(done.Withheld)},
+			{"files", number(done.Files)},
+			{"bytes", number(done.Bytes)},
+			{"access entry", number(done.Access)},
+		}),
+		g.say("annex/ stays in the house: take it out of what you hand over\nverify it anywhere with: holdfast verify DIR --log-key FILE (holdfast checkpoint --log-key prints the key)"),
+	)
+}

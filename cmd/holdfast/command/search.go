@@ -1,0 +1,103 @@
+package command
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"holdfast/internal/api"
+)
+
+type searchOptions struct {
+	why
+	asked
+	limit        int
+	before, asOf uint64
+}
+
+func newSearch(g *globals) *cobra.Command {
+	o := &searchOptions{}
+	cmd := &cobra.Command{
+		Use:   "search [QUERY]",
+		Short: "Find messages, newest first",
+		Long: `Find messages, newest first. A query has words, "phrases in quotes", AND OR NOT ( ),
+from:WHO to:WHO conversation:NAME, sent>=2026-01-01 and received<2026-02-01.
+The search is recorded with its query and reason before its result is shown.`,
+		Example: `  holdfast search 'potassium NOT "no potassium"' --reason 'complaint 2026-014'
+  holdfast search 'from:berg sent>=2026-01-01' --matter M-7 --limit 200
+  holdfast search --query-file - --matter M-7 --format json < query.txt`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runSearch(cmd.Context(), g, o, args) },
+	}
+	o.why.addFlags(cmd)
+	o.asked.addFlags(cmd)
+	cmd.Flags().IntVar(&o.limit, "limit", api.DefaultLimit, "show at most `N` messages")
+	cmd.Flags().Uint64Var(&o.before, "before", 0, "only messages before entry `SEQ`: the next page")
+	cmd.Flags().Uint64Var(&o.asOf, "as-of", 0, "search the first `N` entries only, so that all pages count the same")
+	return cmd
+}
+
+func runSearch(ctx context.Context, g *globals, o *searchOptions, args []string) error {
+	q, err := o.asked.read(g, args)
+	if err != nil {
+		return err
+	}
+	if o.limit < 1 || o.limit > api.MaxLimit {
+		return usage("--limit is 1 to %d", api.MaxLimit)
+	}
+	req := api.SearchRequest{Query: q, Reason: o.reason, Matter: o.matter, Limit: o.limit, Before: o.before, AsOf: o.asOf}
+	found, err := ask(g, func(c *api.Client) (*api.SearchResponse, error) { return c.Search(ctx, req) })
+	if err != nil {
+		return err
+	}
+	if g.format == formatJSON {
+		return g.writeJSON(found)
+	}
+	rows := make([][]string, 0, len(found.Hits))
+	for i := range found.Hits {
+		h := &found.Hits[i]
+		rows = append(rows, []string{number(h.Seq), sentStamp(h.Sent), h.From, strings.Join(h.To, ", "), h.Conversation, standing(h), summary(h)})
+	}
+	if len(rows) > 0 {
+		if err := g.writeTable([]string{"SEQ", "SENT (UTC)", "FROM", "TO", "CONVERSATION", "ASSURANCE", "TEXT"}, rows); err != nil {
+			return err
+		}
+	}
+	return g.saySearched(found)
+}
+
+// standing is how far a hit can be relied on.
+func standing(h *api.Hit) string {
+	return strings.Join(append([]string{h.Assurance}, h.Flags...), ", ")
+}
+
+// summary is a hit's text on one line, with its type where that is not a plain
+// message, and its attachments.
+func summary(h *api.Hit) string {
+	var parts []string
+	if h.Typ != "msg" {
+		parts = append(parts, "["+h.Typ+"]")
+	}
+	if h.Text != "" {
+		parts = append(parts, h.Text)
+	}
+	for _, a := range h.Attachments {
+		parts = append(parts, "[attachment "+a.Name+"]")
+	}
+	return strings.Join(parts, " ")
+}
+
+// saySearched tells how much was found, and what the search could not see.
+func (g *globals) saySearched(found *api.SearchResponse) error {
+	lines := []string{number(found.Total) + " found in the first " + number(found.Through) + " entries, " + number(uint64(len(found.Hits))) + " shown"}
+	if n := len(found.Hits); n > 0 && uint64(n) < found.Total {
+		lines = append(lines, "the next page: --before "+number(found.Hits[n-1].Seq)+" --as-of "+number(found.Through))
+	}
+	if found.Unindexed > 0 {
+		lines = append(lines, "warning: "+number(found.Unindexed)+" entries could not be searched; there may be more")
+	}
+	if found.Quarantined > 0 {
+		lines = append(lines, number(found.Quarantined)+" quarantined entries cannot be searched")
+	}
+	return g.say("%s", strings.Join(lines, "\n"))
+}

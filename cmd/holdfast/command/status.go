@@ -1,0 +1,87 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"holdfast/internal/api"
+)
+
+func newStatus(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:     "status",
+		Short:   "Say how the daemon, the relay's stream and the index stand",
+		Example: "  holdfast status\n  holdfast status --format json | jq .relay",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), g) },
+	}
+}
+
+func runStatus(ctx context.Context, g *globals) error {
+	st, err := ask(g, func(c *api.Client) (*api.Status, error) { return c.Status(ctx) })
+	if err != nil {
+		return err
+	}
+	if g.format == formatJSON {
+		return g.writeJSON(st)
+	}
+	contact := "never"
+	if st.Relay.Contact != nil {
+		contact = stamp(*st.Relay.Contact)
+	}
+	return g.writeFields([]field{
+		{"archive", st.ArchiveID},
+		{"origin", st.Origin},
+		{"daemon", st.Version + ", since " + stamp(st.Started)},
+		{"entries", number(st.Size)},
+		{"accepting", yesOr(st.Accepting, st.Waiting)},
+		{"relay", fmt.Sprintf("epoch %s: %s in the log, %s acked, %s at the relay", st.Relay.Epoch, number(st.Relay.Seq), number(st.Relay.Acked), number(st.Relay.High))},
+		{"last contact", contact},
+		{"relay trouble", st.Relay.Failing},
+		{"index", fmt.Sprintf("%s entries, working: %s", number(st.Index.Through), yesOr(st.Index.Working, ""))},
+		{"quarantined", number(st.Quarantined)},
+		{"attachments awaited", number(st.Pending)},
+		{"open alarms", number(st.Alarms)},
+	})
+}
+
+func yesOr(ok bool, why string) string {
+	switch {
+	case ok:
+		return "yes"
+	case why != "":
+		return "no: " + why
+	}
+	return "no"
+}
+
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
+
+func newVersion(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print this program's version",
+		Example: "  holdfast version",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			v := buildVersion()
+			if g.format == formatJSON {
+				return g.writeJSON(map[string]string{"version": v, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+			}
+			_, err := fmt.Fprintf(g.Out, "holdfast %s (%s, %s/%s)\n", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+func buildVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

@@ -1,0 +1,173 @@
+package command
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/jedib0t/go-pretty/v6/progress"
+	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
+
+	"holdfast/archive/export"
+	"holdfast/archive/proof"
+	"holdfast/internal/api"
+)
+
+type verifyOptions struct {
+	logKey     string
+	leavesOnly bool
+}
+
+func newVerify(g *globals) *cobra.Command {
+	o := &verifyOptions{}
+	cmd := &cobra.Command{
+		Use:   "verify [DIR|ZIP]",
+		Short: "Check the archive, or a production without the archive",
+		Long: `Without an argument: have the daemon read its whole store and compare every entry with the
+hash chain, the tree and the signed checkpoints.
+
+With a production: check it here, with no daemon and no key of the archive's, against the log
+key that you bring. Without --log-key the most it can be is SELF-CONSISTENT ONLY.
+
+Exit code 65 means that something does not hold; the output says what.`,
+		Example: `  holdfast verify
+  holdfast verify --format json
+  holdfast verify ward3 --log-key hospital.logkey`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 1 && o.leavesOnly:
+				return usage("--leaves-only is for the archive, not for a production")
+			case len(args) == 1:
+				return runVerifyProduction(cmd.Context(), g, o, args[0])
+			case o.logKey != "":
+				return usage("--log-key is for a production: name its folder or zip")
+			}
+			return runVerify(cmd.Context(), g, o)
+		},
+	}
+	cmd.Flags().StringVar(&o.logKey, "log-key", "", "`FILE` with the log's key, or the archive's identity.json")
+	cmd.Flags().BoolVar(&o.leavesOnly, "leaves-only", false, "check the log without opening the bodies")
+	return cmd
+}
+
+func runVerify(ctx context.Context, g *globals, o *verifyOptions) error {
+	b := g.startBar("checking", 0, progress.UnitsDefault)
+	report, err := ask(g, func(c *api.Client) (*api.CheckReport, error) {
+		return c.Verify(ctx, api.VerifyRequest{LeavesOnly: o.leavesOnly}, func(p api.Progress) { b.set(p.Done, p.Total) })
+	})
+	b.stop(err == nil)
+	if err != nil {
+		return err
+	}
+	if g.format == formatJSON {
+		err = g.writeJSON(report)
+	} else {
+		err = g.writeReport(report)
+	}
+	if err == nil && !report.OK {
+		err = &verdictError{api.ExitData}
+	}
+	return err
+}
+
+func (g *globals) writeReport(r *api.CheckReport) error {
+	result := "every entry is as it was appended"
+	if !r.OK {
+		result = "DAMAGED: " + number(r.Damage) + " findings"
+	}
+	err := g.writeFields([]field{
+		{"result", result},
+		{"entries", number(r.Size)},
+		{"root", r.Root},
+		{"bodies", number(r.Bodies)},
+		{"checkpoints", number(r.Checkpoints)},
+	})
+	if err != nil || len(r.Findings) == 0 {
+		return err
+	}
+	rows := make([][]string, 0, len(r.Findings))
+	for _, f := range r.Findings {
+		rows = append(rows, []string{number(f.Seq), f.What})
+	}
+	if err := g.writeTable([]string{"ENTRY", "FINDING"}, rows); err != nil {
+		return err
+	}
+	return g.say("keep the disk as it is, and restore from a backup that verifies")
+}
+
+func runVerifyProduction(ctx context.Context, g *globals, o *verifyOptions, path string) error {
+	var keys export.VerifyKeys
+	if o.logKey != "" {
+		key, err := readLogKey(o.logKey)
+		if err != nil {
+			return err
+		}
+		keys.Log = key
+	}
+	fsys, closer, err := openProduction(path)
+	if err != nil {
+		return &api.Problem{Title: "the production cannot be opened", Detail: err.Error(), Exit: api.ExitIO, Hint: "name the folder that export made, or a zip file of it"}
+	}
+	b := g.startBar("verifying", 0, progress.UnitsDefault)
+	verdict, err := export.Verify(ctx, fsys, keys, b.set)
+	b.stop(err == nil)
+	if err = errors.Join(err, closer.Close()); err != nil {
+		return err
+	}
+	if g.format == formatJSON {
+		err = g.writeJSON(verdict)
+	} else {
+		err = verdict.WriteText(g.Out)
+	}
+	if err == nil && !verdict.OK() {
+		err = &verdictError{api.ExitData}
+	}
+	return err
+}
+
+func readLogKey(path string) (note.Verifier, error) {
+	problem := func(err error) error {
+		return &api.Problem{Title: "the log key cannot be used", Detail: err.Error(), Exit: api.ExitPermission,
+			Hint: "give the file that `holdfast checkpoint --log-key` printed on the archive's own machine, not one that came with the production"}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, problem(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, proof.MaxIdentity+1))
+	if err != nil {
+		return nil, problem(err)
+	}
+	key, err := proof.ParseLogKey(b)
+	if err != nil {
+		return nil, problem(err)
+	}
+	return key, nil
+}
+
+// openProduction opens a folder, out of which no link leads, or a zip file.
+func openProduction(path string) (fs.FS, io.Closer, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.IsDir() {
+		root, err := os.OpenRoot(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		return root.FS(), root, nil
+	}
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return z, z, nil
+}
