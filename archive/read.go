@@ -84,6 +84,14 @@ func (a *Archive) Record(ctx context.Context, seq uint64) (Record, error) {
 	return a.record(&leaf)
 }
 
+// RecordOf returns the entry whose leaf the caller has from Scan.
+func (a *Archive) RecordOf(ctx context.Context, leaf proof.Leaf) (Record, error) {
+	if err := ctx.Err(); err != nil {
+		return Record{}, err
+	}
+	return a.record(&leaf)
+}
+
 func (a *Archive) record(leaf *proof.Leaf) (Record, error) {
 	var b Body
 	err := a.view(func(s *store) (err error) {

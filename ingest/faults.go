@@ -42,10 +42,16 @@ const (
 	classSignature     = "page_signature"
 	classTooLarge      = "page_too_large"
 	classMalformed     = "malformed"
-	classDiskFull      = "disk_full"
-	classLog           = "log"
+	classDiskFull      = ClassDiskFull
+	classLog           = ClassLog
 	classEpochUnknown  = "epoch_unknown"
 	classBlobCorrupt   = "blob_corrupt"
+)
+
+// The classes of failure that stand for the archive's own: it takes nothing.
+const (
+	ClassDiskFull = "disk_full"
+	ClassLog      = "log"
 )
 
 // errEpochUnknown says that the relay's stream does not continue the one that the cursor stands in.

@@ -27,10 +27,13 @@ const MaxRecords = 1 << 28
 // another body under the same seq.
 type FileKey struct {
 	aead cipher.AEAD
-	aad  [len(recordLabel) + IDSize + 8]byte
+	aad  [aadSize]byte
 }
 
-const recordLabel = "holdfast record v1\x00"
+const (
+	recordLabel = "holdfast record v1\x00"
+	aadSize     = len(recordLabel) + IDSize + 8
+)
 
 // NewFileKey returns the key of the file with the given id.
 func NewFileKey(key [KeySize]byte, id [IDSize]byte) (*FileKey, error) {
@@ -52,7 +55,7 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-func (k *FileKey) associated(seq uint64) [len(k.aad)]byte {
+func (k *FileKey) associated(seq uint64) [aadSize]byte {
 	aad := k.aad
 	binary.BigEndian.PutUint64(aad[len(recordLabel)+IDSize:], seq)
 	return aad

@@ -83,6 +83,17 @@ func Mkdir(path string, perm fs.FileMode) error {
 	return SyncDir(filepath.Dir(path))
 }
 
+// Symlink makes path, which must not exist, point at target, durable once it
+// returns.
+//
+//	symlink(target, path), fsync(folder)
+func Symlink(target, path string) error {
+	if err := os.Symlink(target, path); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
 // SyncDir makes the entries of a folder durable: fsync(folder).
 func SyncDir(path string) error {
 	d, err := os.Open(path) // #nosec G304 -- paths come from the project's own code

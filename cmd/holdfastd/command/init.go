@@ -1,0 +1,165 @@
+package command
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+	"holdfast/archive/seal"
+	"holdfast/ingest/envelope"
+	"holdfast/internal/daemon"
+	"holdfast/internal/durable"
+)
+
+// kitShares and kitNeeded are the recovery kit: five shares of which any three
+// open the archive's keys.
+const (
+	kitShares = 5
+	kitNeeded = 3
+)
+
+type initOptions struct {
+	data, archiveID, credentials, recoveryOut string
+	nonInteractive                            bool
+}
+
+func newInit() *cobra.Command {
+	var o initOptions
+	c := &cobra.Command{
+		Use:   "init --data DIR --archive-id ID --credentials DIR",
+		Short: "Make an archive; once",
+		Long: `init makes an archive: its identity, its keys and an empty log. It never
+overwrites one that is there, and nothing else ever makes one.
+
+The master key goes to the credentials folder (holdfast.master), which belongs
+on another disk than the archive's backups. The recovery kit, 5 shares of which
+any 3 open the archive's keys if the master key is lost, is written once: to
+--recovery-out, or to standard output. Give the shares to different people and
+delete the file. Without master key and kit nobody can read the archive again.`,
+		Example: `  holdfastd init --data /var/lib/holdfast --archive-id st-marys.example --credentials /etc/holdfast/credentials
+  holdfastd init --data ./data --archive-id demo --credentials ./cred --non-interactive --recovery-out ./kit.txt`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return runInit(c, o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.data, "data", "", "folder of the new archive; empty or not there yet")
+	f.StringVar(&o.archiveID, "archive-id", "", "the archive's name at the relay: 1 to 64 of a-z 0-9 . -")
+	f.StringVar(&o.credentials, "credentials", "", "folder of the master key; a key that is there is used, else one is made")
+	f.StringVar(&o.recoveryOut, "recovery-out", "", "new file for the recovery kit instead of standard output")
+	f.BoolVar(&o.nonInteractive, "non-interactive", false, "do not ask whether the recovery kit was kept")
+	return c
+}
+
+func runInit(c *cobra.Command, o initOptions) (err error) {
+	for _, need := range []struct{ flag, value string }{{"data", o.data}, {"archive-id", o.archiveID}, {"credentials", o.credentials}} {
+		if need.value == "" {
+			return fmt.Errorf("%w: --%s is missing; see `holdfastd init --help`", errUsage, need.flag)
+		}
+	}
+	if !envelope.ValidArc(o.archiveID) {
+		return fmt.Errorf("%w: --archive-id has 1 to 64 of a-z 0-9 . -", errUsage)
+	}
+	if entries, err := os.ReadDir(o.data); err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s: %w", o.data, archive.ErrExists)
+	}
+	master, made, err := daemon.EnsureMaster(o.credentials)
+	if err != nil {
+		return err
+	}
+	key, err := seal.NewRecoveryKey()
+	if err != nil {
+		return err
+	}
+	kit, err := recoveryKit(key, o.archiveID)
+	if err != nil {
+		return err
+	}
+	// The kit is safe before there is anything that could need it.
+	if err := keepKit(c, o, kit); err != nil {
+		return err
+	}
+	id, err := archive.Create(c.Context(), o.data, archive.CreateOptions{ArchiveID: o.archiveID, Master: master, Recovery: key.Public()})
+	if err != nil {
+		if o.recoveryOut != "" {
+			err = errors.Join(err, durable.Remove(o.recoveryOut))
+		}
+		return fmt.Errorf("%w: %w", errCreate, err)
+	}
+	if err := daemon.LinkCredentials(o.data, o.credentials); err != nil {
+		return err
+	}
+	return sayNext(c.ErrOrStderr(), o, id, made)
+}
+
+func recoveryKit(key *seal.RecoveryKey, arc string) (string, error) {
+	shares, err := key.Split(kitNeeded, kitShares)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Holdfast recovery kit of archive %s\n", arc)
+	fmt.Fprintf(&b, "Any %d of these %d shares open keyring.recovery. Give each to another person; keep none with the backups.\n\n", kitNeeded, kitShares)
+	for i, s := range shares {
+		fmt.Fprintf(&b, "share %d of %d\n%s\n\n", i+1, kitShares, s)
+	}
+	return b.String(), nil
+}
+
+// keepKit writes the kit where it was asked for and, unless told not to, waits
+// until somebody says that it was kept.
+func keepKit(c *cobra.Command, o initOptions, kit string) error {
+	if o.recoveryOut != "" {
+		if err := durable.Create(o.recoveryOut, []byte(kit), 0o600); err != nil {
+			return fmt.Errorf("%w %s: %w", errCreate, o.recoveryOut, err)
+		}
+		return nil
+	}
+	if _, err := io.WriteString(c.OutOrStdout(), kit); err != nil {
+		return err
+	}
+	if o.nonInteractive {
+		return nil
+	}
+	if _, err := fmt.Fprint(c.ErrOrStderr(), "These shares are shown this once. Type `kept` when they are written down: "); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(io.LimitReader(c.InOrStdin(), 64)).ReadString('\n')
+	if strings.TrimSpace(line) != "kept" {
+		return errors.Join(fmt.Errorf("%w: nothing was made; run init again", errUsage), ignoreEOF(err))
+	}
+	return nil
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func sayNext(w io.Writer, o initOptions, id *proof.Identity, madeMaster bool) error {
+	if madeMaster {
+		if _, err := fmt.Fprintf(w, "made the master key %s/%s\n", o.credentials, daemon.MasterFile); err != nil {
+			return err
+		}
+	}
+	if o.recoveryOut != "" {
+		if _, err := fmt.Fprintf(w, "wrote the recovery kit to %s: hand its shares out and delete it\n", o.recoveryOut); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, `made the archive %s in %s
+origin  %s
+Next: give %s/identity.json to the relay's operator and to whoever verifies
+productions, write a configuration (README.md), and start `+"`holdfastd serve --config FILE`.\n", id.ArchiveID, o.data, id.Origin, o.data)
+	return err
+}

@@ -1,0 +1,138 @@
+// Package command is the command line of holdfastd: init, serve and verify.
+// Only its main imports it, and the tests, which run the root command in
+// process.
+//
+// What goes where: stdout has results only, so that it can be piped; stderr
+// has messages, and progress when it is a terminal; nothing is read from the
+// terminal unless init asks whether the recovery kit was kept.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+	"holdfast/archive/seal"
+	"holdfast/internal/api"
+	"holdfast/internal/config"
+	"holdfast/internal/daemon"
+)
+
+// version is set by the linker (see the Makefile).
+var version = "dev"
+
+// Main runs the command and returns its exit code. It stops what it does when
+// the process gets SIGINT or SIGTERM.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, errDamage) {
+		if _, werr := fmt.Fprintln(stderr, "holdfastd:", err); werr != nil {
+			return api.ExitIO
+		}
+	}
+	return exitCode(err)
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "holdfastd",
+		Short:         "The message archive's daemon",
+		Long:          "holdfastd holds the archive and its keys. Make an archive once with `init`, run it with `serve`, and look at it through `holdfast`.",
+		Version:       Version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
+	})
+	root.AddCommand(newInit(), newServe(), newVerify())
+	return root
+}
+
+// Version returns the program's version: what the linker was told, else what
+// the build knows of its commit.
+func Version() string {
+	if version != "dev" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return version
+}
+
+var (
+	errUsage  = errors.New("usage")
+	errDamage = errors.New("the archive is damaged") // the report has said how
+	errCreate = errors.New("cannot create")
+)
+
+// noArgs refuses arguments with the exit code of wrong usage.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%w: %s takes no argument; see `%s --help`", errUsage, c.CommandPath(), c.CommandPath())
+	}
+	return nil
+}
+
+// exits maps errors to exit codes, first match first.
+var exits = []struct {
+	err  error
+	code int
+}{
+	{errUsage, api.ExitUsage},
+	{archive.ErrInvalid, api.ExitUsage},
+	{errDamage, api.ExitData},
+	{archive.ErrLocked, api.ExitTemporary},
+	{archive.ErrNewer, api.ExitConfig},
+	{archive.ErrNoStore, api.ExitConfig},
+	{archive.ErrExists, api.ExitCreate},
+	{errCreate, api.ExitCreate},
+	{archive.ErrKeys, api.ExitPermission},
+	{daemon.ErrCredential, api.ExitPermission},
+	{archive.ErrForeign, api.ExitData},
+	{archive.ErrDamaged, api.ExitData},
+	{proof.ErrIdentity, api.ExitData},
+	{seal.ErrKey, api.ExitData},
+	{archive.ErrNoBody, api.ExitData},
+	{config.ErrConfig, api.ExitConfig},
+	{daemon.ErrSocket, api.ExitCreate},
+	{archive.ErrDiskFull, api.ExitTemporary},
+	{fs.ErrPermission, api.ExitPermission},
+}
+
+func exitCode(err error) int {
+	if err == nil {
+		return api.ExitOK
+	}
+	for _, e := range exits {
+		if errors.Is(err, e.err) {
+			return e.code
+		}
+	}
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return api.ExitIO
+	}
+	if errors.Is(err, context.Canceled) {
+		return api.ExitTemporary
+	}
+	return api.ExitIO
+}

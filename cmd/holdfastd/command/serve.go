@@ -1,0 +1,47 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"holdfast/internal/config"
+	"holdfast/internal/daemon"
+)
+
+func newServe() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Run the daemon",
+		Long: `serve opens the archive, pulls from the relay, keeps the index and answers
+` + "`holdfast`" + ` at its socket, until it gets SIGTERM or SIGINT; then it stops cleanly.
+It never makes an archive.`,
+		Example: `  holdfastd serve --config /etc/holdfast/holdfastd.toml`,
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if path == "" {
+				return fmt.Errorf("%w: --config is missing; see `holdfastd serve --help`", errUsage)
+			}
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			return daemon.Run(c.Context(), daemon.Options{Config: cfg, Version: Version(), Logger: newLogger(c.ErrOrStderr(), cfg.LogLevel)})
+		},
+	}
+	c.Flags().StringVar(&path, "config", "", "configuration file (TOML)")
+	return c
+}
+
+// newLogger logs as text to w. No message content, name or query is ever
+// handed to it.
+func newLogger(w io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo // "" is the default; config has refused anything else
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+}

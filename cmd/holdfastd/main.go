@@ -1,0 +1,10 @@
+// Command holdfastd is the archive's daemon and what is done to its store.
+package main
+
+import (
+	"os"
+
+	"holdfast/cmd/holdfastd/command"
+)
+
+func main() { os.Exit(command.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -1,0 +1,162 @@
+// Package config reads the daemon's configuration: a TOML file in which an
+// unknown key, a missing one or one out of its range refuses the start. It
+// holds no secret: keys are named by their files.
+//
+// internal/daemon and the commands import it; it imports nothing of the
+// project's. The keys are documented at the fields of Config.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Max bounds a configuration file, in bytes.
+const Max = 1 << 20
+
+// ErrConfig is what every error of Load is.
+var ErrConfig = errors.New("configuration")
+
+// Config is the daemon's configuration. A relative path is relative to the
+// file's own folder.
+type Config struct {
+	// Data is the archive's directory, made by `holdfastd init`. Required.
+	Data string `toml:"data"`
+	// Socket is the Unix socket at which `holdfast` finds the daemon. Required;
+	// at most 107 bytes, the kernel's limit.
+	Socket string `toml:"socket"`
+	// Credentials is the folder of the master key. Default: systemd's
+	// $CREDENTIALS_DIRECTORY, else the folder that `init` was given.
+	Credentials string `toml:"credentials"`
+	// AllowUIDs are the users who may use the socket besides root and the
+	// daemon's own. Default: none.
+	AllowUIDs []uint32 `toml:"allow_uids"`
+	// LogLevel is debug, info, warn or error. Default: info.
+	LogLevel string `toml:"log_level"`
+	// Disk says how the archive's disk is guarded.
+	Disk Disk `toml:"disk"`
+	// Relay is the relay to pull from. Without it the daemon serves what the
+	// archive holds and pulls nothing.
+	Relay *Relay `toml:"relay"`
+}
+
+// Disk bounds what ingest may fill, in bytes. Zero stands for the default.
+type Disk struct {
+	// LowWater is the free space below which only audit and control entries
+	// are accepted. Default: a tenth of the file system, at most 256 MiB.
+	LowWater int64 `toml:"low_water"`
+	// Reserve is kept for those entries alone. Default: a twentieth of the file
+	// system, at most 64 MiB.
+	Reserve int64 `toml:"reserve"`
+}
+
+// Relay is the cloud relay and the pins by which it is known.
+type Relay struct {
+	// URL is https://HOST[:PORT]. Required.
+	URL string `toml:"url"`
+	// CA is a PEM file with the only authorities that may certify the relay. Required.
+	CA string `toml:"ca"`
+	// Cert and Key are the archive's TLS client certificate, PEM. Required.
+	Cert string `toml:"cert"`
+	Key  string `toml:"key"`
+	// HeadKey is a PEM file with the Ed25519 public key by which the relay signs its pages. Required.
+	HeadKey string `toml:"head_key"`
+	// EnrolKey is a PEM file with the hospital's Ed25519 enrolment public key.
+	// Without it no device can be `enrolled`.
+	EnrolKey string `toml:"enrol_key"`
+	// AllowX25519 opts in to envelopes under the X25519 suite. Default: refused.
+	AllowX25519 bool `toml:"allow_x25519"`
+}
+
+// Load reads and checks the file at path.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path) // #nosec G304 -- the operator names it
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, Max+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	c, err := Parse(text, filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrConfig, path, err)
+	}
+	return c, nil
+}
+
+// Parse reads a configuration whose relative paths start at dir.
+func Parse(text []byte, dir string) (*Config, error) {
+	if len(text) > Max {
+		return nil, fmt.Errorf("larger than %d bytes", Max)
+	}
+	var c Config
+	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		var unknown *toml.StrictMissingError
+		var syntax *toml.DecodeError
+		switch {
+		case errors.As(err, &unknown) && len(unknown.Errors) > 0:
+			row, _ := unknown.Errors[0].Position()
+			return nil, fmt.Errorf("line %d: there is no such key; `man holdfastd` and README.md list them", row)
+		case errors.As(err, &syntax):
+			row, column := syntax.Position()
+			return nil, fmt.Errorf("line %d, column %d: %s", row, column, syntax.Error())
+		}
+		return nil, err
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	c.resolve(dir)
+	return &c, nil
+}
+
+func (c *Config) check() error {
+	required := []struct{ key, value string }{{"data", c.Data}, {"socket", c.Socket}}
+	if r := c.Relay; r != nil {
+		required = append(required, []struct{ key, value string }{
+			{"relay.url", r.URL}, {"relay.ca", r.CA}, {"relay.cert", r.Cert}, {"relay.key", r.Key}, {"relay.head_key", r.HeadKey},
+		}...)
+	}
+	for _, k := range required {
+		if k.value == "" {
+			return fmt.Errorf("%s is missing", k.key)
+		}
+	}
+	switch c.LogLevel {
+	case "", "debug", "info", "warn", "error":
+	default:
+		return errors.New("log_level is one of debug, info, warn, error")
+	}
+	if c.Disk.LowWater < 0 || c.Disk.Reserve < 0 {
+		return errors.New("disk.low_water and disk.reserve are numbers of bytes")
+	}
+	if c.Relay == nil {
+		return nil
+	}
+	u, err := url.Parse(c.Relay.URL)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
+		return errors.New("relay.url is https://HOST[:PORT]")
+	}
+	return nil
+}
+
+func (c *Config) resolve(dir string) {
+	paths := []*string{&c.Data, &c.Socket, &c.Credentials}
+	if r := c.Relay; r != nil {
+		paths = append(paths, &r.CA, &r.Cert, &r.Key, &r.HeadKey, &r.EnrolKey)
+	}
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}

@@ -1,0 +1,245 @@
+// Package daemon wires Holdfast together: it is the only place that knows
+// every part. It opens the store, lets ingest, the index and the API run in one
+// errgroup, and closes everything in order when they end.
+//
+// Only the commands import it.
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+	"holdfast/archive/search"
+	"holdfast/archive/state"
+	"holdfast/ingest"
+	"holdfast/ingest/envelope"
+	"holdfast/internal/api"
+	"holdfast/internal/config"
+)
+
+// Options says what to run.
+type Options struct {
+	Config  *config.Config
+	Version string
+	Logger  *slog.Logger
+	Ready   func() // called once the API answers; may be nil
+}
+
+// ErrSocket is returned when the API's socket cannot be made.
+var ErrSocket = errors.New("socket")
+
+// Run serves until ctx ends and then stops cleanly: requests under way are
+// answered, the page under way is committed or left to the relay, every file is
+// closed.
+func Run(ctx context.Context, o Options) (err error) {
+	c := o.Config
+	master, err := ReadMaster(CredentialsDir(c.Credentials, c.Data))
+	if err != nil {
+		return err
+	}
+	a, err := archive.Open(ctx, c.Data, archive.Options{Master: master, Reserve: c.Disk.Reserve, LowWater: c.Disk.LowWater, Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	p, err := newParts(ctx, a, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.index.Close()) }()
+	listener, err := listen(c.Socket, len(c.AllowUIDs) > 0)
+	if err != nil {
+		return err
+	}
+	p.noteStart(ctx)
+	o.Logger.Info("serving", "archive", a.Identity().ArchiveID, "entries", a.Size(), "version", o.Version)
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.server.Serve(running, listener) })
+	g.Go(func() error { return ended(running, p.index.Follow(running)) })
+	if p.client != nil {
+		g.Go(func() error { return p.client.Run(running) })
+	}
+	if o.Ready != nil {
+		o.Ready()
+	}
+	err = g.Wait()
+	o.Logger.Info("stopped", "entries", a.Size())
+	return err
+}
+
+// ended drops the error by which a part says that it was told to stop.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// parts is everything that runs, and what the API asks of it.
+type parts struct {
+	archive *archive.Archive
+	state   *state.State
+	index   *search.Index
+	client  *ingest.Client // nil without a relay
+	server  *api.Server
+	render  *api.Renderer
+	logger  *slog.Logger
+	version string
+	started time.Time
+	counts  leafCounts
+	damage  unreadable
+}
+
+func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error) {
+	c := o.Config
+	pins, err := readPins(c.Relay)
+	if err != nil {
+		return nil, err
+	}
+	p := &parts{archive: a, state: state.New(a, pins), logger: o.Logger, version: o.Version, started: time.Now().UTC()}
+	p.render = &api.Renderer{Log: a, State: p.state}
+	if err := p.state.CatchUp(ctx, a.Size()); err != nil {
+		return nil, err
+	}
+	if err := p.counts.catchUp(ctx, a); err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	if err := p.register(registry); err != nil {
+		return nil, err
+	}
+	if p.client, err = p.newClient(c.Relay, registry); err != nil {
+		return nil, err
+	}
+	p.server, err = api.New(api.Parts{
+		Ledger: a, Store: a, Alarms: p.state, Status: p, Search: p, Show: p.render, Produce: p,
+		Ready: p.ready, Registry: registry, Log: o.Logger, UIDs: c.AllowUIDs,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.index, err = search.Open(ctx, filepath.Join(c.Data, "index"), a, docs{p}, search.Options{Log: o.Logger})
+	return p, err
+}
+
+func readPins(r *config.Relay) (envelope.Pins, error) {
+	if r == nil || r.EnrolKey == "" {
+		return envelope.Pins{}, nil
+	}
+	key, err := readPublicKey(r.EnrolKey)
+	if err != nil {
+		return envelope.Pins{}, err
+	}
+	pins := envelope.Pins{Enrol: key}
+	return pins, pins.Check()
+}
+
+func (p *parts) newClient(r *config.Relay, registry *prometheus.Registry) (*ingest.Client, error) {
+	if r == nil {
+		return nil, nil
+	}
+	head, err := readPublicKey(r.HeadKey)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := ingest.NewMetrics(registry)
+	if err != nil {
+		return nil, err
+	}
+	return ingest.New(ingest.Options{
+		URL: r.URL, CA: r.CA, Cert: r.Cert, Key: r.Key, HeadKey: head, AllowX25519: r.AllowX25519,
+		Log: p.archive, Blobs: p.archive, Keys: p.archive, State: ingestState{p},
+		Lag: p.lag, Metrics: metrics, Logger: p.logger,
+	})
+}
+
+// lag returns how far the index is behind the log.
+func (p *parts) lag() uint64 { return p.index.Lag() }
+
+func (p *parts) register(r *prometheus.Registry) error {
+	gauge := func(name, help string, f func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
+	}
+	for _, c := range []prometheus.Collector{
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		gauge("holdfast_log_entries", "Entries in the log.", func() float64 { return float64(p.archive.Size()) }),
+		gauge("holdfast_index_lag_entries", "Entries that the index does not cover yet.", func() float64 { return float64(p.lag()) }),
+		gauge("holdfast_alarms_open", "Alarms that nobody has acknowledged, as of the last look.", func() float64 { return float64(len(p.state.Alarms(false))) }),
+	} {
+		if err := r.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startBody is the body of a KindStart entry.
+type startBody struct {
+	Version string `json:"version"`
+	PID     int    `json:"pid"`
+}
+
+// noteStart puts into the log that the daemon began. A full disk shall not
+// keep it from serving what is there.
+func (p *parts) noteStart(ctx context.Context) {
+	body, err := json.Marshal(startBody{Version: p.version, PID: os.Getpid()})
+	if err == nil {
+		_, err = p.archive.Append(ctx, archive.Batch{Entries: []archive.Entry{{Kind: proof.KindStart, Class: proof.ClassControl, Body: body}}})
+	}
+	if err != nil {
+		p.logger.Warn("the start was not noted in the log", "err", err)
+	}
+}
+
+// ready reports whether entries are taken and searches answered.
+func (p *parts) ready(context.Context) error {
+	if p.archive.Size() == 0 {
+		return archive.ErrFailed
+	}
+	return nil
+}
+
+// listen makes the API's socket. One that a crash left behind is removed, one
+// that somebody answers at is not. Only the daemon's user can connect unless
+// others were named; who connects is checked by peer credentials in any case.
+func listen(path string, others bool) (net.Listener, error) {
+	if len(path) > 107 {
+		return nil, fmt.Errorf("%w: %s has %d bytes; the kernel takes 107: choose a shorter path", ErrSocket, path, len(path))
+	}
+	if conn, err := net.Dial("unix", path); err == nil {
+		return nil, errors.Join(fmt.Errorf("%w: a daemon answers at %s already", ErrSocket, path), conn.Close())
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return nil, fmt.Errorf("%w: %s is there and is no socket", ErrSocket, path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrSocket, err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSocket, err)
+	}
+	mode := fs.FileMode(0o600)
+	if others {
+		mode = 0o666
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrSocket, err), l.Close())
+	}
+	return l, nil
+}

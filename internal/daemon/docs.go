@@ -1,0 +1,183 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+	"holdfast/archive/query"
+	"holdfast/ingest/envelope"
+	"holdfast/internal/jws"
+)
+
+// docs is the archive as the index sees it: the messages that carry a text,
+// with the names that the directory had for their people at their place.
+type docs struct{ *parts }
+
+// Size returns the number of committed entries.
+func (d docs) Size() uint64 { return d.archive.Size() }
+
+// Wait blocks until the log has more than size entries.
+func (d docs) Wait(ctx context.Context, size uint64) error { return d.archive.Wait(ctx, size) }
+
+// LeavesPerFile returns how many entries one index covers.
+func (d docs) LeavesPerFile() uint64 { return d.archive.LogFileLeaves() }
+
+// Docs yields what can be searched in [from, to). Entries whose bodies are
+// gone are left out; damaged ones as well, and they are counted and told of.
+func (d docs) Docs(ctx context.Context, from, to uint64) iter.Seq2[query.Doc, error] {
+	return func(yield func(query.Doc, error) bool) {
+		if err := d.state.CatchUp(ctx, to); err != nil {
+			yield(query.Doc{}, err)
+			return
+		}
+		for leaf, err := range d.archive.Scan(ctx, from, to) {
+			if err != nil {
+				yield(query.Doc{}, err)
+				return
+			}
+			if leaf.Kind != proof.KindMessage {
+				continue
+			}
+			m, err := d.message(ctx, leaf)
+			switch {
+			case errors.Is(err, archive.ErrNoBody):
+				continue
+			case errors.Is(err, archive.ErrDamaged):
+				d.damage.add(leaf.Seq)
+				continue
+			case err != nil:
+				yield(query.Doc{}, err)
+				return
+			}
+			if searchable(m.payload) && !yield(m.doc(), nil) {
+				return
+			}
+		}
+	}
+}
+
+// searchable reports whether a message has something to say of its own;
+// receipts, reactions, recalls and their like hang at another message.
+func searchable(p *envelope.Payload) bool {
+	return p.Typ == envelope.TypMsg || p.Typ == envelope.TypEdit
+}
+
+// message is one message read back from the archive.
+type message struct {
+	leaf    proof.Leaf
+	payload *envelope.Payload
+	from    query.Party
+	to      query.Parties
+}
+
+// message reads the message at leaf. The state has been caught up past it.
+func (p *parts) message(ctx context.Context, leaf proof.Leaf) (*message, error) {
+	record, err := p.archive.RecordOf(ctx, leaf)
+	if err != nil {
+		return nil, err
+	}
+	compact, err := jws.Parse(record.Body, envelope.TypMessage)
+	if err != nil {
+		return nil, &archive.SeqError{Seq: leaf.Seq, Err: fmt.Errorf("%w: its body is no signed message", archive.ErrDamaged)}
+	}
+	payload, err := envelope.ParsePayload(compact.Payload)
+	if err != nil {
+		return nil, &archive.SeqError{Seq: leaf.Seq, Err: fmt.Errorf("%w: its payload is not one", archive.ErrDamaged)}
+	}
+	m := &message{leaf: leaf, payload: payload, from: p.party(payload.Usr, leaf)}
+	for _, to := range payload.To {
+		m.to = append(m.to, p.party(to.Usr, leaf))
+	}
+	return m, nil
+}
+
+// party returns what the directory knew of a person at the message's place.
+// The name that the sender's client showed is a claim of that client's and
+// finds nobody.
+func (p *parts) party(usr string, at proof.Leaf) query.Party {
+	if place, ok := p.state.Position(at); ok {
+		if u, ok := p.state.Directory().User(usr, place); ok {
+			return query.Party{Usr: u.Usr, UPN: u.UPN, Mail: u.Mail, Name: u.Name}
+		}
+	}
+	return query.Party{Usr: usr}
+}
+
+func (m *message) doc() query.Doc {
+	p := m.payload
+	d := query.Doc{
+		Seq: m.leaf.Seq, Typ: p.Typ, From: query.Parties{m.from}, To: m.to,
+		Sent: p.SentTime(), Received: m.leaf.ReceivedTime(),
+	}
+	if p.Body != nil {
+		d.Text = p.Body.Text
+	}
+	for _, a := range p.Att {
+		d.Names = append(d.Names, a.Name)
+	}
+	if p.Conv != nil {
+		d.Conversation = query.ConversationRef{ID: p.Conv.ID, Name: p.Conv.Name, Kind: p.Conv.Kind}
+	}
+	return d
+}
+
+// unreadable remembers which entries could not be read when they were to be
+// indexed: a search says how many it could not see.
+type unreadable struct {
+	mu   sync.Mutex
+	seqs map[uint64]bool
+}
+
+func (u *unreadable) add(seq uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.seqs == nil {
+		u.seqs = map[uint64]bool{}
+	}
+	u.seqs[seq] = true
+}
+
+func (u *unreadable) below(size uint64) (n uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for seq := range u.seqs {
+		if seq < size {
+			n++
+		}
+	}
+	return n
+}
+
+// leafCounts counts the entries of each kind without reading any again.
+type leafCounts struct {
+	mu      sync.Mutex
+	through uint64
+	byKind  map[proof.Kind]uint64
+}
+
+func (c *leafCounts) catchUp(ctx context.Context, a *archive.Archive) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byKind == nil {
+		c.byKind = map[proof.Kind]uint64{}
+	}
+	for leaf, err := range a.Scan(ctx, c.through, a.Size()) {
+		if err != nil {
+			return err
+		}
+		c.byKind[leaf.Kind]++
+		c.through = leaf.Seq + 1
+	}
+	return nil
+}
+
+func (c *leafCounts) of(k proof.Kind) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byKind[k]
+}

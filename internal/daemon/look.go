@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"holdfast/archive/export"
+	"holdfast/archive/proof"
+	"holdfast/archive/query"
+	"holdfast/archive/search"
+	"holdfast/internal/api"
+)
+
+// Search implements api.Searcher.
+func (p *parts) Search(ctx context.Context, q *query.Query, page api.Page) (*api.SearchResponse, error) {
+	found, err := p.index.Search(ctx, q, search.SearchOptions{Limit: page.Limit, Before: page.Before, AsOf: page.AsOf})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.counts.catchUp(ctx, p.archive); err != nil {
+		return nil, err
+	}
+	if err := p.state.CatchUp(ctx, found.ThroughSeq); err != nil {
+		return nil, err
+	}
+	out := &api.SearchResponse{
+		Total: found.Total, Through: found.ThroughSeq, Quarantined: p.counts.of(proof.KindQuarantine),
+		Unindexed: found.Unindexed + p.damage.below(found.ThroughSeq),
+	}
+	out.Hits, err = p.render.Hits(ctx, found.Hits)
+	return out, err
+}
+
+// Produce implements api.Producer.
+func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) (*api.Produced, error) {
+	at := req.At
+	if at == 0 {
+		at = p.archive.Size()
+	}
+	found, err := p.index.Search(ctx, req.Query, search.SearchOptions{Limit: math.MaxInt, AsOf: at})
+	if err != nil {
+		return nil, err
+	}
+	if n := found.Unindexed + p.damage.below(at); n > 0 {
+		return nil, errIncomplete
+	}
+	if err := p.state.CatchUp(ctx, at); err != nil {
+		return nil, err
+	}
+	slices.Reverse(found.Hits)
+	summary, err := export.Produce(ctx, export.Source{Log: p.archive, Places: p.state}, export.Request{
+		Seqs: func(yield func(uint64, error) bool) {
+			for _, seq := range found.Hits {
+				if !yield(seq, nil) {
+					return
+				}
+			}
+		},
+		At: at, Through: found.ThroughSeq - 1, Total: found.Total,
+		Principal: req.Principal.String(), Tool: "holdfastd " + p.version,
+		Query: req.Typed, Parsed: req.Query.String(), Matter: req.Matter, Reason: req.Reason,
+	}, sink)
+	if err != nil {
+		return nil, err
+	}
+	c := summary.Manifest.Counts
+	return &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: found.ThroughSeq}, nil
+}
+
+// errIncomplete refuses a production of which it is known that entries are
+// missing from it.
+var errIncomplete = &api.Problem{
+	Title: "the production would not be complete", Status: 503, Code: api.CodeNotReady, Exit: api.ExitTemporary,
+	Detail: "entries in its range could not be searched",
+	Hint:   "wait until `holdfast status` shows the index working and caught up; if entries are damaged, `holdfast verify` names them",
+}
