@@ -4,7 +4,7 @@ GO      ?= go
 BIN     := bin
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The version comes from git describe, so the toolchain need not ask git a second time (and a tree without .git builds the same way).
-BUILD   := -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)'
+BUILD   := -trimpath -buildvcs=false -ldflags '-X holdfast/internal/build.version=$(VERSION)'
 TOOL    := $(GO) tool -modfile=.ci/tools.mod
 
 BENCHTIME ?= 2s

@@ -36,6 +36,7 @@ const (
 // places is the house, from the ground up. A package that is not in it fails
 // the test: decide where it stands, then add it.
 var places = map[string]place{
+	"internal/build":   {floor: cellar},
 	"internal/corpus":  {floor: cellar, tests: true},
 	"internal/durable": {floor: cellar},
 	"internal/ijson":   {floor: cellar},
@@ -70,27 +71,34 @@ var places = map[string]place{
 
 	// A client opens no data file: of the archive it knows the API, the query
 	// language and how a production is verified.
-	"cmd/holdfast":       {floor: 5, only: []string{"archive/export", "archive/proof", "archive/query", "internal/api", "internal/config", "internal/durable"}},
-	"cmd/holdfast-relay": {floor: 5, only: []string{"ingest/envelope", "ingest/wire", "internal/durable", "internal/ijson", "internal/jws", "internal/relay", "internal/relay/load"}},
-	"cmd/holdfastd":      {floor: 5},
+	"cmd/holdfast/command":       {floor: 5, only: []string{"archive/audit", "archive/export", "archive/proof", "archive/query", "internal/api", "internal/build", "internal/config", "internal/durable"}},
+	"cmd/holdfast-relay/command": {floor: 5, only: []string{"ingest/envelope", "ingest/wire", "internal/build", "internal/durable", "internal/ijson", "internal/jws", "internal/relay", "internal/relay/load"}},
+	"cmd/holdfastd/command":      {floor: 5},
+
+	"cmd/holdfast":       {floor: 6, only: []string{"cmd/holdfast/command"}},
+	"cmd/holdfast-relay": {floor: 6, only: []string{"cmd/holdfast-relay/command"}},
+	"cmd/holdfastd":      {floor: 6, only: []string{"cmd/holdfastd/command"}},
 
 	// The demo drives the built commands from outside, as a person would.
-	"internal/demo":   {floor: 5, only: []string{}},
-	"internal/floors": {floor: 5, only: []string{}},
+	"internal/demo":   {floor: 6, only: []string{}},
+	"internal/floors": {floor: 6, only: []string{}},
 }
 
 // owners names, for a library that must not spread, the only packages that
 // may import it outside of tests.
 var owners = map[string][]string{
-	"go.etcd.io/bbolt":                      {"archive", "internal/relay"}, // the sole owner of log, bodies and keyring; the relay's queue
+	"go.etcd.io/bbolt":                      {"archive", "internal/relay", "internal/relay/load"}, // the sole owner of log, bodies and keyring; the relay's queue and the sender's devices
 	"github.com/blevesearch/bleve/v2":       {"archive/search"},
 	"crypto/hpke":                           {"archive", "archive/seal", "ingest/envelope"},
 	"github.com/go-jose/go-jose/v4":         {}, // an oracle for tests
 	"github.com/cloudflare/circl":           {"archive/seal"},
-	"github.com/spf13/cobra":                {"cmd/holdfast", "cmd/holdfast-relay", "cmd/holdfastd"},
+	"github.com/spf13/cobra":                commands,
 	"github.com/pelletier/go-toml/v2":       {"internal/config", "internal/relay"},
-	"github.com/jedib0t/go-pretty/v6/table": {"cmd/holdfast", "cmd/holdfast-relay", "cmd/holdfastd"},
+	"github.com/jedib0t/go-pretty/v6/table": commands,
 }
+
+// commands are the packages that talk to a person.
+var commands = []string{"cmd/holdfast/command", "cmd/holdfast-relay/command", "cmd/holdfastd/command"}
 
 // topLevel is what stands at the top of the tree, beside names that begin with
 // a dot and what .gitignore names.
