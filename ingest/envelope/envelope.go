@@ -155,6 +155,9 @@ func split(envelope []byte) (header, body []byte, err error) {
 // archive's suite is none of our business but names the fault better.
 func (o *Opener) readHeader(headerJSON []byte) (Header, error) {
 	h := Header{V: -1, KEM: -1, KDF: -1, AEAD: -1}
+	if h.readUsual(headerJSON) {
+		return h, o.checkHeader(&h)
+	}
 	if err := ijson.UnmarshalStrict(headerJSON, &h); err != nil {
 		var version struct {
 			V int64 `json:"v"`
@@ -165,21 +168,61 @@ func (o *Opener) readHeader(headerJSON []byte) (Header, error) {
 		}
 		return h, &Error{Code: Malformed, Err: fmt.Errorf("header: %w", err)}
 	}
+	return h, o.checkHeader(&h)
+}
+
+func (o *Opener) checkHeader(h *Header) error {
 	switch {
 	case h.V == -1, h.KEM == -1, h.KDF == -1, h.AEAD == -1:
-		return h, refuse(Malformed, "header: a member is missing")
+		return refuse(Malformed, "header: a member is missing")
 	case h.V != 1:
-		return h, refuse(UnsupportedVersion, "a header of another version")
+		return refuse(UnsupportedVersion, "a header of another version")
 	case !ValidID16(h.Kid), !ValidID16(h.Mid), !ValidArc(h.Arc):
-		return h, refuse(Malformed, "header: kid, arc or mid has not its form")
+		return refuse(Malformed, "header: kid, arc or mid has not its form")
 	case h.KDF != kdfID, h.AEAD != aeadID, !slices.Contains([]int64{int64(XWing), int64(P256), int64(X25519)}, h.KEM):
-		return h, refuse(UnsupportedSuite, "a suite that AMX/1 does not have")
+		return refuse(UnsupportedSuite, "a suite that AMX/1 does not have")
 	case h.KEM == int64(X25519) && !o.AllowX25519:
-		return h, refuse(UnsupportedSuite, "suite X25519, which this site has not opted in to")
+		return refuse(UnsupportedSuite, "suite X25519, which this site has not opted in to")
 	case h.Arc != o.Arc:
-		return h, refuse(WrongArchive, "sealed for another archive")
+		return refuse(WrongArchive, "sealed for another archive")
 	}
-	return h, nil
+	return nil
+}
+
+// readUsual reads a header that is spelt as Seal spells it: these members in this order without white space. It says false for any other
+// spelling, which is for the JSON parser to judge; whatever it accepts, the parser reads the same.
+func (h *Header) readUsual(b []byte) bool {
+	for _, kem := range [3]KEM{XWing, P256, X25519} {
+		rest, ok := bytes.CutPrefix(b, []byte(usualHead(kem)))
+		if !ok || len(rest) < 22 {
+			continue
+		}
+		kid := string(rest[:22])
+		rest, ok = bytes.CutPrefix(rest[22:], []byte(`","arc":"`))
+		arc, rest, ok2 := bytes.Cut(rest, []byte(`","mid":"`))
+		if !ok || !ok2 || len(rest) != 24 || string(rest[22:]) != `"}` {
+			return false
+		}
+		usual := Header{V: 1, KEM: int64(kem), KDF: kdfID, AEAD: aeadID, Kid: kid, Arc: string(arc), Mid: string(rest[:22])}
+		// These forms hold no character that JSON would escape. Otherwise h stays as it was: the parser must not find half a reading in it.
+		if !ValidID16(usual.Kid) || !ValidArc(usual.Arc) || !ValidID16(usual.Mid) {
+			return false
+		}
+		*h = usual
+		return true
+	}
+	return false
+}
+
+func usualHead(kem KEM) string {
+	switch kem {
+	case XWing:
+		return `{"v":1,"kem":25722,"kdf":1,"aead":2,"kid":"`
+	case P256:
+		return `{"v":1,"kem":16,"kdf":1,"aead":2,"kid":"`
+	default:
+		return `{"v":1,"kem":32,"kdf":1,"aead":2,"kid":"`
+	}
 }
 
 func info(header []byte) []byte { return slices.Concat([]byte(infoLabel), header) }
@@ -221,13 +264,10 @@ func compactForm(b []byte) bool {
 	dots, run := 0, 0
 	for _, c := range b {
 		switch {
-		case c == '.':
-			if run == 0 {
-				return false
-			}
-			dots, run = dots+1, 0
-		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '_', c == '-':
+		case jws.InB64Alphabet(c):
 			run++
+		case c == '.' && run > 0:
+			dots, run = dots+1, 0
 		default:
 			return false
 		}

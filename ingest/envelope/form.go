@@ -22,16 +22,7 @@ func ValidArc(s string) bool {
 }
 
 // ValidID16 reports whether s is 16 bytes in base64url, as mid, bid and an archive key's kid are.
-func ValidID16(s string) bool { return validB64(s, 16) }
-
-// validB64 reports whether s is n bytes in canonical unpadded base64url.
-func validB64(s string, n int) bool {
-	if len(s) != (n*8+5)/6 {
-		return false
-	}
-	b, err := jws.DecodeB64(s)
-	return err == nil && len(b) == n
-}
+func ValidID16(s string) bool { return jws.ValidB64(s, 16) }
 
 const timeLayout = "2006-01-02T15:04:05.000Z"
 

@@ -2,6 +2,7 @@ package envelope
 
 import (
 	stdjson "encoding/json"
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -105,6 +106,24 @@ func FuzzDirEvent(f *testing.F) {
 		}
 		if v.Op != OpDeviceAdd && v.Assurance != "" {
 			t.Fatalf("verdict %+v", v)
+		}
+	})
+}
+
+// The header's usual spelling is read without the JSON parser; it must read as the parser reads it.
+func FuzzUsualHeader(f *testing.F) {
+	for _, kem := range []int{0x647a, 16, 32, 17} {
+		f.Add(fmt.Appendf(nil, `{"v":1,"kem":%d,"kdf":1,"aead":2,"kid":"%s","arc":"%s","mid":"%s"}`, kem, id16(1), testArc, id16(2)))
+		f.Add(fmt.Appendf(nil, `{"v":1,"kem":%d,"kdf":1,"aead":2,"kid":"%s","arc":"a\"b","mid":"%s"}`, kem, id16(1), id16(2)))
+		f.Add(fmt.Appendf(nil, `{"v":1,"kem":%d,"kdf":1,"aead":2,"kid":"%s","arc":"%s","mid":"%s"} `, kem, id16(1), testArc, id16(2)))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var usual, parsed Header
+		if !usual.readUsual(b) {
+			return
+		}
+		if err := ijson.UnmarshalStrict(b, &parsed); err != nil || usual != parsed {
+			t.Fatalf("%q read as %v, by the parser as %v: %v", b, usual, parsed, err)
 		}
 	})
 }

@@ -152,7 +152,7 @@ func (p *Payload) coreFault() string {
 		return "usr or dev is empty or too long"
 	case p.N < 1:
 		return "n does not count from 1"
-	case p.Prev != "" && !validB64(p.Prev, 32):
+	case p.Prev != "" && !jws.ValidB64(p.Prev, 32):
 		return "prev is not a digest"
 	case !slices.Contains(prios, p.Prio):
 		return "prio is not routine, urgent or stat"
@@ -190,7 +190,7 @@ func (p *Payload) refFault() string {
 	switch {
 	case p.Ref == nil && slices.Contains(refTyps, p.Typ):
 		return "no ref, which this typ needs"
-	case p.Ref != nil && (!validName(p.Ref.Dev) || !ValidID16(p.Ref.Mid) || !validB64(p.Ref.Digest, 32)):
+	case p.Ref != nil && (!validName(p.Ref.Dev) || !ValidID16(p.Ref.Mid) || !jws.ValidB64(p.Ref.Digest, 32)):
 		return "ref: dev, mid or digest has not its form"
 	case p.Typ == TypReceipt && !slices.Contains(statuses, p.Status):
 		return "status is not delivered, read or acknowledged"
@@ -209,7 +209,7 @@ func (p *Payload) attFault() string {
 	}
 	for i := range p.Att {
 		a := &p.Att[i]
-		if !ValidID16(a.BID) || a.Size < 0 || a.Alg != AttachmentAlg || !validB64(a.Key, 32) || !validB64(a.CTSHA256, 32) {
+		if !ValidID16(a.BID) || a.Size < 0 || a.Alg != AttachmentAlg || !jws.ValidB64(a.Key, 32) || !jws.ValidB64(a.CTSHA256, 32) {
 			return "att: bid, size, alg, key or ct_sha256 has not its form"
 		}
 	}
@@ -232,6 +232,9 @@ func bytes32(s string) ([32]byte, error) {
 	return [32]byte(b), nil
 }
 
+// ReadAs tells ijson that the elements are checked like those of to.
+func (Members) ReadAs() any { return []Party(nil) }
+
 // UnmarshalJSONFrom reads a list of people that are each a string, the usr, or an object as in to. The count is bounded while reading.
 func (m *Members) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if dec.PeekKind() == 'n' {
@@ -246,15 +249,12 @@ func (m *Members) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		if len(out) > MaxMembers {
 			return refuse(Malformed, "more than 5,000 members")
 		}
-		value, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
 		var who Party
-		if value.Kind() == '"' {
-			err = json.Unmarshal(value, &who.Usr)
+		var err error
+		if dec.PeekKind() == '"' {
+			err = json.UnmarshalDecode(dec, &who.Usr)
 		} else {
-			err = ijson.Unmarshal(value, &who)
+			err = json.UnmarshalDecode(dec, &who)
 		}
 		if err != nil {
 			return err

@@ -43,10 +43,18 @@ var customDecoders = []reflect.Type{
 	reflect.TypeFor[encoding.TextUnmarshaler](),
 }
 
+// A type that decodes itself hides its members from the checks of case and of null. ReadAs names a value of the Go type whose shape its
+// JSON has as well, so that they are checked all the same.
+type readAs interface{ ReadAs() any }
+
 // buildShape is called with shapesMu held. The shape is stored before its members are looked at, so that recursive types end.
 func buildShape(t reflect.Type) *shape {
 	if s, ok := shapes[t]; ok {
 		return s
+	}
+	if like, ok := reflect.Zero(t).Interface().(readAs); ok && t.Kind() != reflect.Pointer {
+		shapes[t] = buildShape(reflect.TypeOf(like.ReadAs()))
+		return shapes[t]
 	}
 	for _, custom := range customDecoders {
 		if t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(custom) {

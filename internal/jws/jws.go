@@ -75,8 +75,10 @@ func Parse(compact []byte, typ string) (*Compact, error) {
 		return nil, fmt.Errorf("header: %w", err)
 	}
 	c := &Compact{SigningInput: compact[:dot2:dot2]}
-	if err := ijson.UnmarshalStrict(header, &c.Header); err != nil {
-		return nil, fmt.Errorf("%w: header: %w", ErrMalformed, err)
+	if !c.Header.readUsual(header, typ) {
+		if err := ijson.UnmarshalStrict(header, &c.Header); err != nil {
+			return nil, fmt.Errorf("%w: header: %w", ErrMalformed, err)
+		}
 	}
 	switch {
 	case c.Header.Alg != EdDSA && c.Header.Alg != ES256:
@@ -84,7 +86,7 @@ func Parse(compact []byte, typ string) (*Compact, error) {
 	case c.Header.Typ != typ:
 		return nil, fmt.Errorf("%w: typ is not %q", ErrMalformed, typ)
 	}
-	if kid, err := DecodeB64(c.Header.Kid); err != nil || len(kid) != sha256.Size {
+	if !ValidB64(c.Header.Kid, sha256.Size) {
 		return nil, fmt.Errorf("%w: kid is not a key thumbprint", ErrMalformed)
 	}
 	if c.Payload, err = DecodeBytes(compact[dot1+1 : dot2]); err != nil {
@@ -94,6 +96,26 @@ func Parse(compact []byte, typ string) (*Compact, error) {
 		return nil, fmt.Errorf("signature: %w", err)
 	}
 	return c, nil
+}
+
+// readUsual reads the header if it is spelt the way that Sign and most clients spell it: these three members in this order without white
+// space. It says false for any other spelling, which is for the JSON parser to judge; whatever it accepts, the parser reads the same.
+func (h *Header) readUsual(b []byte, typ string) bool {
+	const kidLen = 43
+	for _, usual := range [2]struct{ alg, head string }{{EdDSA, `{"alg":"EdDSA","kid":"`}, {ES256, `{"alg":"ES256","kid":"`}} {
+		rest, ok := bytes.CutPrefix(b, []byte(usual.head))
+		if !ok || len(rest) < kidLen {
+			continue
+		}
+		kid := string(rest[:kidLen])
+		tail, ok := bytes.CutPrefix(rest[kidLen:], []byte(`","typ":"`))
+		if !ok || !ValidB64(kid, sha256.Size) || len(tail) != len(typ)+2 || string(tail[:len(typ)]) != typ || string(tail[len(typ):]) != `"}` {
+			return false
+		}
+		*h = Header{Alg: usual.alg, Kid: kid, Typ: typ}
+		return true
+	}
+	return false
 }
 
 // Digest returns the SHA-256 of the signing input. It names the message: the signature is left out because a stranger could vary it.
@@ -182,28 +204,4 @@ func signRaw(alg string, key crypto.Signer, input []byte) ([]byte, error) {
 	r.FillBytes(sig[:32])
 	s.FillBytes(sig[32:])
 	return sig, nil
-}
-
-// EncodeB64 returns unpadded base64url (RFC 4648 §5).
-func EncodeB64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-// DecodeB64 decodes unpadded base64url. Only the bytes that EncodeB64 makes are accepted: no line breaks, no loose trailing bits.
-func DecodeB64(s string) ([]byte, error) {
-	return DecodeBytes([]byte(s))
-}
-
-var strictB64 = base64.RawURLEncoding.Strict()
-
-// DecodeBytes is DecodeB64 of bytes.
-func DecodeBytes(src []byte) ([]byte, error) {
-	// The standard decoder skips CR and LF even when it is strict.
-	if bytes.IndexByte(src, '\n') >= 0 || bytes.IndexByte(src, '\r') >= 0 {
-		return nil, fmt.Errorf("%w: a line break in base64url", ErrMalformed)
-	}
-	out := make([]byte, strictB64.DecodedLen(len(src)))
-	n, err := strictB64.Decode(out, src)
-	if err != nil {
-		return nil, fmt.Errorf("%w: not unpadded base64url", ErrMalformed)
-	}
-	return out[:n], nil
 }

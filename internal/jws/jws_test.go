@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/ijson"
+
 	jose "github.com/go-jose/go-jose/v4"
 )
 
@@ -312,6 +314,47 @@ func TestDecodeB64(t *testing.T) {
 			t.Errorf("%q accepted", s)
 		}
 	}
+}
+
+// ValidB64 says of every string what decoding says of it.
+func TestValidB64(t *testing.T) {
+	const near = "AB_-+/=\n\x00é"
+	check := func(s string) {
+		b, err := DecodeB64(s)
+		for n := range 5 {
+			if want := err == nil && len(b) == n; ValidB64(s, n) != want {
+				t.Errorf("ValidB64(%q, %d) = %v", s, n, !want)
+			}
+		}
+	}
+	check("")
+	for i := range near {
+		for c := range 256 {
+			check(near[i:i+1] + string([]byte{byte(c)}))
+			check("A" + near[i:i+1] + string([]byte{byte(c)}))
+			check("AA" + near[i:i+1] + string([]byte{byte(c)}))
+			check("AAAA" + near[i:i+1] + string([]byte{byte(c)}))
+		}
+	}
+}
+
+// The header's usual spelling is read without the JSON parser; it must read as the parser reads it.
+func FuzzUsualHeader(f *testing.F) {
+	kid := EncodeB64(make([]byte, 32))
+	for _, alg := range []string{EdDSA, ES256, "none"} {
+		f.Add(fmt.Appendf(nil, `{"alg":"%s","kid":"%s","typ":"amx+jws"}`, alg, kid))
+		f.Add(fmt.Appendf(nil, `{"alg":"%s","kid":"%s","typ":"amx+jws" }`, alg, kid))
+		f.Add(fmt.Appendf(nil, `{"alg":"%s","kid":"%s\"","typ":"amx+jws"}`, alg, kid[:41]))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var usual, parsed Header
+		if !usual.readUsual(b, typ) {
+			return
+		}
+		if err := ijson.UnmarshalStrict(b, &parsed); err != nil || usual != parsed {
+			t.Fatalf("%q read as %v, by the parser as %v: %v", b, usual, parsed, err)
+		}
+	})
 }
 
 // A parse fails, or what was parsed makes the same bytes again.
