@@ -1,0 +1,143 @@
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+	"holdfast/ingest/envelope"
+	"holdfast/internal/jws"
+)
+
+// crowd appends n messages of one device in large pages.
+func (w *ward) crowd(n int) {
+	w.t.Helper()
+	kid, err := jws.Thumbprint(w.keys["anna"].Public())
+	must(w.t, err)
+	text, err := json.Marshal(archive.MessageNote{ID: "m", Time: relayTime, Assurance: "enrolled", Device: kid})
+	must(w.t, err)
+	for n > 0 {
+		var b archive.Batch
+		for range min(n, 1000) {
+			compact, p := w.compose("anna", fmt.Sprintf("message %d of a crowd, about as long as they are on a ward", n), nil)
+			c, err := jws.Parse(compact, envelope.TypMessage)
+			must(w.t, err)
+			w.relay++
+			b.Entries = append(b.Entries, archive.Entry{
+				Kind: proof.KindMessage, Class: proof.ClassGeneral, Epoch: "e1", RelaySeq: w.relay, Note: text, Body: compact,
+				Dedupe: &archive.Dedupe{Device: p.Dev, N: p.N, Digest: c.Digest()},
+			})
+			n--
+		}
+		b.Cursor = &archive.Cursor{Epoch: "e1", Seq: w.relay}
+		_, err := w.a.Append(w.t.Context(), b)
+		must(w.t, err)
+	}
+}
+
+func crowded(t testing.TB, n int) *ward {
+	w := newWard(t)
+	w.user("anna", "anna@ward.test", "Anna Lund")
+	w.user("li", "li@ward.test", "李小龍")
+	w.addDevice("anna", edKey(t), w.enrol)
+	w.crowd(n)
+	return w
+}
+
+// folderSink writes a production into a folder.
+type folderSink string
+
+func (d folderSink) Create(name string) (io.WriteCloser, error) {
+	path := filepath.Join(string(d), name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	return os.Create(path)
+}
+
+// peak is the largest live heap seen, in bytes, at every so many calls.
+type peak struct {
+	every, calls, most uint64
+}
+
+func (p *peak) progress(done, _ uint64) {
+	if p.calls++; p.calls%p.every != 0 {
+		return
+	}
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	p.most = max(p.most, m.HeapAlloc)
+}
+
+// measure produces and verifies everything in w and returns the largest live
+// heap while doing so, in bytes.
+func measure(t testing.TB, w *ward, dir string) (produced, verified uint64) {
+	t.Helper()
+	n := w.a.Size()
+	making, checking := &peak{every: n / 4}, &peak{every: n / 8}
+	req := request(all(n))
+	req.Progress = making.progress
+	_, err := Produce(t.Context(), w.source(), req, folderSink(dir))
+	must(t, err)
+	v, err := Verify(t.Context(), os.DirFS(dir), VerifyKeys{Log: w.logKey()}, checking.progress)
+	must(t, err)
+	if !v.OK() || v.Records != n-1 {
+		t.Fatalf("%s: %v", v.Result, v.Findings)
+	}
+	return making.most, checking.most
+}
+
+// Ten times the records take no more memory: neither to produce nor to verify.
+func TestMemoryDoesNotGrow(t *testing.T) {
+	small, large := crowded(t, 400), crowded(t, 4000)
+	p1, v1 := measure(t, small, t.TempDir())
+	p2, v2 := measure(t, large, t.TempDir())
+	const slack = 2 << 20 // the rows of the larger production alone are three times that
+	if p2 > p1+slack || v2 > v1+slack {
+		t.Errorf("produce: %d, then %d bytes; verify: %d, then %d bytes", p1, p2, v1, v2)
+	}
+}
+
+func BenchmarkProduce(b *testing.B) {
+	w := crowded(b, 5000)
+	dir := b.TempDir()
+	for b.Loop() {
+		_, err := Produce(b.Context(), w.source(), request(all(w.a.Size())), folderSink(dir))
+		must(b, err)
+	}
+	b.ReportMetric(float64(5000*b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+func BenchmarkVerify(b *testing.B) {
+	w := crowded(b, 5000)
+	dir := b.TempDir()
+	_, err := Produce(b.Context(), w.source(), request(all(w.a.Size())), folderSink(dir))
+	must(b, err)
+	for b.Loop() {
+		v, err := Verify(b.Context(), os.DirFS(dir), VerifyKeys{Log: w.logKey()}, nil)
+		must(b, err)
+		if !v.OK() {
+			b.Fatal(v.Findings)
+		}
+	}
+	b.ReportMetric(float64(5000*b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+// BenchmarkMemory reports the largest live heap of a production of 20,000
+// records as a multiple of one of 2,000.
+func BenchmarkMemory(b *testing.B) {
+	small, large := crowded(b, 2000), crowded(b, 20000)
+	for b.Loop() {
+		p1, v1 := measure(b, small, b.TempDir())
+		p2, v2 := measure(b, large, b.TempDir())
+		b.ReportMetric(float64(p2)/float64(p1), "x-produce")
+		b.ReportMetric(float64(v2)/float64(v1), "x-verify")
+	}
+}
