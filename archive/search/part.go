@@ -27,6 +27,7 @@ type part struct {
 	keys       Keys
 	analysis   *index.AnalysisQueue
 	log        *slog.Logger
+	unmerged   bool
 
 	mu      sync.Mutex
 	store   *scorch.Scorch              // nil while the part is discarded
@@ -95,7 +96,7 @@ func (p *part) openChecked(size uint64) (err error) {
 	defer recoverDamage(&err)
 	_, statErr := os.Stat(p.dir)
 	p.broken = make(chan error, 1)
-	idx, err := scorch.NewScorch(scorch.Name, config(p.dir), p.analysis)
+	idx, err := scorch.NewScorch(scorch.Name, p.config(), p.analysis)
 	if err != nil {
 		return fmt.Errorf("search index %06d: %w", p.file, err)
 	}
@@ -117,12 +118,16 @@ func (p *part) openChecked(size uint64) (err error) {
 }
 
 // config is made anew for each open, because bleve changes it.
-func config(dir string) map[string]any {
-	return map[string]any{
-		"path":                   dir,
+func (p *part) config() map[string]any {
+	c := map[string]any{
+		"path":                   p.dir,
 		"bolt_timeout":           "5s",
 		"asyncErrorCallbackName": asyncErrorName,
 	}
+	if p.unmerged {
+		c["scorchMergePlanOptions"] = map[string]any{"MaxSegmentsPerTier": 1000, "FloorSegmentSize": 1}
+	}
+	return c
 }
 
 func (p *part) check(store *scorch.Scorch, size uint64, fresh bool) (mark, error) {

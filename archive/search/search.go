@@ -67,6 +67,8 @@ type Options struct {
 	Linger    time.Duration // how long the follower waits for a small batch to grow; default 200 ms, negative: not at all
 	ScanLimit uint64        // most unindexed entries that one search scans; default 200,000
 	Log       *slog.Logger  // default: discard
+
+	unmerged bool // keep the segment of each batch, for tests that damage one of several
 }
 
 func (o Options) withDefaults() Options {
@@ -194,6 +196,7 @@ func (x *Index) part(ctx context.Context, file uint64) (*part, error) {
 		keys:     x.keys,
 		analysis: x.analysis,
 		log:      x.opts.Log,
+		unmerged: x.opts.unmerged,
 	}
 	if err := p.open(ctx, x.src.Size()); err != nil {
 		return nil, err

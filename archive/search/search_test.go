@@ -100,6 +100,7 @@ func randomQuery(t *rapid.T, depth int) string {
 // over several log files, several segments, with an unindexed tail, for any
 // page and any earlier state.
 func TestEqualsMatch(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	src := newSource(600)
 	x := openIndex(t, t.TempDir(), src, Options{BatchDocs: 150})
@@ -150,6 +151,7 @@ func page(all []uint64, opts SearchOptions) []uint64 {
 }
 
 func TestTailIsFound(t *testing.T) {
+	t.Parallel()
 	src := newSource(100, nil, &query.Doc{Text: "first"})
 	x := openIndex(t, t.TempDir(), src, Options{})
 	check := func(text string, want ...uint64) {
@@ -173,6 +175,7 @@ func TestTailIsFound(t *testing.T) {
 // What is too much to scan is counted, the newest is scanned, and the index is
 // asked for the rest.
 func TestScanLimit(t *testing.T) {
+	t.Parallel()
 	src := newSource(50)
 	for range 120 {
 		src.append(&query.Doc{Text: "word"})
@@ -192,6 +195,7 @@ func TestScanLimit(t *testing.T) {
 }
 
 func TestSearchErrors(t *testing.T) {
+	t.Parallel()
 	src := newSource(100, &query.Doc{Text: "one"})
 	x := openIndex(t, t.TempDir(), src, Options{})
 	q := parse(t, "one")
@@ -220,6 +224,7 @@ func TestSearchErrors(t *testing.T) {
 }
 
 func TestRestartContinues(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	src := newSource(40)
 	for i := range 100 {
@@ -242,6 +247,7 @@ func TestRestartContinues(t *testing.T) {
 }
 
 func TestDeletedDirectoryIsRebuilt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/index"
 	src := newSource(40)
 	for range 100 {
@@ -266,6 +272,7 @@ func TestDeletedDirectoryIsRebuilt(t *testing.T) {
 // An index that is ahead of the log belongs to another log, such as the one
 // before a restore.
 func TestIndexAheadOfLog(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	src := newSource(100, &query.Doc{Text: "old"}, &query.Doc{Text: "lost"})
 	x := openIndex(t, dir, src, Options{})
