@@ -68,7 +68,7 @@ func openBolt(path string, readOnly bool) (db *bbolt.DB, err error) {
 		}
 		db, err = bbolt.Open(path, 0o600, boltOptions(readOnly))
 		if errors.Is(err, berrors.ErrTimeout) {
-			return fmt.Errorf("%w: %s", ErrLocked, filepath.Base(path))
+			return fmt.Errorf("%w; stop it, or ask it with `holdfast verify`", ErrLocked)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrDamaged, filepath.Base(path), err)

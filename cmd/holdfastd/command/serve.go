@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 
+	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"holdfast/internal/config"
@@ -18,7 +19,7 @@ func newServe() *cobra.Command {
 		Short: "Run the daemon",
 		Long: `serve opens the archive, pulls from the relay, keeps the index and answers
 ` + "`holdfast`" + ` at its socket, until it gets SIGTERM or SIGINT; then it stops cleanly.
-It never makes an archive.`,
+It never makes an archive. Under systemd it says when it is ready (Type=notify).`,
 		Example: `  holdfastd serve --config /etc/holdfast/holdfastd.toml`,
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -29,7 +30,15 @@ It never makes an archive.`,
 			if err != nil {
 				return err
 			}
-			return daemon.Run(c.Context(), daemon.Options{Config: cfg, Version: Version(), Logger: newLogger(c.ErrOrStderr(), cfg.LogLevel)})
+			logger := newLogger(c.ErrOrStderr(), cfg.LogLevel)
+			return daemon.Run(c.Context(), daemon.Options{
+				Config: cfg, Version: Version(), Logger: logger,
+				Ready: func() {
+					if _, err := sd.SdNotify(false, sd.SdNotifyReady); err != nil {
+						logger.Warn("systemd was not told of the start", "err", err)
+					}
+				},
+			})
 		},
 	}
 	c.Flags().StringVar(&path, "config", "", "configuration file (TOML)")
