@@ -34,7 +34,7 @@ func NewClient(dir, url string) (*Client, error) {
 		return nil, err
 	}
 	if url == "" {
-		url = announced(dir, c)
+		url = "https://" + announced(dir, c)
 	}
 	return &Client{
 		base: url + "/vendor/v1/" + c.ArchiveID,

@@ -142,6 +142,20 @@ func (r *Relay) Submit(ctx context.Context, batch []Submission) (Receipt, error)
 	return r.queue.submit(batch, time.Now())
 }
 
+// OfflineStatus reads the state of the current epoch of a relay that is not running.
+func OfflineStatus(dir string) (wire.Status, error) {
+	cfg, err := ReadConfig(dir)
+	if err != nil {
+		return wire.Status{}, err
+	}
+	q, err := openQueue(dir, cfg.ArchiveID, &Faults{})
+	if err != nil {
+		return wire.Status{}, err
+	}
+	s, err := q.status()
+	return s, errors.Join(err, q.close())
+}
+
 // Status returns the state of the current epoch.
 func (r *Relay) Status() (wire.Status, error) { return r.queue.status() }
 

@@ -203,26 +203,26 @@ func ConfigBlock(dir string, c Config) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Single quotes are go-toml's choice for paths; a path with one in it is quoted otherwise by it.
 	return strings.TrimSpace(string(b)) + "\n", nil
 }
 
-// addrFile names the running relay's URL for the commands that call it.
+// addrFile names the running relay's address for the commands that call it.
 const addrFile = "addr"
 
-// Announce writes the running relay's URL where load and status look for it. A crash leaves a stale one, which the next start replaces.
-func Announce(dir, url string) error {
-	return durable.Replace(filepath.Join(dir, addrFile), []byte(url+"\n"), 0o644)
+// Announce writes the running relay's HOST:PORT where load and status look for it. A crash leaves a stale one, which the next start replaces.
+func Announce(dir, address string) error {
+	return durable.Replace(filepath.Join(dir, addrFile), []byte(address+"\n"), 0o644)
 }
 
 // Withdraw removes what Announce wrote.
 func Withdraw(dir string) error { return durable.Remove(filepath.Join(dir, addrFile)) }
 
-// announced returns the URL of the running relay, or of the configured address.
+// announced returns the address of the running relay, or the configured one.
 func announced(dir string, c Config) string {
 	b, err := os.ReadFile(filepath.Join(dir, addrFile)) // #nosec G304 -- the relay's own folder
-	if url := strings.TrimSpace(string(b)); err == nil && strings.HasPrefix(url, "https://") {
-		return url
+	address := strings.TrimSpace(string(b))
+	if _, _, split := net.SplitHostPort(address); err != nil || split != nil {
+		return c.Listen
 	}
-	return "https://" + c.Listen
+	return address
 }
