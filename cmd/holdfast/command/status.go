@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"holdfast/internal/api"
+	"holdfast/internal/build"
 )
 
 func newStatus(g *globals) *cobra.Command {
@@ -69,7 +69,7 @@ func newVersion(g *globals) *cobra.Command {
 		Example: "  holdfast version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v := buildVersion()
+			v := build.Version()
 			if g.format == formatJSON {
 				return g.writeJSON(map[string]string{"version": v, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
 			}
@@ -77,11 +77,4 @@ func newVersion(g *globals) *cobra.Command {
 			return err
 		},
 	}
-}
-
-func buildVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

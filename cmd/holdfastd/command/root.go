@@ -15,7 +15,6 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -24,12 +23,10 @@ import (
 	"holdfast/archive/proof"
 	"holdfast/archive/seal"
 	"holdfast/internal/api"
+	"holdfast/internal/build"
 	"holdfast/internal/config"
 	"holdfast/internal/daemon"
 )
-
-// version is set by the linker (see the Makefile).
-var version = "dev"
 
 // Main runs the command and returns its exit code. It stops what it does when
 // the process gets SIGINT or SIGTERM.
@@ -55,7 +52,7 @@ func newRoot() *cobra.Command {
 		Use:           "holdfastd",
 		Short:         "The message archive's daemon",
 		Long:          "holdfastd holds the archive and its keys. Make an archive once with `init`, run it with `serve`, and look at it through `holdfast`.",
-		Version:       Version(),
+		Version:       build.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -64,18 +61,6 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(newInit(), newServe(), newVerify())
 	return root
-}
-
-// Version returns the program's version: what the linker was told, else what
-// the build knows of its commit.
-func Version() string {
-	if version != "dev" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return version
 }
 
 var (

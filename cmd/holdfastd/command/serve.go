@@ -8,6 +8,7 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
+	"holdfast/internal/build"
 	"holdfast/internal/config"
 	"holdfast/internal/daemon"
 )
@@ -32,7 +33,7 @@ It never makes an archive. Under systemd it says when it is ready (Type=notify).
 			}
 			logger := newLogger(c.ErrOrStderr(), cfg.LogLevel)
 			return daemon.Run(c.Context(), daemon.Options{
-				Config: cfg, Version: Version(), Logger: logger,
+				Config: cfg, Version: build.Version(), Logger: logger,
 				Ready: func() {
 					if _, err := sd.SdNotify(false, sd.SdNotifyReady); err != nil {
 						logger.Warn("systemd was not told of the start", "err", err)
