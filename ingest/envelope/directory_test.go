@@ -100,6 +100,12 @@ func TestAssurance(t *testing.T) {
 	if w.assurance(early, w.here()) != RelayAsserted {
 		t.Error("a person named after the enrolment")
 	}
+	second := newSigner(t, jws.EdDSA)
+	w.add("u9", "f", second, w.enrol)
+	w.upsert("u9", "other@h", "chief@h", "Chief")
+	if w.assurance(second, w.here()) != RelayAsserted {
+		t.Error("a change of the upn alone")
+	}
 	// Without a pinned key nobody is enrolled by it.
 	w.dir = NewDirectory(testArc, Pins{})
 	check("no pin", w.add("u1", "p", newSigner(t, jws.EdDSA), w.enrol), RelayAsserted)
@@ -388,6 +394,9 @@ func TestCloneMerges(t *testing.T) {
 		}
 		old := d
 		d = d.Clone()
+		if changed := len(d.over.people); changed > 256+len(d.base.people)/8 {
+			t.Fatalf("%d changed records are copied for each clone", changed)
+		}
 		seq++
 		name := fmt.Sprint("clone ", seq)
 		data := must[[]byte](t)(UserUpsertEvent(User{Usr: "u1", Name: name}))
@@ -407,6 +416,30 @@ func TestCloneMerges(t *testing.T) {
 	}
 	if n != 700 || len(d.base.people) == 0 {
 		t.Errorf("%d people, %d in the shared table", n, len(d.base.people))
+	}
+}
+
+// Two clones of one directory, both used: neither sees what the other appended to a history that they share.
+func TestSiblings(t *testing.T) {
+	w := newWorld(t)
+	key := newSigner(t, jws.EdDSA)
+	w.add("u1", "d", key, nil)
+	w.add("u1", "d", key, w.enrol)
+	for i := range 9 {
+		w.upsert("u1", "", "", fmt.Sprint(i)) // a history with room to grow in place, whatever the growth is
+		a, b := w.dir.Clone(), w.dir.Clone()
+		at := Position{0, w.seq + 1}
+		for name, d := range map[string]*Directory{"a": a, "b": b} {
+			data := must[[]byte](t)(UserUpsertEvent(User{Usr: "u1", Name: name}))
+			if err := d.Apply(at, data, Verdict{Op: OpUserUpsert, Accepted: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ua, _ := a.User("u1", at)
+		ub, _ := b.User("u1", at)
+		if now, _ := w.dir.User("u1", at); ua.Name != "a" || ub.Name != "b" || now.Name != fmt.Sprint(i) {
+			t.Errorf("a reads %q, b reads %q, their origin %q", ua.Name, ub.Name, now.Name)
+		}
 	}
 }
 

@@ -2,4 +2,4 @@
 
 package envelope
 
-const xwingStep = 1
+const flipStep = 1

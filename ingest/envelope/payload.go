@@ -235,7 +235,7 @@ func bytes32(s string) ([32]byte, error) {
 // ReadAs tells ijson that the elements are checked like those of to.
 func (Members) ReadAs() any { return []Party(nil) }
 
-// UnmarshalJSONFrom reads a list of people that are each a string, the usr, or an object as in to. The count is bounded while reading.
+// UnmarshalJSONFrom reads a list of people that are each a string, the usr, or an object as in to.
 func (m *Members) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if dec.PeekKind() == 'n' {
 		*m = nil
@@ -246,9 +246,6 @@ func (m *Members) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	}
 	out := Members{}
 	for dec.PeekKind() != ']' {
-		if len(out) > MaxMembers {
-			return refuse(Malformed, "more than 5,000 members")
-		}
 		var who Party
 		var err error
 		if dec.PeekKind() == '"' {

@@ -95,6 +95,7 @@ func TestPayloadForms(t *testing.T) {
 		{members, `["u1","u1",""]`, Malformed},
 		{members, `["u1",{"Usr":"u2"}]`, Malformed},
 		{members, `["u1",{"usr":"u2","usr":"u2"}]`, Malformed},
+		{members, `["u1",{"usr":"u2","Name":"x"}]`, Malformed},
 		{members, `["u1",7]`, Malformed},
 		{members, `{"u1":"u2"}`, Malformed},
 		{members, `"u1"`, Malformed},

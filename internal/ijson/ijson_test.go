@@ -74,6 +74,7 @@ var malformed = map[string]string{
 	"unknown escape":               `"\x"`,
 	"bad hex":                      `"\u00g0"`,
 	"control character":            "\"\n\"",
+	"last control character":       "\"\x1f\"",
 	"brackets mixed":               `[}`,
 	"word cut":                     `nul`,
 	"word longer":                  `nullx`,

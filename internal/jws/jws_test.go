@@ -162,9 +162,11 @@ func TestVerifyRefuses(t *testing.T) {
 		cut.Signature = c.Signature[:63]
 		long := *c
 		long.Signature = append(slices.Clone(c.Signature), 0)
+		wide := *c // the same two integers, one of them with a zero in front
+		wide.Signature = slices.Insert(slices.Clone(c.Signature), 32, 0)
 		zero := *c
 		zero.Signature = make([]byte, 64)
-		for name, x := range map[string]Compact{"short": cut, "long": long, "zero": zero} {
+		for name, x := range map[string]Compact{"short": cut, "long": long, "wide": wide, "zero": zero} {
 			if err := x.Verify(key.Public()); !errors.Is(err, ErrSignature) {
 				t.Errorf("%s signature %s: %v", alg, name, err)
 			}
@@ -281,21 +283,23 @@ func TestParseJWKRefuses(t *testing.T) {
 	}
 	x := strings.Index(ec, `"x":"`) + 5
 	moved := ec[:x] + EncodeB64(make([]byte, 32)) + ec[x+43:]
+	point := must[[]byte](t)(keys[ES256].Public().(*ecdsa.PublicKey).Bytes())
 	for name, s := range map[string]string{
-		"nothing":        ``,
-		"private":        with(ed, `"d":"AA"`),
-		"other alg":      with(ed, `"alg":"ES256"`),
-		"EC other alg":   with(ec, `"alg":"ES384"`),
-		"X25519":         strings.Replace(ed, "Ed25519", "X25519", 1),
-		"P-384":          strings.Replace(ec, "P-256", "P-384", 1),
-		"Ed25519 with y": with(ed, `"y":"AA"`),
-		"P-256 without":  `{"crv":"P-256","kty":"EC","x":"` + EncodeB64(make([]byte, 32)) + `"}`,
-		"not on curve":   moved,
-		"short x":        strings.Replace(ec, ec[x:x+43], ec[x:x+42], 1),
-		"Kty":            strings.Replace(ed, "kty", "Kty", 1),
-		"x twice":        with(ed, `"x":"AA"`),
-		"too large":      with(ed, `"z":"`+strings.Repeat("a", maxJWK)+`"`),
-		"oct":            `{"kty":"oct","k":"AA"}`,
+		"x and y cut elsewhere": fmt.Sprintf(`{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, EncodeB64(point[1:32]), EncodeB64(point[32:])),
+		"nothing":               ``,
+		"private":               with(ed, `"d":"AA"`),
+		"other alg":             with(ed, `"alg":"ES256"`),
+		"EC other alg":          with(ec, `"alg":"ES384"`),
+		"X25519":                strings.Replace(ed, "Ed25519", "X25519", 1),
+		"P-384":                 strings.Replace(ec, "P-256", "P-384", 1),
+		"Ed25519 with y":        with(ed, `"y":"AA"`),
+		"P-256 without":         `{"crv":"P-256","kty":"EC","x":"` + EncodeB64(make([]byte, 32)) + `"}`,
+		"not on curve":          moved,
+		"short x":               strings.Replace(ec, ec[x:x+43], ec[x:x+42], 1),
+		"Kty":                   strings.Replace(ed, "kty", "Kty", 1),
+		"x twice":               with(ed, `"x":"AA"`),
+		"too large":             with(ed, `"z":"`+strings.Repeat("a", maxJWK)+`"`),
+		"oct":                   `{"kty":"oct","k":"AA"}`,
 	} {
 		if _, err := ParseJWK([]byte(s)); !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrKey) {
 			t.Errorf("%s: %v", name, err)
