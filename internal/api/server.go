@@ -95,6 +95,7 @@ type Server struct {
 	metrics *metrics
 	refused refusals
 	heavy   chan struct{}  // a place for each long task that runs
+	grace   time.Duration  // for requests under way when the daemon stops
 	running sync.WaitGroup // handlers
 }
 
@@ -112,7 +113,7 @@ func New(p Parts) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Parts: p, metrics: m, refused: refusals{last: map[uint32]time.Time{}}, heavy: make(chan struct{}, heavyTasks)}, nil
+	return &Server{Parts: p, metrics: m, refused: refusals{last: map[uint32]time.Time{}}, heavy: make(chan struct{}, heavyTasks), grace: stopTimeout}, nil
 }
 
 // Timeouts of a connection. A stream has no timeout as a whole, but each of
@@ -122,12 +123,12 @@ const (
 	bodyTimeout   = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
 	writeTimeout  = time.Minute
-	stopTimeout   = 10 * time.Second // for requests under way when the daemon stops
+	stopTimeout   = 10 * time.Second
 	maxHeader     = 16 << 10
 )
 
-// Serve answers at l until ctx ends; then requests under way get stopTimeout
-// before they are cut off. It closes l and returns nil after such a stop.
+// Serve answers at l until ctx ends; then requests under way get some
+// time before they are cut off. It closes l and returns nil after such a stop.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	requests, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
@@ -147,7 +148,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("the API server ended: %w", err)
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer cancel()
 	err := srv.Shutdown(grace)
 	abort() // long tasks notice that the daemon stops, and record how far they came
@@ -162,8 +163,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // Handler returns the API's handler. Its requests must have passed a server
 // whose ConnContext says who the peer is, as Serve's does.
 func (s *Server) Handler() http.Handler {
-	mux := http.NewServeMux()
-	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, audit.Principal) error{
+	// A table instead of http.ServeMux: that would answer a wrong path or method in plain text, or with a redirect.
+	routes := map[string]http.Handler{}
+	for route, h := range map[string]handler{
 		"GET /v1/status":       s.status,
 		"POST /v1/search":      s.search,
 		"POST /v1/show":        s.show,
@@ -178,25 +180,28 @@ func (s *Server) Handler() http.Handler {
 		"GET /readyz":          s.readyz,
 		"GET /metrics":         s.serveMetrics,
 	} {
-		mux.Handle(pattern, s.endpoint(pattern, h))
+		routes[route] = s.endpoint(route, h)
 	}
-	unknown := s.endpoint("other", func(_ http.ResponseWriter, r *http.Request, _ audit.Principal) error {
+	unknown := s.endpoint("other", func(http.ResponseWriter, *http.Request, audit.Principal) error {
 		return &Problem{Title: "there is no such endpoint", Status: http.StatusNotFound, Code: CodeNotFound, Exit: ExitUsage,
 			Hint: "the program and the daemon may be of different versions: compare `holdfast version` with `holdfast status`"}
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The mux would answer a wrong path or method in plain text.
-		if _, pattern := mux.Handler(r); pattern == "" {
-			unknown.ServeHTTP(w, r)
-			return
+		h, ok := routes[r.Method+" "+r.URL.Path]
+		if !ok {
+			h = unknown
 		}
-		mux.ServeHTTP(w, r)
+		h.ServeHTTP(w, r)
 	})
 }
 
+// handler answers one endpoint; an error before the first byte becomes the
+// answer.
+type handler func(http.ResponseWriter, *http.Request, audit.Principal) error
+
 // endpoint puts around a handler what all have in common: the peer's right to
 // be here, no content in URLs, problems for errors, and metrics.
-func (s *Server) endpoint(name string, h func(http.ResponseWriter, *http.Request, audit.Principal) error) http.Handler {
+func (s *Server) endpoint(name string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.running.Add(1)
 		defer s.running.Done()
@@ -209,7 +214,7 @@ func (s *Server) endpoint(name string, h func(http.ResponseWriter, *http.Request
 	})
 }
 
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, h func(http.ResponseWriter, *http.Request, audit.Principal) error) error {
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, h handler) error {
 	who, err := peerOf(r.Context())
 	if err != nil {
 		return fmt.Errorf("peer credentials: %w", err)

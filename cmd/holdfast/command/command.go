@@ -85,7 +85,7 @@ needs --reason or --matter and is recorded in the archive before its result is s
 	root.SetOut(g.Out)
 	root.SetErr(g.Err)
 	root.PersistentFlags().StringVar(&g.socket, "socket", DefaultSocket, "the daemon's `PATH`")
-	root.PersistentFlags().StringVar(&g.format, "format", formatTable, "`table` for people, json for scripts")
+	root.PersistentFlags().StringVar(&g.format, "format", formatTable, "`FORMAT`: table for people, json for scripts")
 	choices(root, "format", formatTable, formatJSON)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%s; see `%s --help`", err, cmd.CommandPath())

@@ -31,7 +31,7 @@ The export is recorded with its query and reason before anything is handed out.`
 	}
 	o.why.addFlags(cmd)
 	o.asked.addFlags(cmd)
-	cmd.Flags().StringVar(&o.as, "as", api.FormatJSONL, "the `format`: jsonl")
+	cmd.Flags().StringVar(&o.as, "as", api.FormatJSONL, "the `FORMAT`: jsonl")
 	cmd.Flags().StringVar(&o.out, "out", "", "the new folder `DIR`")
 	cmd.Flags().Uint64Var(&o.at, "at", 0, "as of the first `N` entries, to repeat an earlier production")
 	choices(cmd, "as", api.FormatJSONL)
