@@ -71,12 +71,12 @@ var places = map[string]place{
 
 	// A client opens no data file: of the archive it knows the API, the query
 	// language and how a production is verified.
-	"cmd/holdfast/command":       {floor: 5, only: []string{"archive/audit", "archive/export", "archive/proof", "archive/query", "internal/api", "internal/build", "internal/config", "internal/durable"}},
-	"cmd/holdfast-relay/command": {floor: 5, only: []string{"ingest/envelope", "ingest/wire", "internal/build", "internal/durable", "internal/ijson", "internal/jws", "internal/relay", "internal/relay/load"}},
-	"cmd/holdfastd/command":      {floor: 5},
+	"cmd/holdfast/command":                {floor: 5, only: []string{"archive/audit", "archive/export", "archive/proof", "archive/query", "internal/api", "internal/build", "internal/config", "internal/durable"}},
+	"cmd/holdfast-relay/internal/command": {floor: 5, only: []string{"ingest/envelope", "ingest/wire", "internal/build", "internal/durable", "internal/ijson", "internal/jws", "internal/relay", "internal/relay/load"}},
+	"cmd/holdfastd/command":               {floor: 5},
 
 	"cmd/holdfast":       {floor: 6, only: []string{"cmd/holdfast/command"}},
-	"cmd/holdfast-relay": {floor: 6, only: []string{"cmd/holdfast-relay/command"}},
+	"cmd/holdfast-relay": {floor: 6, only: []string{"cmd/holdfast-relay/internal/command"}},
 	"cmd/holdfastd":      {floor: 6, only: []string{"cmd/holdfastd/command"}},
 
 	// The demo drives the built commands from outside, as a person would.
@@ -98,7 +98,7 @@ var owners = map[string][]string{
 }
 
 // commands are the packages that talk to a person.
-var commands = []string{"cmd/holdfast/command", "cmd/holdfast-relay/command", "cmd/holdfastd/command"}
+var commands = []string{"cmd/holdfast/command", "cmd/holdfast-relay/internal/command", "cmd/holdfastd/command"}
 
 // topLevel is what stands at the top of the tree, beside names that begin with
 // a dot and what .gitignore names.
