@@ -1,9 +1,11 @@
-// Holdfast-relay is the reference relay: see package command.
+// Command holdfast-relay is the reference relay, for the demo, for tests and
+// for vendors to develop against. All of it is in package command.
 package main
 
 import (
-	"holdfast/cmd/holdfast-relay/internal/command"
 	"os"
+
+	"holdfast/cmd/holdfast-relay/internal/command"
 )
 
 func main() { os.Exit(command.Main(os.Args[1:], os.Stdout, os.Stderr)) }
