@@ -126,14 +126,23 @@ func (r *report) readGo(name string, b []byte, folders map[string]*folder) error
 			f.doc = file.Doc.Text()
 		}
 	}
-	if n := bytes.Count(b, []byte("\n")); n > tooLong {
-		r.faults = append(r.faults, fmt.Sprintf("%s has %d lines: more than one idea? The limit is %d", name, n, tooLong))
-	} else if n > longFile {
-		r.warnings = append(r.warnings, fmt.Sprintf("%s has %d lines and nears the limit of %d", name, n, tooLong))
-	}
+	r.measure(name, bytes.Count(b, []byte("\n")), test)
 	r.faults = append(r.faults, importFaults(dir, imported(file), test)...)
 	r.faults = append(r.faults, codeFaults(fset, file, dir, test)...)
 	return nil
+}
+
+func (r *report) measure(name string, lines int, test bool) {
+	long, limit := longFile, tooLong
+	if test {
+		long, limit = long+longTest, limit+longTest
+	}
+	switch {
+	case lines > limit:
+		r.faults = append(r.faults, fmt.Sprintf("%s has %d lines: more than one idea? The limit is %d", name, lines, limit))
+	case lines > long:
+		r.warnings = append(r.warnings, fmt.Sprintf("%s has %d lines and nears the limit of %d", name, lines, limit))
+	}
 }
 
 func imported(file *ast.File) []string {
