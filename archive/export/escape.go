@@ -49,15 +49,21 @@ func marshalLine(v any) ([]byte, error) {
 	return out, nil
 }
 
+// hasUnsafe reports whether JSON text holds an unsafe rune. Controls below
+// 0x20 are escaped in it already.
 func hasUnsafe(b []byte) bool {
-	ascii := true
-	for _, c := range b {
-		if c == 0x7f {
+	for i := 0; i < len(b); {
+		if b[i] < 0x7f {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(b[i:])
+		if unsafeRune(r) {
 			return true
 		}
-		ascii = ascii && c < 0x80
+		i += n
 	}
-	return !ascii && bytes.ContainsFunc(b, unsafeRune)
+	return false
 }
 
 // appendEscape appends \uXXXX; every unsafe rune lies in the first plane.

@@ -49,7 +49,7 @@ func openLines(fsys fs.FS, name string, limit int64) (*lineReader, error) {
 	}
 	r := &lineReader{name: name, file: f, sum: sha256.New()}
 	r.limit = &io.LimitedReader{R: f, N: limit}
-	r.buf = bufio.NewReaderSize(r.limit, 256<<10)
+	r.buf = bufio.NewReaderSize(r.limit, 64<<10)
 	return r, nil
 }
 

@@ -88,8 +88,8 @@ const (
 
 var reasonForm = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 
-// A Request says what to produce. Everything from Query on, and Exclusions,
-// stands in the annex alone.
+// A Request says what to produce. Exclusions, Query, Parsed, Matter and Reason
+// stand in the annex alone.
 type Request struct {
 	Seqs       iter.Seq2[uint64, error]    // strictly ascending; ranged over two or three times, the same each time
 	At         uint64                      // size of the log that the production is as of; 0 is the present size

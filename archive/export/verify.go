@@ -45,26 +45,29 @@ type verifier struct {
 
 // Verify checks the production in fsys, a folder or a zip file's content: its
 // files, its signatures, and each record back to the log key. The verdict
-// names everything that is wrong; an error means only that ctx ended. The
+// names everything that is wrong; an error means only that ctx ended, and there
+// is no verdict then. progress, which may be nil, is told of rows. The
 // production is taken to be hostile: no path and no size in it is believed.
 func Verify(ctx context.Context, fsys fs.FS, keys VerifyKeys, progress func(done, total uint64)) (*Verdict, error) {
 	v := &verifier{
 		ctx: ctx, fsys: root(fsys), keys: keys, progress: progress,
 		v: &Verdict{Assurance: map[string]uint64{}, Annex: "absent", Findings: []Finding{}, selfSigned: keys.Log == nil},
 	}
-	if !v.readManifest() {
+	if v.readManifest() {
+		v.checkContent()
+		if v.m != nil {
+			v.checkCustodyAndSums()
+		}
+		v.checkAnnex()
+		v.checkNothingAdded()
+	} else {
 		v.v.Result = NotProduction
-		v.v.conclude()
-		return v.v, ctx.Err()
 	}
-	v.checkContent()
-	if v.m != nil {
-		v.checkCustodyAndSums()
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	v.checkAnnex()
-	v.checkNothingAdded()
 	v.v.conclude()
-	return v.v, ctx.Err()
+	return v.v, nil
 }
 
 // root descends into the one folder that a zip of a folder holds.

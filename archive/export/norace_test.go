@@ -1,0 +1,8 @@
+//go:build !race
+
+package export
+
+const (
+	byteChanges = 1000 // of TestEveryByteCounts
+	crowdSize   = 3000 // of TestMemoryDoesNotGrow
+)

@@ -1,0 +1,9 @@
+//go:build race
+
+package export
+
+// Under the race detector a signature costs twenty times as much.
+const (
+	byteChanges = 150
+	crowdSize   = 600
+)
