@@ -27,7 +27,8 @@ func BenchmarkAccept(b *testing.B) {
 				env := w.sealed(kem, key, p)
 				bare := bareAccept(b, w, kem, env)
 				// The two are taken in turn, so that another's load on the machine falls on both.
-				var whole, naked time.Duration
+				// The fastest of each counts: what slows one down is somebody else.
+				whole, naked := time.Hour, time.Hour
 				for b.Loop() {
 					start := time.Now()
 					if _, err := w.accept(env); err != nil {
@@ -35,9 +36,9 @@ func BenchmarkAccept(b *testing.B) {
 					}
 					middle := time.Now()
 					bare()
-					whole, naked = whole+middle.Sub(start), naked+time.Since(middle)
+					whole, naked = min(whole, middle.Sub(start)), min(naked, time.Since(middle))
 				}
-				b.ReportMetric(float64(whole.Nanoseconds())/float64(b.N), "ns/accept")
+				b.ReportMetric(float64(whole.Nanoseconds()), "ns/fastest-accept")
 				b.ReportMetric(float64(naked)/float64(whole), "x-bare")
 			})
 		}
