@@ -86,18 +86,22 @@ func runServe(ctx context.Context, o serveOptions, notes io.Writer) (err error) 
 	return nil
 }
 
-// announce tells the other commands, and a script, where the relay listens.
+// announce tells the other commands, and then a script, where the relay listens: a script that has seen its file may call the others.
 func announce(o serveOptions, address string) error {
-	if o.addrFile != "" {
-		path, err := filepath.Abs(o.addrFile)
-		if err != nil {
-			return err
-		}
-		if err := durable.Replace(path, []byte(address+"\n"), 0o644); err != nil {
-			return fmt.Errorf("write --addr-file: %w", err)
-		}
+	if err := relay.Announce(o.dir, address); err != nil {
+		return err
 	}
-	return relay.Announce(o.dir, address)
+	if o.addrFile == "" {
+		return nil
+	}
+	path, err := filepath.Abs(o.addrFile)
+	if err != nil {
+		return err
+	}
+	if err := durable.Replace(path, []byte(address+"\n"), 0o644); err != nil {
+		return fmt.Errorf("write --addr-file: %w", err)
+	}
+	return nil
 }
 
 func stop(running *relay.Running) error {
