@@ -32,8 +32,10 @@ func recoveryPath(dir string) string { return filepath.Join(dir, "keyring.recove
 // openKeys reads the keyring with the master key.
 func openKeys(dir string, master [seal.MasterSize]byte, id *proof.Identity, readOnly bool) (*keys, error) {
 	if !readOnly {
-		if err := durable.FinishErasing(keyringPath(dir)); err != nil {
-			return nil, err
+		for _, path := range []string{recoveryPath(dir), keyringPath(dir)} {
+			if err := durable.FinishErasing(path); err != nil {
+				return nil, err
+			}
 		}
 	}
 	wrapped, err := readLimited(keyringPath(dir), seal.MaxKeyring)
@@ -65,7 +67,7 @@ func (k *keys) change(f func(*seal.Keyring)) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.Replace(recoveryPath(k.dir), sealed, 0o600); err != nil {
+	if err := durable.ReplaceErasing(recoveryPath(k.dir), sealed, 0o600); err != nil {
 		return fmt.Errorf("keyring.recovery: %w", err)
 	}
 	// A crash here leaves a recovery copy with a key that nothing uses yet.

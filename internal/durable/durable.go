@@ -12,15 +12,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // tempSuffix marks a file that is not finished. A crash may leave one; its
-// next writer truncates it.
+// next writer unlinks it.
 const tempSuffix = ".tmp"
 
 // Replace puts data at path, durable once it returns.
 //
-//	open(path.tmp, O_CREAT|O_TRUNC, perm), write, fsync, close, rename, fsync(folder)
+//	unlink(path.tmp), open(path.tmp, O_CREAT|O_EXCL, perm), write, fsync, close, rename, fsync(folder)
 //
 // A crash leaves the old content or the new one, never a mixture.
 func Replace(path string, data []byte, perm fs.FileMode) error {
@@ -35,9 +37,10 @@ func Replace(path string, data []byte, perm fs.FileMode) error {
 
 // Create puts data at path, which must not exist, durable once it returns.
 //
-//	open(path.tmp), write, fsync, close, link(path.tmp, path), unlink(path.tmp), fsync(folder)
+//	unlink(path.tmp), open(path.tmp, O_CREAT|O_EXCL), write, fsync, close, link(path.tmp, path), unlink(path.tmp), fsync(folder)
 //
-// A crash leaves no file at path or the whole one.
+// A crash leaves no file at path or the whole one; right after the link,
+// path.tmp is a second name of it.
 func Create(path string, data []byte, perm fs.FileMode) error {
 	temp := path + tempSuffix
 	if err := writeTemp(temp, data, perm); err != nil {
@@ -103,8 +106,33 @@ func SyncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// Settle makes everything durable that any process has written to the file
+// before, and then lets go of the kernel's cached copy of it.
+//
+// A process that was killed between a write and its fsync leaves content that
+// every reader sees and a loss of power takes away; one whose fsync failed
+// leaves a cache that the disk does not agree with. Who acts on what he finds
+// in such a file settles it first. The file must not be mapped by the caller.
+//
+//	open(path), fsync, posix_fadvise(POSIX_FADV_DONTNEED), close
+func Settle(path string) error {
+	f, err := os.Open(path) // #nosec G304 -- as above
+	if err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	err = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // #nosec G115 -- a descriptor
+	return errors.Join(err, f.Close())
+}
+
 func writeTemp(temp string, data []byte, perm fs.FileMode) error {
-	f, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, perm) // #nosec G304 -- as above
+	// Never truncate: after a crash in Create the temporary name may be a link to the finished file.
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm) // #nosec G304 -- as above
 	if err != nil {
 		return err
 	}
@@ -193,7 +221,8 @@ func ReplaceErasing(path string, data []byte, perm fs.FileMode) error {
 	if err := SyncDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	// A crash here leaves two names for one file: FinishErasing drops the second without overwriting.
+	// A crash from here to the rename leaves two names for one file, of which FinishErasing drops the
+	// second without overwriting, and perhaps an unfinished path.tmp, which it erases.
 	if err := Replace(path, data, perm); err != nil {
 		return err
 	}
@@ -203,9 +232,22 @@ func ReplaceErasing(path string, data []byte, perm fs.FileMode) error {
 
 // FinishErasing completes a ReplaceErasing that a crash cut short; every start
 // calls it. It is a no-op when nothing is left over.
+//
+//	fsync(folder)
+//	for path.tmp, then path.old, unless it is path by another name: overwrite in place, fsync
+//	unlink, fsync(folder)
 func FinishErasing(path string) error {
-	old := path + oldSuffix
-	was, err := os.Stat(old)
+	for _, left := range []string{path + tempSuffix, path + oldSuffix} {
+		if err := erase(left, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// erase overwrites and unlinks what a replacement of path left behind.
+func erase(left, path string) error {
+	was, err := os.Stat(left)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -213,15 +255,20 @@ func FinishErasing(path string) error {
 		return err
 	}
 	now, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("%s is there but %s is not: %w", old, path, err)
+	if err != nil && (left == path+oldSuffix || !errors.Is(err, fs.ErrNotExist)) {
+		return fmt.Errorf("%s is there but %s is not: %w", left, path, err)
 	}
-	if !os.SameFile(was, now) {
-		if err := overwrite(old, was.Size()); err != nil {
+	if err != nil || !os.SameFile(was, now) {
+		// The rename that put the new content at path may not be durable yet: were the old content
+		// overwritten first, a loss of power would leave the old file at path, full of zeros.
+		if err := SyncDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+		if err := overwrite(left, was.Size()); err != nil {
 			return err
 		}
 	}
-	return Remove(old)
+	return Remove(left)
 }
 
 func overwrite(path string, size int64) error {
