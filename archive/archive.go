@@ -90,7 +90,11 @@ func Open(ctx context.Context, dir string, o Options) (*Archive, error) {
 	if o.ReadOnly {
 		return a, nil
 	}
-	if err := a.checkTail(ctx, tailCheck); err != nil {
+	err = a.checkGenesis()
+	if err == nil {
+		err = a.checkTail(ctx, tailCheck)
+	}
+	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
@@ -151,13 +155,19 @@ func start(dir string, o Options, k *keys, id *proof.Identity, text []byte) (a *
 		return a, err
 	}
 	if o.ReadOnly {
-		close(a.done)
-		return a, a.w.loadSize(a)
+		err = a.w.loadSize(a)
+	} else {
+		err = a.w.load(a)
 	}
-	if err = a.w.load(a); err != nil {
+	if err != nil {
 		return a, err
 	}
-	go a.write()
+	a.publish(a.w.end.size, a.w.end.cursor)
+	if o.ReadOnly {
+		close(a.done)
+	} else {
+		go a.write()
+	}
 	return a, nil
 }
 

@@ -62,11 +62,17 @@ func (a *Archive) PutBlob(ctx context.Context, bid string, ctSHA256 [32]byte, r 
 	return f.Commit()
 }
 
-// HasBlob reports whether the archive holds the attachment.
+// HasBlob reports whether the archive holds the attachment, durably: a crash
+// between a PutBlob's rename and its fsync of the folder leaves a file that a
+// loss of power would still take away.
 func (a *Archive) HasBlob(bid string, ctSHA256 [32]byte) (bool, error) {
-	_, err := os.Stat(a.blobPath(bid, ctSHA256))
+	path := a.blobPath(bid, ctSHA256)
+	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
+	}
+	if err == nil && !a.opts.ReadOnly {
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	return err == nil, err
 }

@@ -18,6 +18,13 @@ import (
 // relay page's single event, which quarantine must be able to keep whole.
 const MaxBody = 16 << 20
 
+// maxRecord bounds a sealed record, in bytes: what a damaged page states is
+// not believed beyond it.
+const maxRecord = MaxBody + recordHeader + seal.Overhead
+
+// recordHeader is the random bytes and the note's length.
+const recordHeader = 32 + 4
+
 var (
 	bucketRecord = []byte("record") // seq → sealed record
 	keyFileID    = []byte("id")
@@ -144,21 +151,25 @@ func (b *Body) appendTo(dst []byte) []byte {
 // parseBody reads a record's plaintext; the result shares its memory.
 func parseBody(plain []byte) (Body, error) {
 	var b Body
-	if len(plain) < 36 {
+	if len(plain) < recordHeader {
 		return b, ErrDamaged
 	}
 	n := binary.BigEndian.Uint32(plain[32:])
-	if uint64(n) > uint64(len(plain)-36) {
+	if uint64(n) > uint64(len(plain)-recordHeader) {
 		return b, ErrDamaged
 	}
 	copy(b.Random[:], plain)
-	b.Note, b.Bytes = plain[36:36+n:36+n], plain[36+n:]
+	rest := plain[recordHeader:]
+	b.Note, b.Bytes = rest[:n:n], rest[n:]
 	return b, nil
 }
 
 // openRecord opens a sealed record into dst and checks it against its leaf's
 // commitments: what it returns is what was appended.
 func (f *bodyFile) openRecord(dst []byte, leaf *proof.Leaf, sealed []byte) (Body, error) {
+	if len(sealed) > maxRecord {
+		return Body{}, fmt.Errorf("%w: its record is too long", ErrDamaged)
+	}
 	plain, err := f.key.Open(dst, leaf.Seq, sealed)
 	if err != nil {
 		return Body{}, fmt.Errorf("%w: its record does not open: %w", ErrDamaged, err)

@@ -25,6 +25,9 @@ const mapSize = 1 << 30
 
 var bucketMeta = []byte("meta")
 
+// newSuffix marks a database that is being made.
+const newSuffix = ".new"
+
 func boltOptions(readOnly bool) *bbolt.Options {
 	o := &bbolt.Options{
 		Timeout:      2 * time.Second,
@@ -43,7 +46,7 @@ func boltOptions(readOnly bool) *bbolt.Options {
 // name, synced, and only then renamed. A crash leaves no file at path or the
 // whole one.
 func createBolt(path string, fill func(tx *bbolt.Tx) error) error {
-	temp := path + ".new"
+	temp := path + newSuffix
 	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -71,15 +74,33 @@ func openBolt(path string, readOnly bool) (db *bbolt.DB, err error) {
 			return fmt.Errorf("%w; stop it, or ask it with `holdfast verify`", ErrLocked)
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrDamaged, filepath.Base(path), err)
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-		err := db.View(checkFormat)
-		if err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", filepath.Base(path), err), db.Close())
-		}
-		return nil
+		return errors.Join(checkPages(db), db.View(checkFormat))
 	})
-	return db, err
+	if err == nil {
+		return db, nil
+	}
+	err = fmt.Errorf("%s: %w", filepath.Base(path), err)
+	if db != nil {
+		err = errors.Join(err, db.Close())
+	}
+	return nil, err
+}
+
+// sweepUnfinished removes what createBolt left in a folder when it was cut
+// short.
+func sweepUnfinished(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, "*"+newSuffix))
+	if err != nil {
+		return err
+	}
+	for _, path := range left {
+		if err := durable.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var keyFormat = []byte("format")
@@ -101,8 +122,11 @@ func checkFormat(tx *bbolt.Tx) error {
 	if len(v) != 4 {
 		return fmt.Errorf("%w: it has no format number", ErrDamaged)
 	}
-	if n := binary.BigEndian.Uint32(v); n > format {
+	switch n := binary.BigEndian.Uint32(v); {
+	case n > format:
 		return fmt.Errorf("%w (format %d, this program knows %d)", ErrNewer, n, format)
+	case n == 0:
+		return fmt.Errorf("%w: its format number", ErrDamaged)
 	}
 	return nil
 }

@@ -151,6 +151,9 @@ func (a *Archive) commitLog(p *plan) error {
 				return err
 			}
 		}
+		if err := putTip(tx, p.end.record()); err != nil {
+			return err
+		}
 		return a.putCheckpoint(tx, p)
 	})
 }

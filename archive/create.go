@@ -83,6 +83,9 @@ func emptyDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	if err := durable.SyncDir(filepath.Dir(filepath.Clean(dir))); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err

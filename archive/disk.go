@@ -80,7 +80,10 @@ func (d *diskSpace) refill() error {
 		// Some file systems cannot preallocate; the reserve then is the low-water mark alone.
 		err = f.Truncate(d.reserve)
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(err, f.Close()); errors.Is(err, unix.ENOSPC) {
+		return nil // somebody else took the room meanwhile; the next commit tries again
+	}
+	if err != nil {
 		return fmt.Errorf("reserve: %w", err)
 	}
 	d.have = d.reserve

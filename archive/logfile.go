@@ -47,9 +47,10 @@ func logPath(dir string, number uint64) string {
 	return filepath.Join(dir, "log", fmt.Sprintf("%06d.db", number))
 }
 
-// createLogFile makes an empty log file. The cursor is carried over, because
-// the newest file is the one commit point.
-func createLogFile(dir string, number, first uint64, origin string, cursor []byte) error {
+// createLogFile makes an empty log file. The cursor and the record of the
+// log's end are carried over, because the newest file is the one commit point;
+// end is nil for the first file.
+func createLogFile(dir string, number, first uint64, origin string, end *tip) error {
 	return createBolt(logPath(dir, number), func(tx *bbolt.Tx) error {
 		meta, err := putFormat(tx)
 		if err != nil {
@@ -60,8 +61,13 @@ func createLogFile(dir string, number, first uint64, origin string, cursor []byt
 				return err
 			}
 		}
-		if cursor != nil {
-			if err := tx.Bucket(bucketCursor).Put(keyRelay, cursor); err != nil {
+		if end != nil && end.cursor != nil {
+			if err := tx.Bucket(bucketCursor).Put(keyRelay, end.cursor.marshal()); err != nil {
+				return err
+			}
+		}
+		if end != nil {
+			if err := putTip(tx, end.record()); err != nil {
 				return err
 			}
 		}
@@ -92,18 +98,42 @@ func openLogs(dir, origin string, readOnly bool) (logs []*logFile, err error) {
 	}
 	for i, n := range numbers {
 		if n != uint64(i) {
-			return logs, fmt.Errorf("%w: log file %06d.db is missing", ErrDamaged, i)
+			return logs, fmt.Errorf("%w: log file %06d.db is missing%s; put it back from a backup", ErrDamaged, i, lost(dir, origin, logs, n))
 		}
 		f, err := openLogFile(dir, n, origin, readOnly || i < len(numbers)-1)
 		if err != nil {
 			return logs, err
 		}
-		logs = append(logs, f)
+		if logs = append(logs, f); i == 0 && f.first != 0 || i > 0 && f.first <= logs[i-1].first {
+			return logs, fmt.Errorf("%w: log file %06d.db says that it begins with entry %d, which cannot be", ErrDamaged, i, f.first)
+		}
 	}
 	if len(logs) == 0 {
 		return nil, fmt.Errorf("%w: the log has no file", ErrDamaged)
 	}
 	return logs, nil
+}
+
+// lost says which entries a gap in the log's files took away, as far as the
+// files around it tell. next is the number of the file after the gap.
+func lost(dir, origin string, before []*logFile, next uint64) string {
+	var from uint64
+	if len(before) > 0 {
+		t, _, err := before[len(before)-1].tip()
+		if err != nil {
+			return ""
+		}
+		from = t.size
+	}
+	f, err := openLogFile(dir, next, origin, true)
+	if err != nil {
+		return ""
+	}
+	text := fmt.Sprintf(", with entries %d to %d", from, f.first-1)
+	if err := f.db.Close(); err != nil {
+		return ""
+	}
+	return text
 }
 
 func openLogFile(dir string, number uint64, origin string, readOnly bool) (*logFile, error) {
@@ -145,18 +175,20 @@ func closeLogs(logs []*logFile) error {
 	return errors.Join(errs...)
 }
 
-// end returns the seq after the file's last leaf.
+// end returns the seq after the file's last leaf, at most as many after its
+// first as the file has room for: a damaged key may say anything.
 func (f *logFile) end() (uint64, error) {
 	end := f.first
 	err := guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
 			if k, _ := tx.Bucket(bucketLeaf).Cursor().Last(); k != nil {
-				end = binary.BigEndian.Uint64(k) + 1
+				room := uint64(tx.Size()) / proof.MinLeaf // #nosec G115 -- a file's size
+				end = min(binary.BigEndian.Uint64(k)+1, f.first+room)
 			}
 			return nil
 		})
 	})
-	return end, err
+	return max(end, f.first), err
 }
 
 // Cursor is how far the relay's stream has been appended.

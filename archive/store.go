@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"holdfast/archive/proof"
+	"holdfast/internal/durable"
 )
 
 // store is the open files of an archive. Readers hold Archive.mu for the time
@@ -22,11 +23,39 @@ type store struct {
 }
 
 func openStore(dir, origin string, k *keys, readOnly bool) (*store, error) {
+	if !readOnly {
+		if err := settle(dir); err != nil {
+			return nil, err
+		}
+	}
 	logs, err := openLogs(dir, origin, readOnly)
 	if err != nil {
 		return nil, err
 	}
 	return &store{dir: dir, logs: logs, bodies: &bodyFiles{dir: dir, readOnly: readOnly, keys: k, open: map[string]*bodyFile{}}}, nil
+}
+
+// settle makes durable what a process before this one may have left in the
+// kernel's cache alone. Without it the cursor that a killed writer had written
+// but not synced would be acked to the relay, and the next loss of power would
+// take its entries away. Body files are settled by dropOrphans.
+func settle(dir string) error {
+	for _, sub := range []string{"log", "bodies"} {
+		if err := sweepUnfinished(filepath.Join(dir, sub)); err != nil {
+			return err
+		}
+		if err := durable.SyncDir(filepath.Join(dir, sub)); err != nil {
+			return err
+		}
+	}
+	if err := durable.SyncDir(dir); err != nil {
+		return err
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "log", "[0-9]*.db"))
+	if err != nil || len(logs) == 0 {
+		return err // openLogs says what is missing
+	}
+	return durable.Settle(logs[len(logs)-1])
 }
 
 func (s *store) close() error { return errors.Join(closeLogs(s.logs), s.bodies.close()) }
@@ -53,12 +82,19 @@ func (s *store) leaf(seq uint64) ([]byte, error) {
 	var out []byte
 	err := guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
-			out = append(out, tx.Bucket(bucketLeaf).Get(u64(seq))...)
+			text := tx.Bucket(bucketLeaf).Get(u64(seq))
+			if len(text) > proof.MaxLeaf {
+				return fmt.Errorf("%w: its leaf cannot be read", ErrDamaged)
+			}
+			out = append(out, text...)
 			return nil
 		})
 	})
 	if err == nil && out == nil {
-		err = &SeqError{seq, ErrNotFound}
+		err = fmt.Errorf("%w: its leaf is missing", ErrDamaged)
+	}
+	if err != nil {
+		err = &SeqError{seq, err}
 	}
 	return out, err
 }
@@ -138,40 +174,68 @@ func bodyNames(dir string) ([]bodyFileID, error) {
 
 type bodyFileID struct{ name, month, class string }
 
+// maxOrphans is how many entries one group commit can have, and so how many
+// bodies a crash can leave past the log's end.
+const maxOrphans = groupEntries + MaxBatch
+
 // dropOrphans deletes every body whose seq is at or past the log's end: what a
 // crash between the bodies' commit and the log's leaves behind. Received times
 // never fall, so only files of the last leaf's month or later can hold one.
+//
+// More than a crash can leave means that the log has lost its end: then
+// nothing is deleted, for those bodies may be all that is left of it.
 func (s *store) dropOrphans(size uint64, lastMonth string) error {
 	names, err := bodyNames(s.dir)
 	if err != nil {
 		return err
 	}
+	var late []*bodyFile
 	for _, id := range names {
 		if id.month < lastMonth {
 			continue
+		}
+		if err := durable.Settle(bodyPath(s.dir, id.name)); err != nil {
+			return err
 		}
 		f, err := s.bodies.get(id.name)
 		if err != nil {
 			return err
 		}
-		if err := f.dropFrom(size); err != nil {
+		last, err := f.last()
+		if err != nil {
 			return fmt.Errorf("body file %s: %w", id.name, err)
+		}
+		if last >= size+maxOrphans {
+			return fmt.Errorf("%w: the log ends after entry %d, but there is a body of entry %d; put the log's newest file back, or restore a backup",
+				ErrDamaged, size-1, last)
+		}
+		if last >= size {
+			late = append(late, f)
+		}
+	}
+	for _, f := range late {
+		if err := f.dropFrom(size); err != nil {
+			return fmt.Errorf("body file %s: %w", f.name, err)
 		}
 	}
 	return nil
 }
 
-func (f *bodyFile) dropFrom(size uint64) error {
-	return guard(func() error {
-		orphans := false
-		err := f.db.View(func(tx *bbolt.Tx) error {
-			k, _ := tx.Bucket(bucketRecord).Cursor().Last()
-			orphans = k != nil && binary.BigEndian.Uint64(k) >= size
+// last returns the seq of the file's last record, 0 when it is empty.
+func (f *bodyFile) last() (seq uint64, err error) {
+	err = guard(func() error {
+		return f.db.View(func(tx *bbolt.Tx) error {
+			if k, _ := tx.Bucket(bucketRecord).Cursor().Last(); k != nil {
+				seq = binary.BigEndian.Uint64(k)
+			}
 			return nil
 		})
-		if err != nil || !orphans {
-			return err
-		}
+	})
+	return seq, err
+}
+
+func (f *bodyFile) dropFrom(size uint64) error {
+	return guard(func() error {
 		return f.db.Update(func(tx *bbolt.Tx) error {
 			c := tx.Bucket(bucketRecord).Cursor()
 			for k, _ := c.Seek(u64(size)); k != nil; k, _ = c.Seek(u64(size)) {

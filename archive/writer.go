@@ -6,15 +6,15 @@ import (
 	"math/bits"
 	"time"
 
-	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"holdfast/archive/proof"
 )
 
 // ClockLimit is how far the received time may run ahead of the time that has
-// passed since the entry before, while the daemon runs. A clock that jumps
-// further is followed in such steps.
+// passed since its last anchor, which is set anew when as much time has
+// passed. So a clock that jumps further is followed an hour at a time, an hour
+// each hour, however many entries arrive.
 const ClockLimit = time.Hour
 
 // Limits of one group commit.
@@ -49,20 +49,25 @@ type tip struct {
 	first    uint64         // of the newest log file
 	last     proof.Hash     // leaf hash of the last leaf
 	received int64          // of the last leaf, ms
-	stamped  time.Time      // when that was, with its monotonic reading; zero after a start
+	anchored time.Time      // a moment with its monotonic reading; zero after a start
+	anchor   int64          // the received time that belonged to it, ms
 	frontier [64]proof.Hash // roots of the complete subtrees, by level
 	cursor   *Cursor        // relay cursor, nil before the first contact
 }
 
 // stamp returns the received time of the next entries: max(previous,
-// min(clock, previous + elapsed + ClockLimit)). After a start nothing is known
+// min(clock, anchor + elapsed + ClockLimit)). After a start nothing is known
 // of the time that passed, and the clock is taken unless it is behind.
 func (t *tip) stamp(now time.Time) int64 {
-	clock := now.UnixMilli()
-	if !t.stamped.IsZero() {
-		clock = min(clock, t.received+(now.Sub(t.stamped)+ClockLimit).Milliseconds())
+	clock, elapsed := now.UnixMilli(), now.Sub(t.anchored)
+	known := !t.anchored.IsZero()
+	if known {
+		clock = min(clock, t.anchor+(elapsed+ClockLimit).Milliseconds())
 	}
-	t.received, t.stamped = max(t.received, clock), now
+	t.received = max(t.received, clock)
+	if !known || elapsed >= ClockLimit {
+		t.anchor, t.anchored = t.received, now
+	}
 	return t.received
 }
 
@@ -105,62 +110,49 @@ var tlogEmpty = proof.Hash{
 }
 
 // loadSize reads how long the log is and how far the relay's stream has been
-// appended, and publishes both.
+// appended. An archive that is only read does without a
+// record of the log's end that has decayed: Check says so.
 func (w *writer) loadSize(a *Archive) error {
 	f := a.st.newest()
-	size, err := f.end()
+	t, cursor, err := f.tip()
+	if err != nil && a.opts.ReadOnly {
+		t.size, err = f.end()
+	}
 	if err != nil {
 		return err
 	}
-	w.end = tip{size: size, first: f.first, last: proof.GenesisPrev(a.idText)}
-	err = guard(func() error {
-		return f.db.View(func(tx *bbolt.Tx) error {
-			v := tx.Bucket(bucketCursor).Get(keyRelay)
-			if v == nil {
-				return nil
-			}
-			c, err := parseCursor(v)
-			w.end.cursor = &c
-			return err
-		})
-	})
-	if err != nil {
-		return err
-	}
-	a.publish(size, w.end.cursor)
+	w.end = tip{size: t.size, first: f.first, cursor: cursor, anchored: w.end.anchored, anchor: w.end.anchor}
+	w.end.last = proof.GenesisPrev(a.idText)
 	return nil
 }
 
-// load reads all of the log's end that appending needs, and drops orphaned
-// bodies.
+// load reads all of the log's end that appending needs, compares it with the
+// record of it, and drops orphaned bodies.
 func (w *writer) load(a *Archive) error {
 	if err := w.loadSize(a); err != nil {
 		return err
 	}
 	s, size := a.st, w.end.size
-	if size > 0 {
-		text, err := s.leaf(size - 1)
-		if err != nil {
-			return err
-		}
-		leaf, err := proof.ParseLeaf(text)
-		if err != nil {
-			return &SeqError{size - 1, fmt.Errorf("%w: its leaf cannot be read", ErrDamaged)}
-		}
-		w.end.last, w.end.received = proof.LeafHash(text), leaf.Received
-		if err := s.dropOrphans(size, leaf.Month()); err != nil {
-			return err
-		}
+	var err error
+	if w.devices, err = s.devices(); err != nil || size == 0 {
+		return err
 	}
 	if err := w.loadFrontier(s); err != nil {
 		return err
 	}
-	var err error
-	if w.devices, err = s.devices(); err != nil {
+	text, err := s.leaf(size - 1)
+	if err != nil {
 		return err
 	}
-	w.failed = nil
-	return nil
+	leaf, err := proof.ParseLeaf(text)
+	if err != nil {
+		return &SeqError{size - 1, fmt.Errorf("%w: its leaf cannot be read", ErrDamaged)}
+	}
+	w.end.last, w.end.received = proof.LeafHash(text), leaf.Received
+	if t, _, err := s.newest().tip(); err != nil || t != w.end.record() {
+		return &SeqError{size - 1, errors.Join(fmt.Errorf("%w: the log's end is not the one that was written", ErrDamaged), err)}
+	}
+	return s.dropOrphans(size, leaf.Month())
 }
 
 func (w *writer) loadFrontier(s *store) error {
@@ -251,15 +243,17 @@ func (a *Archive) commitSome(group []*request) (rest []*request, err error) {
 		return nil, err
 	}
 	p := newPlan(&a.w, a.st, a.keys.snapshot().Dedupe)
+	var planned int64 // bytes of the requests before
 	for i, r := range group {
 		if p.full(r, a.opts.LogFileLeaves) {
 			rest = group[i:]
 			break
 		}
-		if err := a.admit(&r.batch); err != nil {
+		if err := a.admit(&r.batch, planned); err != nil {
 			answer(group[i:i+1], err)
 			continue
 		}
+		planned += r.batch.bytes()
 		refused, err := p.add(r)
 		if err != nil {
 			return nil, errors.Join(err, p.close())
@@ -285,29 +279,26 @@ func (a *Archive) commitSome(group []*request) (rest []*request, err error) {
 }
 
 // admit asks the disk for room on behalf of what the batch is for: a relay
-// page with the alarms it brings is ingest, whatever its classes.
-func (a *Archive) admit(b *Batch) error {
-	c := claimControl
+// page with the alarms it brings is ingest, whatever its classes. planned is
+// what the same commit will take besides.
+func (a *Archive) admit(b *Batch, planned int64) error {
+	c, bytes := claimControl, planned+b.bytes()
 	for i := range b.Entries {
 		switch e := &b.Entries[i]; {
 		case e.Kind.FromRelay() || b.Cursor != nil:
-			return a.disk.admit(claimIngest, b.bytes())
+			return a.disk.admit(claimIngest, bytes)
 		case e.Class != proof.ClassControl:
 			c = claimAudit
 		}
 	}
-	return a.disk.admit(c, b.bytes())
+	return a.disk.admit(c, bytes)
 }
 
 // roll begins the next log file. A crash before its rename leaves the old file
 // the newest; after it, an empty newest file that carries the cursor on.
 func (a *Archive) roll() error {
 	f := a.st.newest()
-	var cursor []byte
-	if a.w.end.cursor != nil {
-		cursor = a.w.end.cursor.marshal()
-	}
-	if err := createLogFile(a.dir, f.number+1, a.w.end.size, a.id.Origin, cursor); err != nil {
+	if err := createLogFile(a.dir, f.number+1, a.w.end.size, a.id.Origin, &a.w.end); err != nil {
 		return err
 	}
 	next, err := openLogFile(a.dir, f.number+1, a.id.Origin, false)
@@ -340,8 +331,10 @@ func (a *Archive) reopen() error {
 	if err := a.w.load(a); err != nil {
 		return err
 	}
-	if err := checkTail(st, a.Size(), tailCheck); err != nil {
-		return errors.Join(err, fmt.Errorf("run `holdfastd verify`"))
+	if err := checkTail(st, a.w.end.size, tailCheck); err != nil {
+		return fmt.Errorf("%w; stop the daemon and run `holdfastd verify`", err)
 	}
+	a.w.failed = nil
+	a.publish(a.w.end.size, a.w.end.cursor)
 	return nil
 }

@@ -30,6 +30,12 @@ const (
 	MaxEpoch = 64
 )
 
+// MinLeaf and MaxLeaf bound a leaf's canonical bytes.
+const (
+	MinLeaf = 1 + 8 + 1 + 2 + 8 + 1 + 8 + 3*32 + 4 + 32
+	MaxLeaf = MinLeaf - 1 + MaxClass + MaxEpoch
+)
+
 // A Leaf is one record's place in the log: everything about an entry that may
 // outlive its body. It names no person and holds no text. Its canonical bytes
 // are those of Marshal (archive/FORMAT.md section 2).

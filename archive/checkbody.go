@@ -1,0 +1,85 @@
+package archive
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+
+	"go.etcd.io/bbolt"
+
+	"holdfast/archive/proof"
+)
+
+// bodies compares the records of the leaves' body files with the leaves: each
+// leaf has its record, each record its leaf.
+func (c *checker) bodies(s *store, leaves []proof.Leaf, from, to uint64) {
+	byFile := map[string][]*proof.Leaf{}
+	for i := range leaves {
+		l := &leaves[i]
+		name := bodyName(l.Month(), l.Class, 1)
+		byFile[name] = append(byFile[name], l)
+	}
+	for name, want := range byFile {
+		f, err := s.bodies.get(name)
+		if err != nil {
+			what := "its body file cannot be read"
+			if errors.Is(err, os.ErrNotExist) {
+				what = "its body file is missing"
+			}
+			for _, l := range want {
+				c.find(l.Seq, "%s: %s", what, name)
+			}
+			continue
+		}
+		for seq := from; len(want) > 0; {
+			if want, err = c.records(f, want, seq, to); err == nil {
+				break
+			}
+			if len(want) == 0 {
+				break // behind the last record that is due
+			}
+			// Say which record cannot be read and go on behind it.
+			seq = want[0].Seq + 1
+			c.find(want[0].Seq, "its body cannot be read")
+			want = want[1:]
+		}
+	}
+}
+
+// records walks one body file from seq to to along the given leaves of that
+// range; with an error it returns those that it has not come to.
+func (c *checker) records(f *bodyFile, want []*proof.Leaf, seq, to uint64) (rest []*proof.Leaf, err error) {
+	var plain []byte
+	var ok uint64
+	err = guard(func() error {
+		return f.db.View(func(tx *bbolt.Tx) error {
+			cur := tx.Bucket(bucketRecord).Cursor()
+			for k, sealed := cur.Seek(u64(seq)); k != nil && binary.BigEndian.Uint64(k) < to; k, sealed = cur.Next() {
+				seq = binary.BigEndian.Uint64(k)
+				for len(want) > 0 && want[0].Seq < seq {
+					c.find(want[0].Seq, "its body is missing")
+					want = want[1:]
+				}
+				if len(want) == 0 || want[0].Seq > seq {
+					c.find(seq, "body file %s holds a record that belongs to no entry of it", f.name)
+					continue
+				}
+				if _, err := f.openRecord(plain[:0], want[0], sealed); err != nil {
+					c.find(seq, "%v", err)
+				} else {
+					ok++
+				}
+				want = want[1:]
+			}
+			for _, l := range want {
+				c.find(l.Seq, "its body is missing")
+			}
+			want = nil
+			return nil
+		})
+	})
+	c.mu.Lock()
+	c.report.Bodies += ok
+	c.mu.Unlock()
+	return want, err
+}
