@@ -84,8 +84,7 @@ const (
 // twenty more than thirty.
 func Generate(n int, seed uint64) iter.Seq[Line] {
 	return func(yield func(Line) bool) {
-		// The same messages again are the purpose.
-		rng := rand.New(rand.NewPCG(seed, 0x686f6c6466617374)) // #nosec G404 -- nothing secret depends on it
+		rng := rand.New(rand.NewPCG(seed, 0x686f6c6466617374)) // #nosec G404 -- the same messages again are the purpose
 		words := makeVocabulary(rng)
 		zipf := rand.NewZipf(rng, zipfS, 4, uint64(len(words)-1))
 		for range n {
