@@ -62,7 +62,9 @@ type field struct{ name, value string }
 func (t *Terminal) writeFields(fields []field) error {
 	width := 0
 	for _, f := range fields {
-		width = max(width, len(f.name))
+		if f.value != "" {
+			width = max(width, len(f.name))
+		}
 	}
 	var b strings.Builder
 	for _, f := range fields {

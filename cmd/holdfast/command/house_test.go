@@ -1,0 +1,208 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+	"holdfast/archive/query"
+	"holdfast/archive/state"
+	"holdfast/ingest/envelope"
+	"holdfast/internal/api"
+)
+
+// house is a daemon's inside in memory: enough for the commands to talk to.
+type house struct {
+	mu      sync.Mutex
+	records []archive.Record
+	looks   int   // searches, shows and productions that went through
+	full    bool  // the disk takes nothing
+	damaged bool  // checks find something
+	fail    error // what a production ends with
+}
+
+var received = time.Date(2026, 3, 1, 8, 30, 0, 0, time.UTC)
+
+// hits are the messages of the house, newest first.
+var hits = []api.Hit{
+	{Seq: 12, Sent: "2026-03-01T08:29:59.000Z", Received: received, From: "Bo Dahl", FromUsr: "u2", To: []string{"Anna Berg"}, Conversation: "Ward 3",
+		ConversationID: "c1", Text: "potassium 6.1\nrepeat ECG \u202e\x1b[31mnow", Kind: "message", Typ: "msg", Assurance: "relay-asserted", Flags: []string{"revoked-device"},
+		Attachments: []api.Attachment{{BID: "b", Name: "ecg\x07.pdf", Mime: "application/pdf", Size: 1234, Status: "stored"}}},
+	{Seq: 11, Sent: "2026-03-01T08:15:00.000Z", Received: received, From: "Anna Berg", FromUsr: "u1", To: []string{"Bo Dahl", "Cy Ek"}, Conversation: "Ward 3",
+		ConversationID: "c1", Text: "potasio 4,1 \u94be 正常", Kind: "message", Typ: "edit", Assurance: "enrolled", Flags: []string{}, Attachments: []api.Attachment{}},
+	{Seq: 10, Sent: "2026-03-01T08:00:00.000Z", Received: received, From: "Anna Berg", FromUsr: "u1", To: []string{"Bo Dahl"}, Conversation: "Ward 3",
+		ConversationID: "c1", Text: "potassium?", Kind: "message", Typ: "msg", Assurance: "enrolled", Flags: []string{}, Attachments: []api.Attachment{}},
+}
+
+func newHouse() *house {
+	h := &house{}
+	h.add(proof.KindGenesis, proof.ClassControl, nil)
+	h.add(proof.KindAlarm, proof.ClassControl, archive.AlarmBody{Name: "relay-gap", Severity: "critical", Text: "the relay left out 3 events",
+		Fix: "ask the vendor for events 4 to 6", Facts: map[string]string{"from": "4", "to": "6"}})
+	h.add(proof.KindAlarm, proof.ClassControl, archive.AlarmBody{Name: "clock", Severity: "warning", Text: "the relay's clock is 11 minutes off", Fix: "check NTP"})
+	return h
+}
+
+func (h *house) add(kind proof.Kind, class string, body any) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // in a test's set-up
+	}
+	h.records = append(h.records, archive.Record{Body: b, Leaf: proof.Leaf{
+		Seq: uint64(len(h.records)), Kind: kind, Class: class, Received: received.UnixMilli() + int64(len(h.records))*60_000,
+	}})
+}
+
+func (h *house) set(change func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change()
+}
+
+func (h *house) Append(_ context.Context, b archive.Batch) ([]archive.Placed, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.full {
+		return nil, archive.ErrDiskFull
+	}
+	var placed []archive.Placed
+	for _, e := range b.Entries {
+		h.add(e.Kind, e.Class, json.RawMessage(e.Body))
+		placed = append(placed, archive.Placed{Seq: uint64(len(h.records) - 1), Kind: e.Kind})
+	}
+	return placed, nil
+}
+
+func (h *house) Size() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return uint64(len(h.records))
+}
+
+func (h *house) ClassRecords(_ context.Context, class string, from, to uint64) iter.Seq2[archive.Record, error] {
+	h.mu.Lock()
+	records := slices.Clone(h.records[from:to])
+	h.mu.Unlock()
+	return func(yield func(archive.Record, error) bool) {
+		for _, r := range records {
+			if r.Leaf.Class == class && !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (h *house) Identity() *proof.Identity {
+	return &proof.Identity{ArchiveID: "st-elsewhere", LogKey: "holdfast.invalid/st-elsewhere/0011223344556677+log+key"}
+}
+func (h *house) IdentityJSON() []byte { return []byte("{\n  \"v\": 1\n}\n") }
+func (h *house) Checkpoint(context.Context) ([]byte, error) {
+	return []byte("holdfast.invalid/st-elsewhere/0011223344556677\n5\ncm9vdA==\n\n— sig\n"), nil
+}
+
+func (h *house) Check(_ context.Context, o archive.CheckOptions) (*archive.Report, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o.Progress(3, 13)
+	r := &archive.Report{Size: 13, Root: "cm9vdA==", Bodies: 13, Checkpoints: 2, Findings: []archive.Finding{}}
+	if h.damaged {
+		r.Damage, r.Findings = 1, []archive.Finding{{Seq: 10, What: "its leaf is not what the tree holds"}}
+	}
+	return r, nil
+}
+
+func (h *house) Status(context.Context) (*api.Status, error) {
+	contact := received.Add(time.Minute)
+	return &api.Status{Version: "v0.1", Started: received, ArchiveID: "st-elsewhere", Origin: "holdfast.invalid/st-elsewhere/0011223344556677", Size: 13,
+		Waiting: "disk_full", Relay: api.RelayStatus{Epoch: "e1", Seq: 9, Acked: 8, High: 10, Contact: &contact}, Index: api.IndexStatus{Through: 13, Working: true},
+		Quarantined: 1, Alarms: 2}, nil
+}
+
+func (h *house) Search(_ context.Context, q *query.Query, page api.Page) (*api.SearchResponse, error) {
+	h.set(func() { h.looks++ })
+	found := &api.SearchResponse{Through: 13, Quarantined: 1, Hits: []api.Hit{}}
+	for _, hit := range hits {
+		doc := &query.Doc{Seq: hit.Seq, Text: hit.Text, From: query.Parties{{Name: hit.From}}}
+		if !q.Match(doc) {
+			continue
+		}
+		found.Total++
+		if (page.Before == 0 || hit.Seq < page.Before) && len(found.Hits) < page.Limit {
+			found.Hits = append(found.Hits, hit)
+		}
+	}
+	return found, nil
+}
+
+func (h *house) Show(_ context.Context, seqs []uint64) ([]api.Shown, error) {
+	h.set(func() { h.looks++ })
+	var out []api.Shown
+	for _, seq := range seqs {
+		i := slices.IndexFunc(hits, func(hit api.Hit) bool { return hit.Seq == seq })
+		switch {
+		case i >= 0:
+			out = append(out, api.Shown{Seq: seq, Kind: "message", Class: "general", Received: received, Epoch: "e1", RelaySeq: seq - 3,
+				LeafHash: strings.Repeat("ab", 32), Message: &hits[i], Body: json.RawMessage(`{"v":1}`)})
+		case seq == 1:
+			out = append(out, api.Shown{Seq: seq, Kind: "alarm", Class: "control", Received: received, LeafHash: strings.Repeat("cd", 32),
+				Body: json.RawMessage("{\"name\":\"relay-gap \u202e\"}")})
+		case seq == 2:
+			out = append(out, api.Shown{Seq: seq, Kind: "quarantine", Class: "general", Received: received, LeafHash: strings.Repeat("ef", 32),
+				Note: json.RawMessage(`{"code":"malformed"}`), Raw: []byte("\x1b]0;owned\x07\nentry 99")})
+		case seq == 3:
+			out = append(out, api.Shown{Seq: seq, Kind: "message", Class: "general", Received: received, Missing: "the archive no longer holds its body"})
+		default:
+			return nil, &archive.SeqError{Seq: seq, Err: archive.ErrNotFound}
+		}
+	}
+	return out, nil
+}
+
+func (h *house) Produce(_ context.Context, p api.Production, sink api.Sink) (*api.Produced, error) {
+	h.set(func() { h.looks++ })
+	for _, name := range []string{"records.jsonl", "annex/annex.json", "manifest.json"} {
+		w, err := sink.Create(name)
+		if err == nil {
+			_, err = io.WriteString(w, name+" for "+p.Query.String()+"\n")
+		}
+		if err = errors.Join(err, w.Close()); err != nil {
+			return nil, err
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return &api.Produced{Matched: 3, Produced: 2, Withheld: 1, Through: 13}, h.fail
+}
+
+// start serves the house at path until the function that it returns is called.
+func (h *house) start(path string) (stop func() error, err error) {
+	s, err := api.New(api.Parts{
+		Ledger: h, Store: h, Alarms: state.New(h, envelope.Pins{}), Status: h, Search: h, Show: h, Produce: h,
+		Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, err
+	}
+	l, err := api.Listen(path)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	return sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	}), nil
+}
