@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blevesearch/bleve/v2/index/scorch"
+
 	"holdfast/archive/query"
 )
 
@@ -208,4 +210,29 @@ func TestKilledWhileIndexing(t *testing.T) {
 	}
 	x := openIndex(t, dir, src, Options{})
 	catchUp(t, x)
+}
+
+// A panic in bleve's background work leaves its store unable to close. The
+// follower must go on with a new one, not wait.
+func TestFollowOutlivesPanic(t *testing.T) {
+	dir := t.TempDir()
+	src := newSource(300, &query.Doc{Text: "word"})
+	x := openIndex(t, dir, src, Options{Linger: -1})
+	p, err := x.part(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	installHooks()
+	asyncError(scorch.NewScorchError("persister", "panic", scorch.ErrAsyncPanic), p.dir)
+	if err := p.write(nil, 1); !errors.Is(err, errDead) && err != nil {
+		t.Errorf("write to a dead store: %v", err)
+	}
+	if err := p.reset(); err != nil && !errors.Is(err, errDead) {
+		t.Errorf("close of a dead store: %v", err)
+	}
+	follow(t, x)
+	waitFor(t, "the part is built again", func() bool { return x.Lag() == 0 })
+	if r, err := x.Search(t.Context(), parse(t, "word"), SearchOptions{}); err != nil || r.Total != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
 }

@@ -24,8 +24,8 @@ import (
 var vault struct {
 	once sync.Once
 	mu   sync.RWMutex
-	keys map[string][32]byte     // by directory of the index
-	dead map[string]chan<- error // by directory; told when bleve's background work dies
+	keys map[string][32]byte // by directory of the index
+	dead map[string]*death   // by directory
 }
 
 const (
@@ -48,7 +48,7 @@ var (
 func installHooks() {
 	vault.once.Do(func() {
 		vault.keys = map[string][32]byte{}
-		vault.dead = map[string]chan<- error{}
+		vault.dead = map[string]*death{}
 		scorch.RegistryAsyncErrorCallbacks[asyncErrorName] = asyncError
 		index.WriterHook = writerHook
 		index.ReaderHook = readerHook
@@ -61,7 +61,13 @@ func setVaultKey(dir string, key [32]byte) {
 	vault.keys[dir] = key
 }
 
-func setVaultDead(dir string, dead chan<- error) {
+// death is closed when the background work of a store has died.
+type death struct {
+	once sync.Once
+	ch   chan struct{}
+}
+
+func setVaultDeath(dir string, dead *death) {
 	vault.mu.Lock()
 	defer vault.mu.Unlock()
 	vault.dead[dir] = dead
@@ -83,9 +89,8 @@ func asyncError(err error, dir string) {
 	vault.mu.RLock()
 	dead := vault.dead[dir]
 	vault.mu.RUnlock()
-	select {
-	case dead <- errDead:
-	default: // told already, or nobody is left to be told
+	if dead != nil {
+		dead.once.Do(func() { close(dead.ch) })
 	}
 }
 

@@ -33,7 +33,7 @@ type part struct {
 	store   *scorch.Scorch              // nil while the part is discarded
 	mark    mark                        // of the last durable batch
 	columns map[segment.Segment]*column // of segments of a recent snapshot
-	broken  chan error                  // bleve's background work has died
+	dead    *death                      // of the store
 	opened  uint64                      // how many times a store was opened
 }
 
@@ -95,12 +95,12 @@ func (p *part) openChecked(size uint64) (err error) {
 	// is one more way of failing the check.
 	defer recoverDamage(&err)
 	_, statErr := os.Stat(p.dir)
-	p.broken = make(chan error, 1)
+	p.dead = &death{ch: make(chan struct{})}
 	idx, err := scorch.NewScorch(scorch.Name, p.config(), p.analysis)
 	if err != nil {
 		return fmt.Errorf("search index %06d: %w", p.file, err)
 	}
-	setVaultDead(p.dir, p.broken)
+	setVaultDeath(p.dir, p.dead)
 	store, ok := idx.(*scorch.Scorch)
 	if !ok {
 		return fmt.Errorf("search index %06d: %w", p.file, errPostings)
@@ -234,7 +234,19 @@ func (p *part) closeStore() error {
 	if store == nil {
 		return nil
 	}
-	return store.Close()
+	// Background work that has panicked leaves a transaction open, for which Close
+	// would wait for ever; such a store is abandoned, and its directory with it.
+	closed := make(chan error, 1)
+	go func() { closed <- store.Close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-p.dead.ch:
+		if err := os.RemoveAll(p.dir); err != nil {
+			return errors.Join(errDead, err)
+		}
+		return errDead
+	}
 }
 
 func (p *part) close() error {
@@ -300,7 +312,7 @@ func snapshotOf(store *scorch.Scorch) (*scorch.IndexSnapshot, error) {
 // write indexes docs and moves the mark to through, in one batch.
 func (p *part) write(docs []query.Doc, through uint64) error {
 	p.mu.Lock()
-	store, m, broken := p.store, p.mark, p.broken
+	store, m, dead := p.store, p.mark, p.dead
 	p.mu.Unlock()
 	if store == nil {
 		return ErrClosed
@@ -320,9 +332,9 @@ func (p *part) write(docs []query.Doc, through uint64) error {
 		if err != nil {
 			return fmt.Errorf("search index %06d: %w", p.file, err)
 		}
-	case err := <-broken:
+	case <-dead.ch:
 		// Nothing will ever answer that batch.
-		return fmt.Errorf("search index %06d: %w", p.file, err)
+		return fmt.Errorf("search index %06d: %w", p.file, errDead)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -225,7 +225,7 @@ func TestDamageWhileOpen(t *testing.T) {
 		t.Fatalf("search in a damaged index: %v", err)
 	}
 	for range 2 {
-		got, err := x.Search(t.Context(), q, SearchOptions{})
+		got, err := x.Search(t.Context(), q, SearchOptions{Limit: 5})
 		if want := len(src.brute(q, src.Size())); err != nil || got.Total != uint64(want) {
 			t.Errorf("%+v, %v, want %d", got, err, want)
 		}
