@@ -32,28 +32,21 @@ type acker struct {
 	wake chan struct{} // capacity 1
 
 	mu    sync.Mutex
-	epoch string // whose acks are sent
+	epoch string // the newest
 	marks []mark // ascending, each with at most maxQuarantined
 	reads int    // how often marks were replaced by what the log holds
 }
 
 func newAcker(c *Client) *acker { return &acker{c: c, wake: make(chan struct{}, 1)} }
 
-// begin drops what belongs to another epoch: the relay no longer takes it.
-func (a *acker) begin(epoch string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.epoch = epoch
-	a.marks = slices.DeleteFunc(a.marks, func(m mark) bool { return m.epoch != epoch })
-}
-
-// restart replaces everything by one mark, which was read back from the log.
+// restart replaces an epoch's marks by one that was read back from the log.
 func (a *acker) restart(m mark) {
 	if over := len(m.quarantined) - maxQuarantined; over > 0 {
 		m.quarantined = m.quarantined[over:]
 	}
 	a.mu.Lock()
-	a.marks = []mark{m}
+	a.epoch = m.epoch
+	a.marks = append(slices.DeleteFunc(a.marks, func(old mark) bool { return old.epoch == m.epoch }), m)
 	a.reads++
 	a.mu.Unlock()
 	a.signal()
@@ -99,11 +92,11 @@ func (a *acker) take() (m mark, reads int, ok bool) {
 	return m, a.reads, true
 }
 
-// putBack returns a mark whose ack failed, unless its epoch is over or a mark from the log stands for it meanwhile.
-func (a *acker) putBack(m mark, reads int) {
+// putBack returns a mark whose ack failed, unless the relay is done with its epoch or a mark from the log stands for it meanwhile.
+func (a *acker) putBack(m mark, reads int, class string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if m.epoch != a.epoch || reads != a.reads {
+	if m.epoch != a.epoch && class == classEpochChanged || m.epoch == a.epoch && reads != a.reads {
 		return
 	}
 	rest := a.marks
@@ -129,7 +122,7 @@ func (a *acker) run(ctx context.Context) error {
 		err := a.send(ctx, m)
 		if err == nil {
 			a.c.o.Metrics.acks.WithLabelValues("accepted").Inc()
-			a.c.status.acked(m.seq)
+			a.c.status.acked(m.epoch, m.seq)
 			a.c.alarms.clear(AlarmAckRefused, "")
 			pause.reset()
 			refused = 0
@@ -138,8 +131,8 @@ func (a *acker) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		a.putBack(m, reads)
 		class := classOf(err)
+		a.putBack(m, reads, class)
 		a.c.o.Metrics.acks.WithLabelValues(class).Inc()
 		a.c.o.Logger.Warn("an ack was not taken", "class", class, "seq", m.seq)
 		switch class {

@@ -61,7 +61,7 @@ func (b *blobFetcher) fetch(ctx context.Context, job *blobJob) error {
 // the message names; the hash is the store's to check.
 type blobReader struct {
 	ctx   context.Context // of one fetch; a reader has no other way to get it
-	relay relay
+	relay remote
 	pause *backoff
 	job   *blobJob
 

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"time"
@@ -44,20 +45,13 @@ func (b *blobFetcher) work(ctx context.Context) error {
 func (b *blobFetcher) take(now time.Time) (*pendingBlob, time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var first *pendingBlob
-	for _, p := range b.pending {
-		if !p.taken && (first == nil || p.due.Before(first.due)) {
-			first = p
-		}
-	}
-	if first == nil {
+	if len(b.queue) == 0 {
 		return nil, time.Hour // something pending wakes the worker earlier
 	}
-	if first.due.After(now) {
-		return nil, first.due.Sub(now)
+	if wait := b.queue[0].due.Sub(now); wait > 0 {
+		return nil, wait
 	}
-	first.taken = true
-	return first, 0
+	return heap.Pop(&b.queue).(*pendingBlob), 0
 }
 
 // attempt tries one attachment once and either ends it or puts it back.
@@ -77,12 +71,9 @@ func (b *blobFetcher) attempt(ctx context.Context, p *pendingBlob) {
 	}
 	b.c.o.Logger.Info("an attachment is still pending", "class", classOf(err))
 	b.mu.Lock()
-	p.taken, p.due = false, time.Now().Add(p.pause.pause(err))
-	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}: // the other worker may be asleep for longer than until p is due
-	default:
-	}
+	defer b.mu.Unlock()
+	p.due = time.Now().Add(p.pause.pause(err))
+	b.push(p)
 }
 
 // judge says what an attempt makes of a pending attachment.

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,8 @@ type blobFetcher struct {
 
 	mu      sync.Mutex
 	pending map[blobKey]*pendingBlob
-	stalled bool // the last page that waited, waited in vain
+	queue   dueQueue // those of pending that no worker has taken
+	stalled bool     // the last page that waited, waited in vain
 }
 
 // pendingBlob is owned by the background while it is taken.
@@ -34,7 +36,6 @@ type pendingBlob struct {
 	pause   backoff
 	missing time.Time // when the relay first said 404, zero after any other answer
 	corrupt int       // wrong blobs in a row
-	taken   bool
 }
 
 const (
@@ -145,14 +146,38 @@ func (b *blobFetcher) enqueue(job blobJob, since time.Time) {
 		return
 	}
 	o := &b.c.o
-	b.pending[job.key] = &pendingBlob{
+	p := &pendingBlob{
 		blobJob: job, since: since, due: time.Now(),
 		pause: backoff{low: blobPauseMin * o.BackoffMin, high: blobPauseMax * o.BackoffMax},
 	}
+	b.pending[job.key] = p
+	b.push(p)
+}
+
+// push runs with mu held.
+func (b *blobFetcher) push(p *pendingBlob) {
+	heap.Push(&b.queue, p)
 	select {
-	case b.wake <- struct{}{}:
+	case b.wake <- struct{}{}: // a worker may be asleep for longer than until p is due
 	default:
 	}
+}
+
+// dueQueue is a heap: what has been due for longest comes first.
+type dueQueue []*pendingBlob
+
+func (q dueQueue) Len() int           { return len(q) }
+func (q dueQueue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q dueQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+
+// Push and Pop serve package container/heap alone.
+func (q *dueQueue) Push(x any) { *q = append(*q, x.(*pendingBlob)) }
+
+// Pop removes the last.
+func (q *dueQueue) Pop() any {
+	last := (*q)[len(*q)-1]
+	*q = (*q)[:len(*q)-1]
+	return last
 }
 
 // resume takes up what the log says is pending. Which bytes are awaited is written in the message alone, so that is read back.

@@ -19,11 +19,12 @@ import (
 type Client struct {
 	o      Options
 	arc    string
-	relay  relay
+	relay  remote
 	alarms *alarms
 	acker  *acker
 	blobs  *blobFetcher
 	status *tracker
+	over   string // the epoch that the relay last said it has no more of; owned by the goroutine of sessions
 }
 
 // New checks the options and reads the certificate files; it dials nothing.
@@ -40,7 +41,7 @@ func New(o Options) (*Client, error) {
 }
 
 // newClient takes options whose defaults are filled in.
-func newClient(o Options, arc string, r relay) *Client {
+func newClient(o Options, arc string, r remote) *Client {
 	c := &Client{o: o, arc: arc, relay: r, alarms: newAlarms(&o), status: newTracker(o.Metrics)}
 	c.acker = newAcker(c)
 	c.blobs = newBlobFetcher(c)
@@ -160,64 +161,82 @@ func (c *Client) session(ctx context.Context) error {
 	g.Go(func() error { return fetch.run(running, len(start.opening) > 0, pages) })
 	g.Go(func() error { return c.openPages(running, open, start.opening, pages, batches) })
 	g.Go(func() error { return c.commitPages(running, batches) })
-	return g.Wait()
+	err = g.Wait()
+	if err == nil {
+		c.over = start.epoch
+	}
+	return err
 }
 
 // begin holds the relay's status against the stored cursor and says where to go on.
+//
+// A relay that has begun another epoch still serves the old one to its end; only when it says that the end is reached does the next begin
+// here, so that nothing of the old one is left behind.
 func (c *Client) begin(ctx context.Context, st wire.Status) (*beginning, error) {
 	cur, known := c.o.Log.Cursor()
 	c.status.resumed(cur, st)
-	switch {
-	case known && st.Epoch == cur.Epoch:
-		if err := c.resumeAcks(ctx, st, cur); err != nil {
-			return nil, err
+	if !known {
+		if st.PreviousEpoch != "" {
+			return nil, c.foreignEpoch(ctx, cur, st)
 		}
-		return &beginning{epoch: cur.Epoch, ordinal: cur.Ordinal, after: cur.Seq, head: cur.Head}, nil
-	case !known && st.PreviousEpoch == "":
-		body := archive.EpochBody{Epoch: st.Epoch}
 		return &beginning{
 			epoch: st.Epoch, head: wire.Genesis(c.arc, st.Epoch, "", wire.Head{}),
-			opening: []archive.Entry{control(proof.KindEpoch, body)},
+			opening: []archive.Entry{control(proof.KindEpoch, archive.EpochBody{Epoch: st.Epoch})},
 		}, nil
+	}
+	if err := c.resumeAcks(ctx, st, cur); err != nil {
+		return nil, err
+	}
+	if c.over != cur.Epoch || st.Epoch == cur.Epoch {
+		return &beginning{epoch: cur.Epoch, ordinal: cur.Ordinal, after: cur.Seq, head: cur.Head}, nil
 	}
 	_, used, err := c.o.State.Ordinal(ctx, st.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	facts := map[string]string{
-		"known_epoch": cur.Epoch, "known_seq": decimal(cur.Seq), "known_head": jws.EncodeB64(cur.Head[:]),
-		"epoch": st.Epoch, "previous_epoch": st.PreviousEpoch,
+	if used || st.PreviousEpoch != cur.Epoch {
+		return nil, c.foreignEpoch(ctx, cur, st)
 	}
-	if !known || used || st.PreviousEpoch != cur.Epoch {
-		c.alarms.raise(ctx, AlarmEpochUnknown, "", facts)
-		return nil, errEpochUnknown
-	}
-	c.acker.begin(st.Epoch)
 	body := archive.EpochBody{
 		Epoch: st.Epoch, Ordinal: cur.Ordinal + 1, Previous: cur.Epoch, LastSeq: cur.Seq, LastHead: jws.EncodeB64(cur.Head[:]),
 	}
 	return &beginning{
 		epoch: st.Epoch, ordinal: cur.Ordinal + 1, head: wire.Genesis(c.arc, st.Epoch, cur.Epoch, cur.Head),
-		opening: []archive.Entry{control(proof.KindEpoch, body), c.alarms.inBatch(AlarmEpochChanged, facts)},
+		opening: []archive.Entry{control(proof.KindEpoch, body), c.alarms.inBatch(AlarmEpochChanged, epochFacts(cur, st))},
 	}, nil
 }
 
+func epochFacts(cur archive.Cursor, st wire.Status) map[string]string {
+	return map[string]string{
+		"known_epoch": cur.Epoch, "known_seq": decimal(cur.Seq), "known_head": jws.EncodeB64(cur.Head[:]),
+		"epoch": st.Epoch, "previous_epoch": st.PreviousEpoch,
+	}
+}
+
+func (c *Client) foreignEpoch(ctx context.Context, cur archive.Cursor, st wire.Status) error {
+	c.alarms.raise(ctx, AlarmEpochUnknown, "", epochFacts(cur, st))
+	return errEpochUnknown
+}
+
 // resumeAcks acks what an earlier run made durable and did not come to ack. A relay that was told more than this log holds has dealt with
-// a newer copy of it.
+// a newer copy of it. What the relay was told in an epoch that has ended it does not say; there the seq alone is acked again.
 func (c *Client) resumeAcks(ctx context.Context, st wire.Status, cur archive.Cursor) error {
-	c.acker.begin(cur.Epoch)
-	if st.Acked > cur.Seq {
-		c.alarms.raise(ctx, AlarmAckedBeyond, "", map[string]string{
-			"epoch": cur.Epoch, "log_holds": decimal(cur.Seq), "relay_was_told": decimal(st.Acked)})
-		return nil
+	m := mark{epoch: cur.Epoch, seq: cur.Seq, head: cur.Head}
+	if st.Epoch == cur.Epoch {
+		if st.Acked > cur.Seq {
+			c.alarms.raise(ctx, AlarmAckedBeyond, "", map[string]string{
+				"epoch": cur.Epoch, "log_holds": decimal(cur.Seq), "relay_was_told": decimal(st.Acked)})
+		}
+		if st.Acked >= cur.Seq {
+			return nil
+		}
+		var err error
+		if m.quarantined, err = c.unacked(ctx, cur, st.Acked); err != nil {
+			return err
+		}
 	}
-	if st.Acked == cur.Seq {
-		return nil
+	if cur.Seq > 0 {
+		c.acker.restart(m)
 	}
-	quarantined, err := c.unacked(ctx, cur, st.Acked)
-	if err != nil {
-		return err
-	}
-	c.acker.restart(mark{epoch: cur.Epoch, seq: cur.Seq, head: cur.Head, quarantined: quarantined})
 	return nil
 }

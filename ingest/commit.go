@@ -55,15 +55,13 @@ func (c *Client) assemble(o *opener, page *wire.Page, outcomes []outcome, states
 	ready.batch.Entries = make([]archive.Entry, 0, len(outcomes)+8)
 	for i := range outcomes {
 		event := &page.Events[i]
-		entries, pending := outcomes[i].entries(states)
-		if len(ready.batch.Entries)+len(entries) > maxEntries {
+		if len(ready.batch.Entries)+1+len(outcomes[i].blobs) > maxEntries {
 			before := page.Events[i-1].Seq
 			c.finish(o, ready, before, chain(o, page.Events[:i]))
 			done = append(done, ready)
 			ready = &readyPage{kinds: map[string]int{}}
 		}
-		ready.batch.Entries = append(ready.batch.Entries, entries...)
-		ready.pending = append(ready.pending, pending...)
+		outcomes[i].appendTo(ready, states)
 		ready.kinds[kindLabel(event.Kind)]++
 		ready.time = event.Time
 		if code := outcomes[i].code; code != "" {
@@ -77,24 +75,24 @@ func (c *Client) assemble(o *opener, page *wire.Page, outcomes []outcome, states
 	return append(done, ready)
 }
 
-// entries returns what an event comes to: its own entry, and one for each attachment that is still pending, which is known after a restart
-// because it stands in the same batch.
-func (out *outcome) entries(states map[blobKey]string) (entries []archive.Entry, pending []blobJob) {
-	if out.note == nil {
-		return []archive.Entry{out.entry}, nil
+// appendTo appends an event's entry, and one for each attachment that is still pending, which is known after a restart because it stands
+// in the same batch.
+func (out *outcome) appendTo(ready *readyPage, states map[blobKey]string) {
+	entries := &ready.batch.Entries
+	if out.note != nil {
+		out.note.Blobs = make([]archive.BlobNote, 0, len(out.blobs))
+		for _, job := range out.blobs {
+			out.note.Blobs = append(out.note.Blobs, archive.BlobNote{BID: job.key.bid, Status: states[job.key]})
+		}
+		out.entry.Note = marshal(out.note)
 	}
-	out.note.Blobs = make([]archive.BlobNote, 0, len(out.blobs))
-	entries = []archive.Entry{out.entry}
+	*entries = append(*entries, out.entry)
 	for _, job := range out.blobs {
-		status := states[job.key]
-		out.note.Blobs = append(out.note.Blobs, archive.BlobNote{BID: job.key.bid, Status: status})
-		if status == archive.BlobPending {
-			entries = append(entries, control(proof.KindBlob, job.body(status)))
-			pending = append(pending, job)
+		if states[job.key] == archive.BlobPending {
+			*entries = append(*entries, control(proof.KindBlob, job.body(archive.BlobPending)))
+			ready.pending = append(ready.pending, job)
 		}
 	}
-	entries[0].Note = marshal(out.note)
-	return entries, pending
 }
 
 // finish gives a batch its cursor, and the alarm that must be there if and only if its events are.

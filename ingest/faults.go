@@ -86,12 +86,12 @@ func classOf(err error) string {
 	if errors.As(err, &p) {
 		return classOfProblem(p)
 	}
-	var alert tls.AlertError
+	var alert *net.OpError // crypto/tls has no better type for what the peer refuses, or we do
 	var cert *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
 	var header tls.RecordHeaderError
 	switch {
-	case errors.As(err, &alert), errors.As(err, &cert), errors.As(err, &unknown), errors.As(err, &header):
+	case errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error"), errors.As(err, &cert), errors.As(err, &unknown), errors.As(err, &header):
 		return classTLS
 	case errors.Is(err, context.Canceled):
 		return classCanceled

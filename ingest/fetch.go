@@ -96,9 +96,10 @@ func (f *fetcher) failed(ctx context.Context, err error) (over bool) {
 	if errors.As(err, &head) {
 		f.equivocates(ctx, head.End)
 	}
-	// Fewer events at once: the page may be too large for the relay, for the protocol or for the line.
-	if f.limit > 1 {
-		f.limit /= 2
+	switch class {
+	case classTooLarge, classTruncated, classStalled, classNetwork, classAnswer:
+		// Fewer events at once: the page may be too large for the relay, for the protocol or for the line.
+		f.limit = max(1, f.limit/2)
 	}
 	if name, after := alarmFor(class); name != "" {
 		if f.row++; f.row >= after {

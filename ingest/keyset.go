@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/archive"
 	"holdfast/ingest/envelope"
 	"holdfast/ingest/wire"
 )
@@ -24,14 +25,15 @@ func (c *Client) publishKeyset(ctx context.Context) error {
 	var published time.Time
 	var last string // kids of the set published
 	for {
-		keys, err := c.publicKeys(time.Now())
-		kids := kidsOf(keys)
-		if err == nil && kids == last && time.Since(published) < c.o.KeysetEvery {
+		offered := c.offered(time.Now())
+		kids := kidsOf(offered)
+		if !published.IsZero() && kids == last && time.Since(published) < c.o.KeysetEvery {
 			if err := sleep(ctx, keysetTick); err != nil {
 				return err
 			}
 			continue
 		}
+		keys, err := publicKeys(offered)
 		if err == nil {
 			now := time.Now()
 			version = max(version+1, uint64(max(now.UnixMilli(), 0))) // #nosec G115 -- not negative
@@ -70,16 +72,18 @@ func (c *Client) putKeyset(ctx context.Context, k wire.Keyset) error {
 	return c.relay.keyset(ctx, compact)
 }
 
-// publicKeys returns the keys that senders may seal to: neither those past their not_after, which only open what is still under way, nor
+// offered returns the keys that senders may seal to: neither those past their not_after, which only open what is still under way, nor
 // those of a suite that the site has not opted in to.
-func (c *Client) publicKeys(now time.Time) ([]wire.KeysetKey, error) {
-	var out []wire.KeysetKey
-	for _, r := range c.o.Keys.RecipientKeys() {
-		kem := envelope.KEM(r.KEM)
-		if !r.NotAfter.After(now) || kem == envelope.X25519 && !c.o.AllowX25519 {
-			continue
-		}
-		key, err := envelope.NewPrivateKey(kem, r.Private)
+func (c *Client) offered(now time.Time) []archive.RecipientKey {
+	return slices.DeleteFunc(c.o.Keys.RecipientKeys(), func(r archive.RecipientKey) bool {
+		return !r.NotAfter.After(now) || envelope.KEM(r.KEM) == envelope.X25519 && !c.o.AllowX25519
+	})
+}
+
+func publicKeys(offered []archive.RecipientKey) ([]wire.KeysetKey, error) {
+	out := make([]wire.KeysetKey, 0, len(offered))
+	for _, r := range offered {
+		key, err := envelope.NewPrivateKey(envelope.KEM(r.KEM), r.Private)
 		if err != nil {
 			return nil, fmt.Errorf("keyset: %w", err)
 		}
@@ -88,10 +92,10 @@ func (c *Client) publicKeys(now time.Time) ([]wire.KeysetKey, error) {
 	return out, nil
 }
 
-func kidsOf(keys []wire.KeysetKey) string {
+func kidsOf(keys []archive.RecipientKey) string {
 	kids := make([]string, 0, len(keys))
 	for i := range keys {
-		kids = append(kids, keys[i].Kid)
+		kids = append(kids, keys[i].KID)
 	}
 	slices.Sort(kids)
 	return strings.Join(kids, " ")

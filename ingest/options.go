@@ -44,8 +44,8 @@ type Blobs interface {
 // Keys holds the archive's secrets that ingest needs. *archive.Archive has it.
 type Keys interface {
 	Identity() *proof.Identity
-	IdentitySigner() crypto.Signer // Ed25519: signs acks and keysets
-	RecipientKeys() []archive.RecipientKey
+	IdentitySigner() crypto.Signer         // Ed25519: signs acks and keysets
+	RecipientKeys() []archive.RecipientKey // the caller's own slice
 }
 
 // State is what the log's control entries come to. The daemon gives it over archive/state.

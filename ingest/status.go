@@ -37,21 +37,22 @@ func (c *Client) Status() Status {
 type tracker struct {
 	metrics *Metrics
 
-	mu     sync.Mutex
-	s      Status
-	fresh  time.Time // when the archive last held all that the relay had, or the relay's time of the newest event it holds
-	begins time.Time // of this client
+	mu    sync.Mutex
+	s     Status
+	fresh time.Time // when the archive last held all that the relay had, or the relay's time of the newest event it holds
+	heard time.Time // when the relay last answered anything, or this client began
 }
 
 func newTracker(m *Metrics) *tracker {
 	now := time.Now()
-	return &tracker{metrics: m, begins: now, fresh: now}
+	return &tracker{metrics: m, heard: now, fresh: now}
 }
 
 func (t *tracker) polled(page *wire.Page) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.s.Connected, t.s.LastError, t.s.LastPoll = true, classNone, time.Now()
+	t.heard = t.s.LastPoll
 	t.s.RelayHigh = page.End.High
 	if page.End.High <= t.s.Cursor.Seq {
 		t.fresh = t.s.LastPoll
@@ -64,10 +65,15 @@ func (t *tracker) failed(class string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.s.LastError = class
-	if class != classDiskFull && class != classLog {
-		t.s.Connected = false
-		t.metrics.connected.Set(0)
+	switch class {
+	case classDiskFull, classLog, classInternal:
+		return
+	case classNetwork, classTLS, classStalled:
+	default:
+		t.heard = time.Now()
 	}
+	t.s.Connected = false
+	t.metrics.connected.Set(0)
 }
 
 // committed takes the new cursor and the relay's time of the last event before it.
@@ -87,11 +93,14 @@ func (t *tracker) committed(cur archive.Cursor, eventTime string) {
 	t.gauges()
 }
 
-func (t *tracker) acked(seq uint64) {
+func (t *tracker) acked(epoch string, seq uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.s.AckedSeq, t.s.LastAck = seq, time.Now()
-	t.metrics.acked.Set(float64(seq))
+	t.s.LastAck = time.Now()
+	if epoch == t.s.Cursor.Epoch {
+		t.s.AckedSeq = seq
+		t.metrics.acked.Set(float64(seq))
+	}
 }
 
 // resumed takes what the log and the relay's status say when a session begins.
@@ -122,18 +131,15 @@ func (t *tracker) snapshot() Status {
 	return s
 }
 
-// silence returns for how long polls have been failing; 0 while the last one did not, however long ago that was: who waits for room on the
-// disk asks nothing.
+// silence returns for how long the relay has not answered; 0 while the last poll gave a page, however long ago that was: who waits for room
+// on the disk asks nothing.
 func (t *tracker) silence() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case t.s.Connected:
+	if t.s.Connected {
 		return 0
-	case t.s.LastPoll.IsZero():
-		return time.Since(t.begins)
 	}
-	return time.Since(t.s.LastPoll)
+	return time.Since(t.heard)
 }
 
 // lagSteps are the ages at which the lag is told of again.
