@@ -317,6 +317,11 @@ func (p *part) write(docs []query.Doc, through uint64) error {
 	if store == nil {
 		return ErrClosed
 	}
+	select {
+	case <-dead.ch:
+		return fmt.Errorf("search index %06d: %w", p.file, errDead)
+	default:
+	}
 	m = mark{through, m.count + uint64(len(docs))}
 	batch := index.NewBatch()
 	for i := range docs {
@@ -333,7 +338,7 @@ func (p *part) write(docs []query.Doc, through uint64) error {
 			return fmt.Errorf("search index %06d: %w", p.file, err)
 		}
 	case <-dead.ch:
-		// Nothing will ever answer that batch.
+		// Nothing will ever answer that batch; its goroutine is lost with the store.
 		return fmt.Errorf("search index %06d: %w", p.file, errDead)
 	}
 	p.mu.Lock()

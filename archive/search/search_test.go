@@ -102,13 +102,13 @@ func randomQuery(t *rapid.T, depth int) string {
 func TestEqualsMatch(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
-	src := newSource(600)
+	src := newSource(400)
 	x := openIndex(t, t.TempDir(), src, Options{BatchDocs: 150})
-	for range 1000 {
+	for range 600 {
 		src.append(randomDoc(r))
 	}
 	catchUp(t, x)
-	for range 500 {
+	for range 300 {
 		src.append(randomDoc(r))
 	}
 	if _, err := x.step(t.Context(), src.Size()); err != nil { // one more batch, then a tail
@@ -123,7 +123,7 @@ func TestEqualsMatch(t *testing.T) {
 			opts.AsOf = rapid.Uint64Range(1, size).Draw(t, "as of")
 			size = opts.AsOf
 		}
-		opts.Before = rapid.SampledFrom([]uint64{0, 1, 599, 600, 601, 1300, 9999}).Draw(t, "before")
+		opts.Before = rapid.SampledFrom([]uint64{0, 1, 399, 400, 401, 700, 9999}).Draw(t, "before")
 		got, err := x.Search(context.Background(), q, opts)
 		if err != nil {
 			t.Fatal(err)

@@ -25,7 +25,7 @@ func TestNothingReadable(t *testing.T) {
 	dir := t.TempDir()
 	src := newSource(1000)
 	canaries := []string{"quokkatext", "quokkaname", "quokkausr", "quokkaupn", "quokkamail", "quokkaparty", "quokkaconv", "quokkaroom", "quokkalong"}
-	for i := range 500 {
+	for i := range 150 {
 		src.append(&query.Doc{
 			Text: fmt.Sprintf("Quokkatext number %d %s", i, strings.Repeat("quokkalong ", i%50)), Names: []string{"quokkaname.pdf"},
 			From: query.Parties{{Usr: "quokkausr", UPN: "quokkaupn@x", Mail: "quokkamail@x", Name: "Quokkaparty"}},
@@ -33,9 +33,9 @@ func TestNothingReadable(t *testing.T) {
 			Conversation: query.ConversationRef{ID: "quokkaconv", Name: "Quokkaroom"},
 		})
 	}
-	x := openIndex(t, dir, src, Options{BatchDocs: 60})
+	x := openIndex(t, dir, src, Options{BatchDocs: 40})
 	catchUp(t, x)
-	if r, err := x.Search(t.Context(), parse(t, "quokkatext from:quokkamail@x"), SearchOptions{}); err != nil || r.Total != 500 {
+	if r, err := x.Search(t.Context(), parse(t, "quokkatext from:quokkamail@x"), SearchOptions{}); err != nil || r.Total != 150 {
 		t.Fatalf("the canaries are not in the index: %+v, %v", r, err)
 	}
 	if err := x.Close(); err != nil {
@@ -139,7 +139,7 @@ func TestDamageIsRebuilt(t *testing.T) {
 	// Bits of bookkeeping in root.bolt may flip unnoticed as long as no answer changes.
 	t.Run("bits", func(t *testing.T) {
 		noticed := 0
-		for i := range 10 {
+		for i := range 6 {
 			dir := t.TempDir()
 			if err := os.CopyFS(dir, os.DirFS(pristine)); err != nil {
 				t.Fatal(err)

@@ -33,6 +33,7 @@ type memSource struct {
 	grown   chan struct{} // closed and replaced at each growth
 	fail    error         // of the next Docs
 	scanned uint64        // entries that Docs was asked for
+	asked   func()        // called by Docs, if set
 }
 
 func newSource(perFile uint64, docs ...*query.Doc) *memSource {
@@ -81,6 +82,9 @@ func (s *memSource) Docs(_ context.Context, from, to uint64) iter.Seq2[query.Doc
 	docs := s.docs[from:to:to]
 	err := s.fail
 	s.scanned += to - from
+	if s.asked != nil {
+		s.asked()
+	}
 	s.mu.Unlock()
 	return func(yield func(query.Doc, error) bool) {
 		if err != nil {
