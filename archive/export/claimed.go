@@ -1,18 +1,14 @@
 package export
 
-import (
-	"errors"
-
-	"holdfast/archive/proof"
-)
+import "holdfast/archive/proof"
 
 // claimed answers for one row of a production: the row says which entries its
-// names and statuses come from, and only entries that were proven count.
+// names and statuses come from, and only entries that were proven count. A row
+// that names another one is rendered without what it says.
 type claimed struct {
 	row     *Row
 	p       *pairing
 	entries map[string]uint64 // by usr
-	err     error
 }
 
 func newClaimed(row *Row, p *pairing) *claimed {
@@ -26,19 +22,13 @@ func newClaimed(row *Row, p *pairing) *claimed {
 	return c
 }
 
-var errClaim = errors.New("an entry that its names or statuses come from is not there")
-
 // User implements AsOf.
 func (c *claimed) User(usr string, at proof.Leaf) (Person, bool) {
 	entry := c.entries[usr]
 	if entry == 0 {
 		return Person{}, false
 	}
-	p, ok := c.p.seen[entry].asUser(usr, at)
-	if !ok {
-		c.err = errClaim
-	}
-	return p, ok
+	return c.p.seen[entry].asUser(usr, at)
 }
 
 // Blob implements AsOf.
@@ -49,7 +39,6 @@ func (c *claimed) Blob(at proof.Leaf, bid string) (string, uint64, bool) {
 		}
 		status, ok := c.p.seen[a.Entry].asBlob(at, bid)
 		if !ok || c.p.v.m != nil && a.Entry >= c.p.v.m.At {
-			c.err = errClaim
 			return "", 0, false
 		}
 		return status, a.Entry, true

@@ -390,11 +390,7 @@ func (p *pairing) signed(rec archive.Record, row *Row, device uint64) error {
 
 // rendered makes the row anew and compares.
 func (p *pairing) rendered(r *rowLine, rec archive.Record) error {
-	asof := newClaimed(&r.row, p)
-	row, err := RowOf(rec, asof)
-	if err == nil {
-		err = asof.err
-	}
+	row, err := RowOf(rec, newClaimed(&r.row, p))
 	if err != nil {
 		return err
 	}
@@ -403,7 +399,7 @@ func (p *pairing) rendered(r *rowLine, rec archive.Record) error {
 		return err
 	}
 	if !bytes.Equal(text, r.text) {
-		return errors.New("it does not say what its entry says")
+		return errors.New("it does not say what its entry, and those that it names, say")
 	}
 	return nil
 }

@@ -1,0 +1,376 @@
+package export
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+	"holdfast/ingest/envelope"
+	"holdfast/internal/jws"
+)
+
+// lyingLog is a log in memory that takes in anything: what an archive could
+// write whose operator holds all of its keys.
+type lyingLog struct {
+	t       testing.TB
+	id      *proof.Identity
+	text    []byte
+	key     ed25519.PrivateKey
+	signer  note.Signer
+	records []archive.Record
+	hashes  []tlog.Hash
+	enrol   crypto.Signer
+}
+
+func newLyingLog(t testing.TB) *lyingLog {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	pub := key.Public().(ed25519.PublicKey)
+	l := &lyingLog{t: t, key: key, enrol: edKey(t)}
+	skey, vkey, err := note.GenerateKey(rand.Reader, proof.Origin(arc, pub))
+	must(t, err)
+	l.signer, err = note.NewSigner(skey)
+	must(t, err)
+	l.id = &proof.Identity{
+		Version: 1, ArchiveID: arc, Origin: proof.Origin(arc, pub), IdentityKey: jws.EncodeB64(pub), LogKey: vkey, Created: "2026-01-01T00:00:00Z",
+	}
+	l.text, err = l.id.Marshal()
+	must(t, err)
+	l.add(proof.KindGenesis, "", l.text, func(leaf *proof.Leaf) { leaf.Prev = proof.GenesisPrev(l.text) })
+	return l
+}
+
+// add appends an entry; change may alter its leaf.
+func (l *lyingLog) add(kind proof.Kind, note string, body []byte, change func(leaf *proof.Leaf)) uint64 {
+	l.t.Helper()
+	seq := uint64(len(l.records))
+	rec := archive.Record{Note: []byte(note), Body: body}
+	rand.Read(rec.Random[:])
+	rec.Leaf = proof.Leaf{
+		Seq: seq, Kind: kind, Class: proof.ClassGeneral, Received: 1_770_000_000_000, BodyLen: proof.RoundBody(len(body)),
+		Content: proof.ContentCommitment(&rec.Random, body), Note: proof.NoteCommitment(&rec.Random, rec.Note),
+	}
+	if kind.FromRelay() {
+		rec.Leaf.Epoch, rec.Leaf.RelaySeq = "e1", seq
+	}
+	if change != nil {
+		change(&rec.Leaf)
+	}
+	leaf, err := rec.Leaf.Marshal()
+	must(l.t, err)
+	more, err := tlog.StoredHashesForRecordHash(int64(seq), proof.LeafHash(leaf), l.reader())
+	must(l.t, err)
+	l.hashes, l.records = append(l.hashes, more...), append(l.records, rec)
+	return seq
+}
+
+func (l *lyingLog) reader() tlog.HashReader {
+	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		out := make([]tlog.Hash, len(indexes))
+		for i, at := range indexes {
+			out[i] = l.hashes[at]
+		}
+		return out, nil
+	})
+}
+
+func (l *lyingLog) user(usr, name, verdict string) uint64 {
+	data, err := envelope.UserUpsertEvent(envelope.User{Usr: usr, UPN: usr, Mail: usr, Name: name})
+	must(l.t, err)
+	return l.add(proof.KindDirectory, fmt.Sprintf(`{"id":"d","time":"","verdict":{"op":"user.upsert","accepted":%s}}`, verdict), data, nil)
+}
+
+func (l *lyingLog) device(usr string, key crypto.Signer) uint64 {
+	data, err := envelope.DeviceAdd{Arc: arc, Usr: usr, Dev: usr + "-phone", Key: key}.Event()
+	must(l.t, err)
+	return l.add(proof.KindDirectory, `{"id":"d","time":"","verdict":{"op":"device.add","accepted":true,"assurance":"enrolled"}}`, data, nil)
+}
+
+// message appends a message; device is the key that the note names.
+func (l *lyingLog) message(key, device crypto.Signer, p *envelope.Payload, change func(compact []byte) []byte) uint64 {
+	compact, err := envelope.SignMessage(key, p)
+	must(l.t, err)
+	if change != nil {
+		compact = change(compact)
+	}
+	kid, err := jws.Thumbprint(device.Public())
+	must(l.t, err)
+	n, err := json.Marshal(archive.MessageNote{Assurance: "enrolled", Device: kid})
+	must(l.t, err)
+	return l.add(proof.KindMessage, string(n), compact, nil)
+}
+
+func said(usr, text string) *envelope.Payload {
+	return &envelope.Payload{
+		V: 1, Typ: envelope.TypMsg, Arc: arc, Mid: id16(text, 1), Usr: usr, Dev: usr + "-phone", N: 1, Sent: relayTime, Body: &envelope.Body{Text: text},
+	}
+}
+
+// production writes the given rows and proofs by hand, in the given order, and
+// signs all of it: no check of Produce stands in its way.
+func (l *lyingLog) production(rows []Row, entries []proofEntry) fstest.MapFS {
+	l.t.Helper()
+	signed, point := l.checkpoint(l.signer)
+	genesis := l.prove(asGenesis, 0, point)
+	head, err := proofsHead(signed, genesis)
+	must(l.t, err)
+	var list []string
+	for _, e := range entries {
+		b, err := marshalLine(e)
+		must(l.t, err)
+		list = append(list, string(b))
+	}
+	var records []byte
+	for _, r := range rows {
+		b, err := r.line()
+		must(l.t, err)
+		records = append(append(records, b...), '\n')
+	}
+	m := Manifest{
+		V: Version, Format: "jsonl", Origin: l.id.Origin, Created: relayTime, Checkpoint: string(signed), At: point.Size, Last: point.Size - 1,
+		Counts: Counts{Matched: uint64(len(rows)), Produced: uint64(len(rows))},
+		Files:  []File{{Path: fileRecords, Seqs: uint64(len(rows))}, {Path: fileProofs, Seqs: uint64(len(entries)) + 1}, {Path: fileCustody}, {Path: fileSums}},
+	}
+	text, err := marshalManifest(m)
+	must(l.t, err)
+	files := fstest.MapFS{
+		fileRecords:  {Data: records},
+		fileProofs:   {Data: []byte(string(head) + strings.Join(list, ",\n") + "\n" + proofsClose + "\n")},
+		fileCustody:  {},
+		fileSums:     {},
+		fileManifest: {Data: text},
+	}
+	resign(l.t, files, l.key, nil)
+	return files
+}
+
+func (l *lyingLog) checkpoint(signer note.Signer) ([]byte, proof.Checkpoint) {
+	l.t.Helper()
+	point := proof.Checkpoint{Origin: signer.Name(), Size: uint64(len(l.records))}
+	var err error
+	point.Root, err = tlog.TreeHash(int64(point.Size), l.reader())
+	must(l.t, err)
+	signed, err := proof.SignCheckpoint(point, signer)
+	must(l.t, err)
+	return signed, point
+}
+
+func (l *lyingLog) prove(as string, seq uint64, point proof.Checkpoint) proofEntry {
+	l.t.Helper()
+	path, err := tlog.ProveRecord(int64(point.Size), int64(seq), l.reader())
+	must(l.t, err)
+	e, err := newProofEntry(as, l.records[seq], path)
+	must(l.t, err)
+	e.Seq = seq
+	return e
+}
+
+func (l *lyingLog) evidence(seqs ...uint64) []proofEntry {
+	_, point := l.checkpoint(l.signer)
+	var out []proofEntry
+	for _, seq := range seqs {
+		out = append(out, l.prove(asEvidence, seq, point))
+	}
+	return out
+}
+
+func (l *lyingLog) proofOf(seq, device uint64) proofEntry {
+	_, point := l.checkpoint(l.signer)
+	e := l.prove(asRecord, seq, point)
+	e.Device = device
+	return e
+}
+
+// told answers as the forger wants.
+type told map[string]Person
+
+func (a told) User(usr string, _ proof.Leaf) (Person, bool) {
+	p, ok := a[usr]
+	return p, ok
+}
+
+func (a told) Blob(proof.Leaf, string) (string, uint64, bool) { return "", 0, false }
+
+func (l *lyingLog) row(seq uint64, asof told) Row {
+	l.t.Helper()
+	r, err := RowOf(l.records[seq], asof)
+	must(l.t, err)
+	return r
+}
+
+// Even an archive that holds all of its keys and lies is found out where a
+// sender's signature or the order of the log speaks against it.
+func TestALyingArchiveIsFoundOut(t *testing.T) {
+	for name, tell := range map[string]func(l *lyingLog, anna, li crypto.Signer) fstest.MapFS{
+		"the truth": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			who, dev := l.user("anna", "Anna", "true"), l.device("anna", anna)
+			m := l.message(anna, anna, said("anna", "x"), nil)
+			r := l.row(m, told{"anna": {Usr: "anna", UPN: "anna", Mail: "anna", Name: "Anna", Entry: who}})
+			return l.production([]Row{r}, append(l.evidence(who, dev), l.proofOf(m, dev)))
+		},
+		"a signature that is none": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			dev := l.device("anna", anna)
+			m := l.message(anna, anna, said("anna", "x"), func(c []byte) []byte { c[len(c)-40] ^= 3; return c })
+			return l.production([]Row{l.row(m, nil)}, append(l.evidence(dev), l.proofOf(m, dev)))
+		},
+		"a message signed by another's device": func(l *lyingLog, anna, li crypto.Signer) fstest.MapFS {
+			dev := l.device("li", li)
+			m := l.message(li, li, said("anna", "x"), nil)
+			return l.production([]Row{l.row(m, nil)}, append(l.evidence(dev), l.proofOf(m, dev)))
+		},
+		"a message for another archive": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			dev := l.device("anna", anna)
+			p := said("anna", "x")
+			p.Arc = "other"
+			m := l.message(anna, anna, p, nil)
+			return l.production([]Row{l.row(m, nil)}, append(l.evidence(dev), l.proofOf(m, dev)))
+		},
+		"a note that names another key": func(l *lyingLog, anna, li crypto.Signer) fstest.MapFS {
+			dev := l.device("anna", anna)
+			m := l.message(anna, li, said("anna", "x"), nil)
+			return l.production([]Row{l.row(m, nil)}, append(l.evidence(dev), l.proofOf(m, dev)))
+		},
+		"a device that came later": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			m := l.message(anna, anna, said("anna", "x"), nil)
+			dev := l.device("anna", anna)
+			return l.production([]Row{l.row(m, nil)}, append(l.evidence(dev), l.proofOf(m, dev)))
+		},
+		"a device whose key did not prove itself": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			data, err := envelope.DeviceAdd{Arc: "other", Usr: "anna", Dev: "anna-phone", Key: anna}.Event()
+			must(l.t, err)
+			dev := l.add(proof.KindDirectory, `{"id":"d","time":"","verdict":{"op":"device.add","accepted":true,"assurance":"enrolled"}}`, data, nil)
+			m := l.message(anna, anna, said("anna", "x"), nil)
+			return l.production([]Row{l.row(m, nil)}, append(l.evidence(dev), l.proofOf(m, dev)))
+		},
+		"a name that came later": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			dev := l.device("anna", anna)
+			m := l.message(anna, anna, said("anna", "x"), nil)
+			who := l.user("anna", "Anna", "true")
+			r := l.row(m, told{"anna": {Usr: "anna", UPN: "anna", Mail: "anna", Name: "Anna", Entry: who}})
+			return l.production([]Row{r}, append(l.evidence(dev, who), l.proofOf(m, dev)))
+		},
+		"another's name": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			who, dev := l.user("li", "Li", "true"), l.device("anna", anna)
+			m := l.message(anna, anna, said("anna", "x"), nil)
+			r := l.row(m, told{"anna": {Usr: "anna", UPN: "li", Mail: "li", Name: "Li", Entry: who}})
+			return l.production([]Row{r}, append(l.evidence(who, dev), l.proofOf(m, dev)))
+		},
+		"a name that was refused": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			who, dev := l.user("anna", "Anna", "false"), l.device("anna", anna)
+			m := l.message(anna, anna, said("anna", "x"), nil)
+			r := l.row(m, told{"anna": {Usr: "anna", UPN: "anna", Mail: "anna", Name: "Anna", Entry: who}})
+			return l.production([]Row{r}, append(l.evidence(who, dev), l.proofOf(m, dev)))
+		},
+		"a leaf that says another seq": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			m := l.add(proof.KindRelay, `{"id":"r","kind":"relay.delivered","time":""}`, []byte("{}"), func(leaf *proof.Leaf) { leaf.Seq = 9 })
+			r := l.row(m, nil)
+			r.Seq = m
+			return l.production([]Row{r}, []proofEntry{l.proofOf(m, 0)})
+		},
+		"a body length that is not the body's": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			m := l.add(proof.KindRelay, `{"id":"r","kind":"relay.delivered","time":""}`, []byte("{}"), func(leaf *proof.Leaf) { leaf.BodyLen = 512 })
+			return l.production([]Row{l.row(m, nil)}, []proofEntry{l.proofOf(m, 0)})
+		},
+		"a note that was made up": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			m := l.add(proof.KindRelay, `{"id":"r","kind":"relay.delivered","time":""}`, []byte("{}"), func(leaf *proof.Leaf) { leaf.Note = proof.Hash{1} })
+			return l.production([]Row{l.row(m, nil)}, []proofEntry{l.proofOf(m, 0)})
+		},
+		"one entry twice": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			m := l.add(proof.KindRelay, `{"id":"r","kind":"relay.delivered","time":""}`, []byte("{}"), nil)
+			return l.production([]Row{l.row(m, nil), l.row(m, nil)}, []proofEntry{l.proofOf(m, 0), l.proofOf(m, 0)})
+		},
+		"two entries in the wrong order": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			a := l.add(proof.KindRelay, `{"id":"r","kind":"relay.delivered","time":""}`, []byte("{}"), nil)
+			b := l.add(proof.KindRelay, `{"id":"r","kind":"relay.delivered","time":""}`, []byte("{}"), nil)
+			return l.production([]Row{l.row(b, nil), l.row(a, nil)}, []proofEntry{l.proofOf(b, 0), l.proofOf(a, 0)})
+		},
+		"an entry that is work product": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			m := l.add(proof.KindAccess, "", []byte("{}"), nil)
+			return l.production([]Row{l.row(m, nil)}, []proofEntry{l.proofOf(m, 0)})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLyingLog(t)
+			files := tell(l, edKey(t), ecKey(t))
+			key, err := l.id.LogVerifier()
+			must(t, err)
+			v := verify(t, files, key)
+			if v.OK() != (name == "the truth") {
+				t.Errorf("%s: %v", v.Result, v.Findings)
+			}
+			if v.Result == Failed && !slices.ContainsFunc(v.Findings, func(f Finding) bool { return f.Seq != nil }) {
+				t.Errorf("no entry is named: %v", v.Findings)
+			}
+		})
+	}
+}
+
+// A checkpoint under the right key, over a tree whose genesis is of another log.
+func TestTheCheckpointIsOfTheSameLog(t *testing.T) {
+	l := newLyingLog(t)
+	m := l.add(proof.KindRelay, `{"id":"r","kind":"relay.delivered","time":""}`, []byte("{}"), nil)
+	skey, vkey, err := note.GenerateKey(rand.Reader, "holdfast.invalid/other/0011223344556677")
+	must(t, err)
+	l.signer, err = note.NewSigner(skey)
+	must(t, err)
+	files := l.production([]Row{l.row(m, nil)}, []proofEntry{l.proofOf(m, 0)})
+	resign(t, files, l.key, func(m *Manifest) { m.Origin = l.signer.Name() })
+	key, err := note.NewVerifier(vkey)
+	must(t, err)
+	if v := verify(t, files, key); v.Result != Failed {
+		t.Errorf("%s: %v", v.Result, v.Findings)
+	}
+}
+
+// An annex that is the archive's own, and of another request for the same rows.
+func TestAnotherAnnexIsNotThisOne(t *testing.T) {
+	w := furnish(t)
+	req := request(these(6))
+	req.At = w.a.Size()
+	_, files := produce(t, w, req)
+	req.Reason = "curiosity"
+	_, other := produce(t, w, req)
+	swapped := clone(files)
+	for _, name := range []string{fileAnnex, fileAnnexSig, fileAnnexManifest} {
+		swapped[name] = other[name]
+	}
+	if v := verify(t, swapped, w.logKey()); v.Result != Failed || !names(v, fileAnnex, 0, 0) || v.Annex != "failed" {
+		t.Errorf("%s, annex %s: %v", v.Result, v.Annex, v.Findings)
+	}
+	for _, name := range []string{fileAnnex, fileAnnexSig, fileAnnexManifest} {
+		delete(swapped, name)
+	}
+	if v := verify(t, swapped, w.logKey()); !v.OK() {
+		t.Errorf("%s: %v", v.Result, v.Findings)
+	}
+}
+
+// Produce signs with no key but the one that identity.json names.
+func TestAForeignSignerIsRefused(t *testing.T) {
+	w, other := furnish(t), newLyingLog(t)
+	src := Source{Log: foreignSigner{w.a, other.key}, Places: w}
+	sink := newSink()
+	if _, err := Produce(context.Background(), src, request(all(w.a.Size())), sink); err == nil || len(sink.order) != 0 {
+		t.Errorf("a foreign identity key signs: %v", err)
+	}
+}
+
+type foreignSigner struct {
+	*archive.Archive
+	key crypto.Signer
+}
+
+func (f foreignSigner) IdentitySigner() crypto.Signer { return f.key }
