@@ -32,6 +32,7 @@ It never makes an archive. Under systemd it says when it is ready (Type=notify).
 				return err
 			}
 			logger := newLogger(c.ErrOrStderr(), cfg.LogLevel)
+			slog.SetDefault(logger) // libraries that log by themselves, bleve for one, do so in the same form
 			return daemon.Run(c.Context(), daemon.Options{
 				Config: cfg, Version: build.Version(), Logger: logger,
 				Ready: func() {
