@@ -116,6 +116,8 @@ func TestReadPage(t *testing.T) {
 		{"long id", strings.Replace(whole, "id1", strings.Repeat("x", MaxID+1), 1), ErrMalformed},
 		{"empty kind", strings.Replace(whole, `"env"`, `""`, 1), ErrMalformed},
 		{"event and end in one", strings.Replace(whole, `{"seq":1`, `{"end":true,"seq":1`, 1), ErrMalformed},
+		{"end and event in one", strings.Replace(whole, `{"end":true`, `{"seq":4,"end":true`, 1), ErrMalformed},
+		{"neither", strings.Replace(whole, `{"seq":1`, `{"time":"`+when+`"}`+"\n"+`{"seq":1`, 1), ErrMalformed},
 		{"not JSON", "<html>\n" + whole, ErrMalformed},
 		{"an array", "[]\n" + whole, ErrMalformed},
 		{"unpaired surrogate", strings.Replace(whole, "AMX1.1", `\ud800`, 1), ErrMalformed},
@@ -208,36 +210,18 @@ func (zeros) Read(p []byte) (int, error) {
 
 // A page of exactly the limit is read, one byte more is not; and an envelope above its own limit does not fail its page.
 func TestReadPageAtTheLimit(t *testing.T) {
-	build := func(size int) string {
-		e := Event{Seq: 1, ID: "big", Kind: KindEnv, Time: when}
-		end := End{Next: 1, High: 1, Oldest: 1, Time: when}
-		for range 2 {
-			end.Head = genesis().Next(e)
-			SignEnd(headKey, arc, epoch, &end)
-			have := len(strings.Join(text(t, []Event{e}, end), "")) + 1
-			e.Data += strings.Repeat("x", size-have)
-		}
-		b, err := AppendEvent(nil, e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err = AppendEnd(b, end)
-		if err != nil || len(b) != size {
-			t.Fatalf("page of %d bytes, error %v", len(b), err)
-		}
-		return string(b)
+	e := Event{Seq: 1, ID: "big", Kind: KindEnv, Time: when, Data: strings.Repeat("x", MaxEnvelope+1)}
+	end := End{Next: 1, High: 1, Oldest: 1, Time: when, Head: genesis().Next(e)}
+	SignEnd(headKey, arc, epoch, &end)
+	whole := strings.Join(text(t, []Event{e}, end), "") + "\n"
+	filler := func(n int) string { // heartbeats of n bytes, 4 KiB each
+		return strings.Repeat("\n", n%4096) + strings.Repeat(strings.Repeat("\r", 4095)+"\n", n/4096)
 	}
-	for _, size := range []int{MaxEnvelope + 1000, MaxPage} {
-		page, err := ReadPage(strings.NewReader(build(size)), expect(0, genesis()))
-		if err != nil {
-			t.Fatalf("page of %d bytes: %v", size, err)
-		}
-		if len(page.Events[0].Data) <= MaxEnvelope {
-			t.Fatal("the envelope is not over its limit")
-		}
+	page, err := ReadPage(strings.NewReader(filler(MaxPage-len(whole))+whole), expect(0, genesis()))
+	if err != nil || len(page.Events[0].Data) <= MaxEnvelope {
+		t.Fatalf("a page of the limit with a large envelope: %v", err)
 	}
-	over := "\n" + build(MaxPage)
-	if _, err := ReadPage(strings.NewReader(over), expect(0, genesis())); !errors.Is(err, ErrTooLarge) {
+	if _, err := ReadPage(strings.NewReader(filler(MaxPage-len(whole)+1)+whole), expect(0, genesis())); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a page one byte over: %v", err)
 	}
 }
