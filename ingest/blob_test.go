@@ -267,27 +267,49 @@ func TestBlobCorrupt(t *testing.T) {
 	}
 }
 
-// A page whose messages have more pending attachments than a batch can hold goes in as several, without a gap.
+// A page whose messages have more pending attachments than a batch can hold goes in as several, without a gap, each with the head that the
+// relay's chain has there.
 func TestMorePendingBlobsThanABatchHolds(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		ann := r.st.join("u-ann", jws.EdDSA)
-		att, _ := attach(t, newID16(), nil)
-		for range 45 {
-			r.st.say(ann, "many scans", func(p *envelope.Payload) {
-				for range envelope.MaxAttachments {
-					att(p)
-					p.Att[len(p.Att)-1].BID = newID16()
-				}
-			})
+	st := &stream{epoch: "e1", heads: []wire.Head{wire.Genesis(testArc, "e1", "", wire.Head{})}}
+	for range 95 {
+		st.add(wire.KindEnv, "unread here")
+	}
+	o := &opener{epoch: "e1", head: st.heads[0]}
+	outcomes := make([]outcome, len(st.events))
+	states := map[blobKey]string{}
+	for i := range outcomes {
+		outcomes[i].note = &archive.MessageNote{}
+		outcomes[i].entry = archive.Entry{Kind: proof.KindMessage, Class: proof.ClassGeneral, Epoch: "e1", RelaySeq: uint64(i + 1)}
+		for j := range envelope.MaxAttachments {
+			job := blobJob{key: blobKey{"e1", uint64(i + 1), fmt.Sprint(j)}}
+			outcomes[i].blobs = append(outcomes[i].blobs, job)
+			states[job.key] = archive.BlobPending
 		}
-		stop := r.start(func(o *Options) { o.BlobDeadline = -1 })
-		r.untilAcked(47)
-		stop()
-		r.wantOnce(r.st)
-		if n := len(r.records(proof.KindBlob)); n != 45*envelope.MaxAttachments {
-			t.Errorf("%d pending entries", n)
+	}
+	options := Options{Metrics: newMetrics()}
+	c := &Client{alarms: newAlarms(&options)}
+	page := &wire.Page{Events: st.events, End: wire.End{Next: 95, Head: st.heads[95]}}
+	parts := c.assemble(o, page, outcomes, states)
+	seq, blobs := uint64(0), 0
+	for _, part := range parts {
+		if len(part.batch.Entries) > archive.MaxBatch {
+			t.Errorf("a batch of %d entries", len(part.batch.Entries))
 		}
-	})
+		for _, e := range part.batch.Entries {
+			if e.Kind == proof.KindBlob {
+				blobs++
+			} else if seq++; e.RelaySeq != seq {
+				t.Fatalf("relay seq %d where %d was due", e.RelaySeq, seq)
+			}
+		}
+		cur := part.batch.Cursor
+		if cur.Seq != seq || cur.Head != st.heads[seq] || part.mark.seq != seq || part.mark.head != st.heads[seq] {
+			t.Errorf("the cursor after %d is %d, with the right head: %v", seq, cur.Seq, cur.Head == st.heads[seq])
+		}
+	}
+	if len(parts) != 3 || seq != 95 || blobs != 95*envelope.MaxAttachments || o.head != st.heads[95] {
+		t.Errorf("%d batches, %d events, %d pending attachments", len(parts), seq, blobs)
+	}
 }
 
 func TestBlobReaderGivesUp(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -145,19 +146,17 @@ func TestX25519WhereTheSiteOptsIn(t *testing.T) {
 	}
 }
 
-// A page of data that the protocol just allows must fit into an entry.
+// Data that a page can just hold must fit into an entry.
 func TestLargestQuarantine(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		r.st.add(wire.KindEnv, strings.Repeat("A", wire.MaxPage-1000))
-		r.st.add(wire.KindDelivered, "{}")
-		stop := r.start()
-		r.untilAcked(2)
-		stop()
-		r.wantOnce(r.st)
-		if rec := r.records(proof.KindQuarantine)[0]; len(rec.Body) > archive.MaxBody || len(rec.Body) < archive.MaxBody-2*maxNote {
-			t.Errorf("kept %d bytes", len(rec.Body))
+	o := &opener{epoch: strings.Repeat("e", wire.MaxID)}
+	for _, size := range []int{archive.MaxBody - maxNote, archive.MaxBody - maxNote + 1, wire.MaxPage} {
+		e := &wire.Event{Seq: 1, ID: strings.Repeat("\x01", wire.MaxID), Kind: strings.Repeat("\x01", wire.MaxKind), Data: strings.Repeat("A", size)}
+		var out outcome
+		o.quarantine(e, &out, &envelope.Error{Code: envelope.TooLarge, Err: io.ErrShortBuffer})
+		if have := len(out.entry.Body) + len(out.entry.Note); have > archive.MaxBody || len(out.entry.Body) < archive.MaxBody-maxNote {
+			t.Errorf("of %d bytes %d are kept, %d with the note", size, len(out.entry.Body), have)
 		}
-	})
+	}
 }
 
 func TestMarksMergeUpToALimit(t *testing.T) {

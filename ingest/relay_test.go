@@ -18,6 +18,7 @@ import (
 	"holdfast/archive"
 	"holdfast/archive/proof"
 	"holdfast/ingest/wire"
+	"holdfast/internal/ijson"
 	"holdfast/internal/jws"
 	"holdfast/internal/relay"
 )
@@ -242,20 +243,18 @@ func TestReferenceRelayBlobs(t *testing.T) {
 	l.submit()
 	l.start(func(o *Options) { o.BlobDeadline, o.IdleTimeout = 300*time.Millisecond, 200*time.Millisecond })
 	l.untilAcked(6)
-	states := map[string]string{}
 	l.until("all ended", func() bool {
-		for _, rec := range l.records(proof.KindBlob) {
-			for i, bid := range bids {
-				if bytes.Contains(rec.Body, []byte(bid)) && !bytes.Contains(rec.Body, []byte(`"pending"`)) {
-					states[fmt.Sprint(i)] = string(rec.Body[bytes.LastIndex(rec.Body, []byte(`:"`))+2 : len(rec.Body)-2])
-				}
-			}
-		}
 		pending, err := l.PendingBlobs(t.Context())
 		check(t, err)
 		return len(pending) == 0
 	})
 	l.stop()
+	states := map[string]string{}
+	for _, rec := range l.records(proof.KindBlob) {
+		var b archive.BlobBody
+		check(t, ijson.Unmarshal(rec.Body, &b))
+		states[fmt.Sprint(slices.Index(bids, b.BID))] = b.Status
+	}
 	if states["0"] != archive.BlobCorrupt || states["1"] != archive.BlobMissing {
 		t.Errorf("end states %v", states)
 	}
