@@ -3,7 +3,8 @@
 //
 // What goes where: results to stdout (the configuration block of init, the status, the summary of load), as text for people or with --format
 // json for scripts; everything else to stderr (ready, waiting, a progress bar if stderr is a terminal, errors). Exit codes are those of
-// sysexits: 0, 64 usage, 65 bad input, 69 relay not reachable, 70 anything else, 73 cannot create, 75 in use, 78 configuration.
+// sysexits: 0, 64 usage, 65 bad input, 69 relay not reachable or refusing, 73 cannot create, 74 anything else (I/O), 75 in use, 77 permission,
+// 78 configuration.
 package command
 
 import (
@@ -17,6 +18,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"holdfast/ingest/wire"
+	"holdfast/internal/build"
 	"holdfast/internal/relay"
 	"holdfast/internal/relay/load"
 )
@@ -26,9 +29,10 @@ const (
 	exitUsage       = 64
 	exitInput       = 65
 	exitUnreachable = 69
-	exitOther       = 70
 	exitCreate      = 73
+	exitOther       = 74
 	exitInUse       = 75
+	exitPermission  = 77
 	exitConfig      = 78
 )
 
@@ -62,18 +66,21 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func exitCode(err error) int {
 	var usage usageError
+	var refused *wire.Problem
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.Is(err, load.ErrLine), errors.Is(err, relay.ErrIdentity):
 		return exitInput
-	case errors.Is(err, relay.ErrUnreachable), errors.Is(err, load.ErrKeyset):
+	case errors.Is(err, relay.ErrUnreachable), errors.Is(err, load.ErrKeyset), errors.As(err, &refused):
 		return exitUnreachable
 	case errors.Is(err, relay.ErrExists):
 		return exitCreate
 	case errors.Is(err, relay.ErrLocked):
 		return exitInUse
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission):
+		return exitPermission
+	case errors.Is(err, fs.ErrNotExist):
 		return exitConfig
 	}
 	return exitOther
@@ -85,6 +92,7 @@ func Root() *cobra.Command {
 		Use:           "holdfast-relay",
 		Short:         "The reference relay: hands sealed messages to one archive",
 		Long:          "The reference relay of AMX/1, for the demo, for tests and for vendors to develop against. It is no product to run a hospital on.",
+		Version:       build.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
