@@ -57,6 +57,7 @@ func (c *checker) chain(s *store, seq, to uint64, read []readLeaf, leaves *[]pro
 		to = min(to, s.logs[i+1].first)
 	}
 	first := seq
+	var last proof.Hash
 	err = guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
 			cur := tx.Bucket(bucketLeaf).Cursor()
@@ -71,10 +72,11 @@ func (c *checker) chain(s *store, seq, to uint64, read []readLeaf, leaves *[]pro
 				if seq == 0 && leaf.Prev != c.genesis {
 					c.find(0, "identity.json is not the one that the log began with")
 				}
-				if n := len(*leaves); n > 0 && leaf.Received < (*leaves)[n-1].Received {
+				if n := len(*leaves); n > 0 && leaf.Received < (*leaves)[n-1].Received && leaf.Prev == last {
 					c.find(seq, "it was received before the entry before it")
 				}
-				read[seq-first] = readLeaf{proof.LeafHash(text), leaf.Prev, true}
+				last = proof.LeafHash(text)
+				read[seq-first] = readLeaf{last, leaf.Prev, true}
 				*leaves = append(*leaves, leaf)
 				seq++
 			}

@@ -32,7 +32,7 @@ func join(l, r candidates, stored []byte) (up candidates, i, j int) {
 		for j := range r.n {
 			h := tlog.NodeHash(l.hash[i], r.hash[j])
 			if bytes.Equal(h[:], stored) {
-				return up.with(h), i, j
+				return candidates{}.with(h), i, j
 			}
 			if up.n == 0 {
 				up = up.with(h)

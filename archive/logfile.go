@@ -31,6 +31,7 @@ var (
 
 	keyOrigin = []byte("origin")
 	keyFirst  = []byte("first")
+	keyRolled = []byte("rolled") // first seq of the file after this one
 	keyRelay  = []byte("relay")
 )
 
@@ -38,6 +39,7 @@ var (
 type logFile struct {
 	number uint64
 	first  uint64
+	rolled bool // a file after it has been made
 	db     *bbolt.DB
 }
 
@@ -111,6 +113,9 @@ func openLogs(dir, origin string, readOnly bool) (logs []*logFile, err error) {
 	if len(logs) == 0 {
 		return nil, fmt.Errorf("%w: the log has no file", ErrDamaged)
 	}
+	if last := logs[len(logs)-1]; last.rolled {
+		return logs, fmt.Errorf("%w: log file %06d.db, the newest, is missing; put it back from a backup", ErrDamaged, len(logs))
+	}
 	return logs, nil
 }
 
@@ -153,6 +158,7 @@ func openLogFile(dir string, number uint64, origin string, readOnly bool) (*logF
 				return fmt.Errorf("%w: log file %06d.db does not say where it begins", ErrDamaged, number)
 			}
 			f.first = binary.BigEndian.Uint64(first)
+			f.rolled = meta.Get(keyRolled) != nil
 			for _, name := range [][]byte{bucketLeaf, bucketNode, bucketCheckpoint, bucketCursor, bucketDevice, bucketDedupe} {
 				if tx.Bucket(name) == nil {
 					return fmt.Errorf("%w: log file %06d.db lacks bucket %s", ErrDamaged, number, name)
@@ -234,14 +240,14 @@ func (r hashReader) ReadHashes(indexes []int64) ([]proof.Hash, error) {
 		last := (uint64(n)+1)<<level - 1 // #nosec G115 -- a stored hash index is never negative
 		f := r.s.logOf(last)
 		if f == nil {
-			return nil, &SeqError{last, ErrNotFound}
+			return nil, &SeqError{last, fmt.Errorf("%w: its leaf is missing", ErrDamaged)}
 		}
 		err := guard(func() error {
 			return f.db.View(func(tx *bbolt.Tx) error {
 				if level == 0 {
 					leaf := tx.Bucket(bucketLeaf).Get(u64(last))
 					if leaf == nil {
-						return &SeqError{last, ErrNotFound}
+						return &SeqError{last, fmt.Errorf("%w: its leaf is missing", ErrDamaged)}
 					}
 					out[i] = proof.LeafHash(leaf)
 					return nil

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"holdfast/archive/proof"
@@ -304,6 +305,11 @@ func (a *Archive) roll() error {
 	next, err := openLogFile(a.dir, f.number+1, a.id.Origin, false)
 	if err != nil {
 		return err
+	}
+	// A crash here leaves the full file without its mark, which is then not missed.
+	err = f.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyRolled, u64(next.first)) })
+	if err != nil {
+		return errors.Join(err, next.db.Close())
 	}
 	a.mu.Lock()
 	a.st.logs = append(a.st.logs, next)
