@@ -26,6 +26,9 @@ type diskSpace struct {
 // every touched b-tree's path, twice.
 const margin = 1 << 20
 
+// reserveStep is the unit in which the reserve is given away, in bytes.
+const reserveStep = 256 << 10
+
 // newDiskSpace preallocates the reserve. By default it is a twentieth of the
 // file system, at most 64 MiB, and the low-water mark a tenth, at most 256 MiB.
 func newDiskSpace(dir string, reserve, lowWater int64) (*diskSpace, error) {
@@ -120,7 +123,8 @@ func (d *diskSpace) admit(c claim, bytes int64) error {
 	if c == claimAudit {
 		floor = d.reserve / 4
 	}
-	give := min(need-free, d.have-floor)
+	// Whole blocks only: a file system gives back nothing for part of one.
+	give := min((need-free+reserveStep-1)/reserveStep*reserveStep, d.have-floor)
 	if give <= 0 {
 		return ErrDiskFull
 	}
@@ -133,4 +137,14 @@ func (d *diskSpace) admit(c claim, bytes int64) error {
 		err = ErrDiskFull
 	}
 	return err
+}
+
+// Room reports whether the disk has more free space than the low-water mark:
+// without that nothing derived may grow, and ingest is refused.
+func (a *Archive) Room() bool {
+	if a.disk == nil {
+		return false
+	}
+	free, err := a.disk.free()
+	return err == nil && free >= a.disk.lowWater+margin
 }

@@ -13,6 +13,7 @@ const (
 	// not need more memory than short ones.
 	maxBatchBytes = 8 << 20
 
+	roomRetry  = 5 * time.Second
 	minBackoff = time.Second
 	maxBackoff = time.Minute
 )
@@ -23,6 +24,13 @@ const (
 func (x *Index) Follow(ctx context.Context) error {
 	backoff := minBackoff
 	for {
+		// The index is derived: the last free space belongs to entries that are not.
+		if x.opts.Room != nil && !x.opts.Room() {
+			if err := pause(ctx, roomRetry); err != nil {
+				return err
+			}
+			continue
+		}
 		size := x.src.Size()
 		more, err := x.step(ctx, size)
 		switch {

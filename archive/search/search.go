@@ -66,6 +66,7 @@ type Options struct {
 	BatchDocs int           // entries indexed in one batch; default 2000
 	Linger    time.Duration // how long the follower waits for a small batch to grow; default 200 ms, negative: not at all
 	ScanLimit uint64        // most unindexed entries that one search scans; default 200,000
+	Room      func() bool   // whether the disk has room for the index; while not, Follow waits and searches scan. Default: always
 	Log       *slog.Logger  // default: discard
 
 	unmerged bool // keep the segment of each batch, for tests that damage one of several

@@ -132,7 +132,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	if err != nil {
 		return nil, err
 	}
-	p.index, err = search.Open(ctx, filepath.Join(c.Data, "index"), a, docs{p}, search.Options{Log: o.Logger})
+	p.index, err = search.Open(ctx, filepath.Join(c.Data, "index"), a, docs{p}, search.Options{Log: o.Logger, Room: a.Room})
 	return p, err
 }
 
