@@ -18,7 +18,8 @@ type memoryLog struct {
 	records []archive.Record
 	fail    error
 	clock   int64
-	read    int // records given back
+	read    int              // records given back
+	bodies  map[uint64]error // why a body cannot be had
 }
 
 func (m *memoryLog) Append(ctx context.Context, b archive.Batch) ([]archive.Placed, error) {
@@ -49,7 +50,7 @@ func (m *memoryLog) ClassRecords(_ context.Context, class string, from, to uint6
 				continue
 			}
 			m.read++
-			if !yield(r, nil) {
+			if !yield(r, m.bodies[r.Leaf.Seq]) {
 				return
 			}
 		}
@@ -252,6 +253,25 @@ func TestListStopsEarly(t *testing.T) {
 	}
 	if m.read > 20 {
 		t.Errorf("read %d records for a list of 2", m.read)
+	}
+}
+
+// What was disposed of after its time is left out; what is damaged is not
+// passed over in silence.
+func TestListWithoutBodies(t *testing.T) {
+	m := filled(t)
+	all, err := List(t.Context(), m, Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldest := all[len(all)-1].Seq
+	m.bodies = map[uint64]error{oldest: archive.ErrNoBody}
+	if left, err := List(t.Context(), m, Filter{}); err != nil || len(left) != len(all)-1 {
+		t.Errorf("%d accesses, %v", len(left), err)
+	}
+	m.bodies[oldest] = &archive.SeqError{Seq: oldest, Err: archive.ErrDamaged}
+	if _, err := List(t.Context(), m, Filter{}); !errors.Is(err, archive.ErrDamaged) {
+		t.Errorf("List over a damaged entry: %v", err)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -283,5 +282,3 @@ func outcomeOf(t *testing.T, r archive.Record) audit.Outcome {
 	}
 	return o
 }
-
-const soon = 10 * time.Second // for what must happen, however slow the machine

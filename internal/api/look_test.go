@@ -62,7 +62,8 @@ func TestAccessBeforeLookBeforeOutcome(t *testing.T) {
 			if string(a.Action) != name || a.Reason+a.Matter != "complaint 12" || (a.Query == "" && len(a.Seqs) == 0) || a.At.IsZero() {
 				t.Errorf("access %+v", a)
 			}
-			if o := outcomeOf(t, h.records[2]); o.Of != 1 || o.Result != audit.ResultShown || o.Total == 0 {
+			if o := outcomeOf(t, h.records[2]); o.Of != 1 || o.Result != audit.ResultShown || o.Total == 0 || o.Shown == 0 ||
+				o.Through != map[string]uint64{"search": 7, "export": 99}[name] {
 				t.Errorf("outcome %+v", o)
 			}
 		})

@@ -21,6 +21,7 @@ func (t *Terminal) startBar(message string, total uint64, units progress.Units) 
 	b := &bar{w: progress.NewWriter(), ended: make(chan struct{})}
 	b.w.SetOutputWriter(t.Err)
 	b.w.SetUpdateFrequency(100 * time.Millisecond)
+	b.w.SetAutoStop(true) // not Stop: called before Render has begun, that would be lost
 	b.w.SetStyle(progress.StyleDefault)
 	b.w.Style().Visibility.ETA = true
 	b.tracker = &progress.Tracker{Message: message, Total: signed(total), Units: units}
@@ -53,7 +54,6 @@ func (b *bar) stop(done bool) {
 	} else {
 		b.tracker.MarkAsErrored()
 	}
-	b.w.Stop()
 	<-b.ended
 }
 
