@@ -1,0 +1,127 @@
+package command
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"holdfast/archive"
+	"holdfast/archive/export"
+	"holdfast/archive/seal"
+	"holdfast/archive/state"
+	"holdfast/ingest/envelope"
+	"holdfast/internal/api"
+)
+
+// folder is a production's sink: a folder.
+type folder string
+
+func (f folder) Create(name string) (io.WriteCloser, error) {
+	full := filepath.Join(string(f), filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+		return nil, err
+	}
+	return os.Create(full)
+}
+
+// produce makes a production from a real archive, which is closed and gone
+// afterwards, and returns it with the log's key and identity.json.
+func produce(t *testing.T) (dir, logKey, identity string) {
+	t.Helper()
+	recovery, err := seal.NewRecoveryKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := t.TempDir()
+	store := filepath.Join(base, "store")
+	if _, err := archive.Create(t.Context(), store, archive.CreateOptions{ArchiveID: "st-elsewhere", Recovery: recovery.Public()}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := archive.Open(t.Context(), store, archive.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, logKey, identity = filepath.Join(base, "out"), filepath.Join(base, "log.key"), filepath.Join(base, "identity.json")
+	none := iter.Seq2[uint64, error](func(func(uint64, error) bool) {})
+	_, err = export.Produce(t.Context(), export.Source{Log: a, Places: state.New(a, envelope.Pins{})}, export.Request{
+		Seqs: none, Principal: "jdoe (1000)", Tool: "test", Query: "x", Parsed: "x", Reason: "r"}, folder(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(logKey, []byte(a.Identity().LogKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(identity, a.IdentityJSON(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(store); err != nil {
+		t.Fatal(err)
+	}
+	return dir, logKey, identity
+}
+
+// A production verifies with no daemon and no archive, as a folder and as a
+// zip file, but only against a key from elsewhere.
+func TestVerifyProductionOffline(t *testing.T) {
+	dir, logKey, identity := produce(t)
+	packed := dir + ".zip"
+	f, err := os.Create(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := zip.NewWriter(f)
+	if err := z.AddFS(os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, otherKey, _ := produce(t)
+	verify := func(args ...string) (int, string) {
+		var out, errs bytes.Buffer
+		code := Run(context.Background(), &Terminal{Out: &out, Err: &errs, ErrTTY: true}, append([]string{"verify"}, args...))
+		return code, out.String()
+	}
+	for name, tt := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"log key":     {[]string{dir, "--log-key", logKey}, api.ExitOK, "VERIFIED\n"},
+		"identity":    {[]string{dir, "--log-key", identity}, api.ExitOK, "VERIFIED\n"},
+		"zip":         {[]string{packed, "--log-key", logKey}, api.ExitOK, "VERIFIED\n"},
+		"no key":      {[]string{dir}, api.ExitData, "SELF-CONSISTENT ONLY\n"},
+		"another key": {[]string{dir, "--log-key", otherKey}, api.ExitData, "FAILED\n"},
+	} {
+		if code, out := verify(tt.args...); code != tt.code || !strings.HasPrefix(out, tt.want) {
+			t.Errorf("%s: exit code %d\n%s", name, code, out)
+		}
+	}
+	custody := filepath.Join(dir, "custody.csv")
+	b, err := os.ReadFile(custody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(custody, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out := verify(dir, "--log-key", logKey, "--format", "json")
+	var verdict export.Verdict
+	if err := json.Unmarshal([]byte(out), &verdict); err != nil || code != api.ExitData || verdict.Result != export.Failed || len(verdict.Findings) == 0 {
+		t.Errorf("one bit of custody.csv flipped: exit code %d, %v\n%s", code, err, out)
+	}
+}
