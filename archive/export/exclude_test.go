@@ -149,6 +149,14 @@ func TestEntriesThatChangeMeanwhile(t *testing.T) {
 	if _, err := Produce(t.Context(), w.source(), req, sink); !errors.Is(err, ErrChanged) || sink.files[fileManifest] != nil {
 		t.Errorf("another seq the second time: %v", err)
 	}
+	pass = 0
+	req = request(func(yield func(uint64, error) bool) {
+		pass++
+		_ = yield(6, nil) && (pass == 3 || yield(15, nil))
+	})
+	if _, err := Produce(t.Context(), w.source(), req, newSink()); !errors.Is(err, ErrChanged) {
+		t.Errorf("fewer exclusions the third time: %v", err)
+	}
 	log := &brokenLog{Archive: w.a}
 	req = request(all(w.a.Size()))
 	req.Progress = func(done, _ uint64) {

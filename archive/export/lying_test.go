@@ -1,6 +1,8 @@
 package export
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ed25519"
@@ -49,7 +51,17 @@ func newLyingLog(t testing.TB) *lyingLog {
 	}
 	l.text, err = l.id.Marshal()
 	must(t, err)
-	l.add(proof.KindGenesis, "", l.text, func(leaf *proof.Leaf) { leaf.Prev = proof.GenesisPrev(l.text) })
+	return l
+}
+
+// begin appends a genesis entry whose leaf change may alter.
+func (l *lyingLog) begin(change func(leaf *proof.Leaf)) *lyingLog {
+	l.add(proof.KindGenesis, "", l.text, func(leaf *proof.Leaf) {
+		leaf.Prev = proof.GenesisPrev(l.text)
+		if change != nil {
+			change(leaf)
+		}
+	})
 	return l
 }
 
@@ -113,6 +125,12 @@ func (l *lyingLog) message(key, device crypto.Signer, p *envelope.Payload, chang
 	return l.add(proof.KindMessage, string(n), compact, nil)
 }
 
+// withoutSignature puts zeros in place of a compact JWS's signature.
+func withoutSignature(compact []byte) []byte {
+	dot := bytes.LastIndexByte(compact, '.')
+	return append(compact[:dot+1], jws.EncodeB64(make([]byte, ed25519.SignatureSize))...)
+}
+
 func said(usr, text string) *envelope.Payload {
 	return &envelope.Payload{
 		V: 1, Typ: envelope.TypMsg, Arc: arc, Mid: id16(text, 1), Usr: usr, Dev: usr + "-phone", N: 1, Sent: relayTime, Body: &envelope.Body{Text: text},
@@ -154,6 +172,28 @@ func (l *lyingLog) production(rows []Row, entries []proofEntry) fstest.MapFS {
 		fileManifest: {Data: text},
 	}
 	resign(l.t, files, l.key, nil)
+	return files
+}
+
+// attached makes a production of one message whose attachment came later. The
+// blob entry names the relay seq of, 0 for the message's own; the production
+// is as of at, or of the whole log.
+func (l *lyingLog) attached(anna crypto.Signer, of, at uint64) fstest.MapFS {
+	l.t.Helper()
+	dev := l.device("anna", anna)
+	p := said("anna", "x")
+	p.Att = []envelope.Attachment{attachment("late.jpg")}
+	m := l.message(anna, anna, p, nil)
+	body, err := json.Marshal(archive.BlobBody{Epoch: "e1", RelaySeq: cmp.Or(of, m), BID: p.Att[0].BID, Status: archive.BlobStored})
+	must(l.t, err)
+	blob := l.add(proof.KindBlob, "", body, nil)
+	r := l.row(m, nil)
+	r.Attachments[0].Status, r.Attachments[0].Entry = archive.BlobStored, blob
+	files := l.production([]Row{r}, append(l.evidence(dev, blob), l.proofOf(m, dev)))
+	resign(l.t, files, l.key, func(m *Manifest) {
+		m.At = min(at, m.At)
+		m.Last = m.At - 1
+	})
 	return files
 }
 
@@ -223,7 +263,7 @@ func TestALyingArchiveIsFoundOut(t *testing.T) {
 		},
 		"a signature that is none": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
 			dev := l.device("anna", anna)
-			m := l.message(anna, anna, said("anna", "x"), func(c []byte) []byte { c[len(c)-40] ^= 3; return c })
+			m := l.message(anna, anna, said("anna", "x"), withoutSignature)
 			return l.production([]Row{l.row(m, nil)}, append(l.evidence(dev), l.proofOf(m, dev)))
 		},
 		"a message signed by another's device": func(l *lyingLog, anna, li crypto.Signer) fstest.MapFS {
@@ -297,18 +337,35 @@ func TestALyingArchiveIsFoundOut(t *testing.T) {
 			b := l.add(proof.KindRelay, `{"id":"r","kind":"relay.delivered","time":""}`, []byte("{}"), nil)
 			return l.production([]Row{l.row(b, nil), l.row(a, nil)}, []proofEntry{l.proofOf(b, 0), l.proofOf(a, 0)})
 		},
+		"a withheld row twice": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			m := l.add(proof.KindQuarantine, `{"id":"r","kind":"env","time":"","code":"malformed"}`, []byte("{}"), nil)
+			files := l.production([]Row{l.row(m, nil), l.row(m, nil)}, nil)
+			resign(l.t, files, l.key, func(m *Manifest) {
+				m.Counts = Counts{Matched: 2, Withheld: map[string]uint64{"quarantine": 2}}
+			})
+			return files
+		},
+		"a status from another message's attachment": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			return l.attached(anna, 99, 1000)
+		},
+		"a status from later than the production": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			return l.attached(anna, 0, 3)
+		},
+		"a status from its own attachment": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
+			return l.attached(anna, 0, 1000)
+		},
 		"an entry that is work product": func(l *lyingLog, anna, _ crypto.Signer) fstest.MapFS {
 			m := l.add(proof.KindAccess, "", []byte("{}"), nil)
 			return l.production([]Row{l.row(m, nil)}, []proofEntry{l.proofOf(m, 0)})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLyingLog(t)
+			l := newLyingLog(t).begin(nil)
 			files := tell(l, edKey(t), ecKey(t))
 			key, err := l.id.LogVerifier()
 			must(t, err)
 			v := verify(t, files, key)
-			if v.OK() != (name == "the truth") {
+			if v.OK() != (name == "the truth" || name == "a status from its own attachment") {
 				t.Errorf("%s: %v", v.Result, v.Findings)
 			}
 			if v.Result == Failed && !slices.ContainsFunc(v.Findings, func(f Finding) bool { return f.Seq != nil }) {
@@ -320,7 +377,7 @@ func TestALyingArchiveIsFoundOut(t *testing.T) {
 
 // A checkpoint under the right key, over a tree whose genesis is of another log.
 func TestTheCheckpointIsOfTheSameLog(t *testing.T) {
-	l := newLyingLog(t)
+	l := newLyingLog(t).begin(nil)
 	m := l.add(proof.KindRelay, `{"id":"r","kind":"relay.delivered","time":""}`, []byte("{}"), nil)
 	skey, vkey, err := note.GenerateKey(rand.Reader, "holdfast.invalid/other/0011223344556677")
 	must(t, err)
@@ -374,3 +431,55 @@ type foreignSigner struct {
 }
 
 func (f foreignSigner) IdentitySigner() crypto.Signer { return f.key }
+
+// The first entry has to begin a log, and be given as what it is.
+func TestTheGenesisEntryBeginsTheLog(t *testing.T) {
+	for name, change := range map[string]func(leaf *proof.Leaf){
+		"another prev": func(leaf *proof.Leaf) { leaf.Prev = proof.Hash{1} },
+		"another kind": func(leaf *proof.Leaf) { leaf.Kind = proof.KindStart },
+	} {
+		l := newLyingLog(t).begin(change)
+		key, err := l.id.LogVerifier()
+		must(t, err)
+		if v := verify(t, l.production(nil, nil), key); v.Result != Failed || !names(v, fileProofs, 0, 0) {
+			t.Errorf("%s: %s: %v", name, v.Result, v.Findings)
+		}
+	}
+	l := newLyingLog(t).begin(nil)
+	key, err := l.id.LogVerifier()
+	must(t, err)
+	files := l.production(nil, nil)
+	files[fileProofs].Data = bytes.Replace(files[fileProofs].Data, []byte(`"as":"genesis"`), []byte(`"as":"record"`), 1)
+	resign(t, files, l.key, nil)
+	if v := verify(t, files, key); v.Result != Failed {
+		t.Errorf("given as a record: %s: %v", v.Result, v.Findings)
+	}
+}
+
+// A signature by the right key under a header that names another.
+func TestTheSignatureNamesItsKey(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	payload := []byte("{}\n")
+	honest, err := signDetached(typManifest, key, payload)
+	must(t, err)
+	kid, err := jws.Thumbprint(key.Public())
+	must(t, err)
+	public := key.Public().(ed25519.PublicKey)
+	if err := verifyDetached(typManifest, public, honest, payload); err != nil {
+		t.Error(err)
+	}
+	header, _, _ := bytes.Cut(honest, []byte{'.'})
+	text, err := jws.DecodeBytes(header)
+	must(t, err)
+	other := jws.EncodeB64(bytes.Replace(text, []byte(kid), []byte(jws.EncodeB64(make([]byte, 32))), 1))
+	sig := ed25519.Sign(key, []byte(other+"."+jws.EncodeB64(payload)))
+	if err := verifyDetached(typManifest, public, []byte(other+".."+jws.EncodeB64(sig)+"\n"), payload); err == nil {
+		t.Error("a header that names another key is accepted")
+	}
+	for _, odd := range []string{"", "..", "a..b", string(honest[:len(honest)-1]), string(honest) + "\n", strings.Replace(string(honest), "..", ".e30K.", 1)} {
+		if err := verifyDetached(typManifest, public, []byte(odd), payload); err == nil {
+			t.Errorf("%q is accepted", odd)
+		}
+	}
+}

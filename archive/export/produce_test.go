@@ -250,6 +250,28 @@ func TestZips(t *testing.T) {
 	}
 }
 
+// Two files of one name: which of them a reader gets is a matter of chance.
+func TestAZipWithTwoFilesOfOneName(t *testing.T) {
+	w := furnish(t)
+	_, files := produce(t, w, request(all(w.a.Size())))
+	var buf bytes.Buffer
+	z := zip.NewWriter(&buf)
+	for _, name := range append(Names(), fileCustody) {
+		dst, err := z.Create(name)
+		must(t, err)
+		_, err = dst.Write(files[name].Data)
+		must(t, err)
+	}
+	must(t, z.Close())
+	r, err := zip.NewReader(bytes.NewReader(buf.Bytes()), int64(buf.Len()))
+	must(t, err)
+	v, err := Verify(t.Context(), r, VerifyKeys{Log: w.logKey()}, nil)
+	must(t, err)
+	if v.Result != Failed {
+		t.Errorf("%s: %v", v.Result, v.Findings)
+	}
+}
+
 func TestNothingProduced(t *testing.T) {
 	w := furnish(t)
 	_, files := produce(t, w, request(these()))

@@ -340,6 +340,20 @@ func TestASignedForgeryIsRefuted(t *testing.T) {
 			t.Errorf("the forger's tools alone are refuted: %v", v.Findings)
 		}
 	})
+	t.Run("checksums of other files", func(t *testing.T) {
+		forged := clone(files)
+		resign(t, forged, w.a.IdentitySigner(), nil)
+		text := bytes.Replace(forged[fileSums].Data, []byte("records.jsonl"), []byte("records.JSONL"), 1)
+		forged[fileSums].Data = text
+		resign(t, forged, w.a.IdentitySigner(), func(m *Manifest) {
+			sum := sha256.Sum256(text)
+			m.Files[3].SHA256 = hex.EncodeToString(sum[:])
+		})
+		forged[fileSums].Data = text
+		if v := verify(t, forged, w.logKey()); v.Result != Failed || !names(v, fileSums, 0, 0) || len(v.Findings) != 1 {
+			t.Errorf("%s: %v", v.Result, v.Findings)
+		}
+	})
 	t.Run("another key", func(t *testing.T) {
 		forged := clone(files)
 		resign(t, forged, edKey(t), nil)
