@@ -9,7 +9,11 @@ TOOL    := $(GO) tool -modfile=.ci/tools.mod
 
 BENCHTIME ?= 2s
 BENCHPKGS ?= ./ingest/... ./archive/...
+# Absolute, because go test runs each package's benchmarks in its own folder.
+ifneq ($(CORPUS),)
+override CORPUS := $(abspath $(CORPUS))
 export CORPUS
+endif
 
 .PHONY: help build demo test bench faults lint fmt fmt-check vet staticcheck gosec floors race need
 .DEFAULT_GOAL := help
