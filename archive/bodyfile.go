@@ -72,7 +72,11 @@ func (b *bodyFiles) get(name string) (*bodyFile, error) {
 }
 
 func (b *bodyFiles) openFile(name string) (*bodyFile, error) {
-	db, err := openBolt(bodyPath(b.dir, name), b.readOnly)
+	mode := forWriting
+	if b.readOnly {
+		mode = forChecking
+	}
+	db, err := openBolt(bodyPath(b.dir, name), mode)
 	if err != nil {
 		return nil, err
 	}

@@ -63,20 +63,32 @@ func createBolt(path string, fill func(tx *bbolt.Tx) error) error {
 	return durable.Publish(temp, path)
 }
 
+// openMode says what a database is opened for.
+type openMode int
+
+const (
+	forWriting  openMode = iota
+	forReading           // nobody writes to it any more
+	forChecking          // of an archive that is read only: its pages are mistrusted, one and all
+)
+
 // openBolt opens the database at path, which must exist.
-func openBolt(path string, readOnly bool) (db *bbolt.DB, err error) {
+func openBolt(path string, mode openMode) (db *bbolt.DB, err error) {
 	err = guard(func() error {
 		if _, err := os.Stat(path); err != nil {
 			return err
 		}
-		db, err = bbolt.Open(path, 0o600, boltOptions(readOnly))
+		db, err = bbolt.Open(path, 0o600, boltOptions(mode != forWriting))
 		if errors.Is(err, berrors.ErrTimeout) {
 			return fmt.Errorf("%w; stop it, or ask it with `holdfast verify`", ErrLocked)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-		return errors.Join(checkPages(db), db.View(checkFormat))
+		if err := checkPages(db, mode == forChecking); err != nil {
+			return err
+		}
+		return db.View(checkFormat)
 	})
 	if err == nil {
 		return db, nil

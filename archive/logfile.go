@@ -102,7 +102,13 @@ func openLogs(dir, origin string, readOnly bool) (logs []*logFile, err error) {
 		if n != uint64(i) {
 			return logs, fmt.Errorf("%w: log file %06d.db is missing%s; put it back from a backup", ErrDamaged, i, lost(dir, origin, logs, n))
 		}
-		f, err := openLogFile(dir, n, origin, readOnly || i < len(numbers)-1)
+		mode := forWriting
+		if readOnly {
+			mode = forChecking
+		} else if i < len(numbers)-1 {
+			mode = forReading
+		}
+		f, err := openLogFile(dir, n, origin, mode)
 		if err != nil {
 			return logs, err
 		}
@@ -130,7 +136,7 @@ func lost(dir, origin string, before []*logFile, next uint64) string {
 		}
 		from = t.size
 	}
-	f, err := openLogFile(dir, next, origin, true)
+	f, err := openLogFile(dir, next, origin, forReading)
 	if err != nil {
 		return ""
 	}
@@ -141,8 +147,8 @@ func lost(dir, origin string, before []*logFile, next uint64) string {
 	return text
 }
 
-func openLogFile(dir string, number uint64, origin string, readOnly bool) (*logFile, error) {
-	db, err := openBolt(logPath(dir, number), readOnly)
+func openLogFile(dir string, number uint64, origin string, mode openMode) (*logFile, error) {
+	db, err := openBolt(logPath(dir, number), mode)
 	if err != nil {
 		return nil, err
 	}

@@ -302,7 +302,7 @@ func (a *Archive) roll() error {
 	if err := createLogFile(a.dir, f.number+1, a.w.end.size, a.id.Origin, &a.w.end); err != nil {
 		return err
 	}
-	next, err := openLogFile(a.dir, f.number+1, a.id.Origin, false)
+	next, err := openLogFile(a.dir, f.number+1, a.id.Origin, forWriting)
 	if err != nil {
 		return err
 	}
