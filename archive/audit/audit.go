@@ -109,7 +109,7 @@ type Outcome struct {
 	Code    string `json:"code,omitempty"` // the problem's code, when failed
 	Total   uint64 `json:"total"`          // entries that matched
 	Shown   uint64 `json:"shown"`          // entries handed out
-	Through uint64 `json:"through_seq"`    // the look saw the entries below this; 0 when it asked by number
+	Through uint64 `json:"through_seq"`    // the look saw the log through this entry; 0 when it asked by number
 }
 
 // Appender makes a batch durable. *archive.Archive is one.

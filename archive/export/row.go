@@ -109,7 +109,8 @@ type relayNote struct {
 func RowOf(rec archive.Record, asof AsOf) (Row, error) {
 	row := Row{Seq: rec.Leaf.Seq, Kind: rec.Leaf.Kind, Received: envelope.FormatTime(rec.Leaf.ReceivedTime())}
 	if rec.Leaf.Kind == proof.KindMessage {
-		return row, row.message(rec, asof)
+		err := row.message(rec, asof)
+		return row, err
 	}
 	if rec.Leaf.Kind.FromRelay() && len(rec.Note) > 0 {
 		var note relayNote

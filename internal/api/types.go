@@ -54,13 +54,13 @@ type SearchRequest struct {
 	Matter string `json:"matter,omitempty"`
 	Limit  int    `json:"limit,omitempty"`  // hits, 1..MaxLimit; 0 means DefaultLimit
 	Before uint64 `json:"before,omitempty"` // only hits below this seq; 0 for all. The last hit's seq begins the next page
-	AsOf   uint64 `json:"as_of,omitempty"`  // only entries below this seq exist for the search; 0 for all. The first page's through_seq keeps the total of all pages the same
+	AsOf   uint64 `json:"as_of,omitempty"`  // no entry after this seq exists for the search; 0 for all. The first page's through_seq keeps the total of all pages the same
 }
 
 // SearchResponse answers a search. Its members are stable for scripts.
 type SearchResponse struct {
 	Total       uint64 `json:"total"`       // entries that match, on all pages
-	Through     uint64 `json:"through_seq"` // the search has seen the entries below this seq
+	Through     uint64 `json:"through_seq"` // the search has seen the log through this entry
 	Unindexed   uint64 `json:"unindexed"`   // but for so many of them: total is then a lower bound. 0 unless the index is far behind
 	Quarantined uint64 `json:"quarantined"` // quarantined entries, whose text no search sees
 	Hits        []Hit  `json:"hits"`        // newest first
@@ -143,7 +143,7 @@ type Completion struct {
 	Matched  uint64 `json:"matched"`     // entries
 	Produced uint64 `json:"produced"`    // entries
 	Withheld uint64 `json:"withheld"`    // entries
-	Through  uint64 `json:"through_seq"` // the entries below this were examined
+	Through  uint64 `json:"through_seq"` // the log was examined through this entry
 }
 
 // VerifyRequest asks for a check of the whole store.

@@ -21,6 +21,9 @@ import (
 // Max bounds a configuration file, in bytes.
 const Max = 1 << 20
 
+// maxSocket is the longest path of a Unix socket, in bytes (unix(7)).
+const maxSocket = 107
+
 // ErrConfig is what every error of Load is.
 var ErrConfig = errors.New("configuration")
 
@@ -36,7 +39,7 @@ type Config struct {
 	// $CREDENTIALS_DIRECTORY, else the folder that `init` was given.
 	Credentials string `toml:"credentials"`
 	// AllowUIDs are the users who may use the socket besides root and the
-	// daemon's own. Default: none.
+	// daemon's own; they also need to be in the socket's group. Default: none.
 	AllowUIDs []uint32 `toml:"allow_uids"`
 	// LogLevel is debug, info, warn or error. Default: info.
 	LogLevel string `toml:"log_level"`
@@ -116,6 +119,9 @@ func Parse(text []byte, dir string) (*Config, error) {
 		return nil, err
 	}
 	c.resolve(dir)
+	if len(c.Socket) > maxSocket {
+		return nil, fmt.Errorf("socket is a path of %d bytes; the kernel takes %d: choose a shorter one", len(c.Socket), maxSocket)
+	}
 	return &c, nil
 }
 

@@ -50,6 +50,7 @@ func TestParseRefuses(t *testing.T) {
 		"log_level is one of":          {`"warn"`, `"verbose"`},
 		"numbers of bytes":             {"low_water = 1000", "low_water = -1"},
 		"line 5":                       {`log_level = "warn"`, `log_level = warn"`},
+		"the kernel takes 107":         {"run/holdfast.sock", strings.Repeat("x", 108)},
 	} {
 		text := strings.Replace(whole, change[0], change[1], 1)
 		if text == whole {

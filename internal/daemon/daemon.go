@@ -10,9 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -61,9 +59,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.index.Close()) }()
-	listener, err := listen(c.Socket, len(c.AllowUIDs) > 0)
+	listener, err := api.Listen(c.Socket)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrSocket, err)
 	}
 	p.noteStart(ctx)
 	o.Logger.Info("serving", "archive", a.Identity().ArchiveID, "entries", a.Size(), "version", o.Version)
@@ -212,34 +210,4 @@ func (p *parts) ready(context.Context) error {
 		return archive.ErrFailed
 	}
 	return nil
-}
-
-// listen makes the API's socket. One that a crash left behind is removed, one
-// that somebody answers at is not. Only the daemon's user can connect unless
-// others were named; who connects is checked by peer credentials in any case.
-func listen(path string, others bool) (net.Listener, error) {
-	if len(path) > 107 {
-		return nil, fmt.Errorf("%w: %s has %d bytes; the kernel takes 107: choose a shorter path", ErrSocket, path, len(path))
-	}
-	if conn, err := net.Dial("unix", path); err == nil {
-		return nil, errors.Join(fmt.Errorf("%w: a daemon answers at %s already", ErrSocket, path), conn.Close())
-	}
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
-		return nil, fmt.Errorf("%w: %s is there and is no socket", ErrSocket, path)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrSocket, err)
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSocket, err)
-	}
-	mode := fs.FileMode(0o600)
-	if others {
-		mode = 0o666
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %w", ErrSocket, err), l.Close())
-	}
-	return l, nil
 }

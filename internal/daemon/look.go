@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 
@@ -14,9 +15,13 @@ import (
 
 // Search implements api.Searcher.
 func (p *parts) Search(ctx context.Context, q *query.Query, page api.Page) (*api.SearchResponse, error) {
-	found, err := p.index.Search(ctx, q, search.SearchOptions{Limit: page.Limit, Before: page.Before, AsOf: page.AsOf})
+	options := search.SearchOptions{Limit: page.Limit, Before: page.Before}
+	if page.AsOf != 0 {
+		options.AsOf = page.AsOf + 1
+	}
+	found, err := p.index.Search(ctx, q, options)
 	if err != nil {
-		return nil, err
+		return nil, searchProblem(err)
 	}
 	if err := p.counts.catchUp(ctx, p.archive); err != nil {
 		return nil, err
@@ -25,11 +30,22 @@ func (p *parts) Search(ctx context.Context, q *query.Query, page api.Page) (*api
 		return nil, err
 	}
 	out := &api.SearchResponse{
-		Total: found.Total, Through: found.ThroughSeq, Quarantined: p.counts.of(proof.KindQuarantine),
+		Total: found.Total, Through: found.ThroughSeq - 1, Quarantined: p.counts.of(proof.KindQuarantine),
 		Unindexed: found.Unindexed + p.damage.below(found.ThroughSeq),
 	}
 	out.Hits, err = p.render.Hits(ctx, found.Hits)
 	return out, err
+}
+
+// searchProblem tells the API what the index's own errors mean.
+func searchProblem(err error) error {
+	switch {
+	case errors.Is(err, search.ErrDamaged):
+		return api.Indexing(err)
+	case errors.Is(err, search.ErrAsOf):
+		return api.BeyondLog(err)
+	}
+	return err
 }
 
 // Produce implements api.Producer.
@@ -40,7 +56,7 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 	}
 	found, err := p.index.Search(ctx, req.Query, search.SearchOptions{Limit: math.MaxInt, AsOf: at})
 	if err != nil {
-		return nil, err
+		return nil, searchProblem(err)
 	}
 	if n := found.Unindexed + p.damage.below(at); n > 0 {
 		return nil, errIncomplete
@@ -65,7 +81,7 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 		return nil, err
 	}
 	c := summary.Manifest.Counts
-	return &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: found.ThroughSeq}, nil
+	return &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: found.ThroughSeq - 1}, nil
 }
 
 // errIncomplete refuses a production of which it is known that entries are

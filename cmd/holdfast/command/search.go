@@ -89,7 +89,7 @@ func summary(h *api.Hit) string {
 
 // saySearched tells how much was found, and what the search could not see.
 func (g *globals) saySearched(found *api.SearchResponse) error {
-	lines := []string{number(found.Total) + " found in the first " + number(found.Through) + " entries, " + number(uint64(len(found.Hits))) + " shown"}
+	lines := []string{number(found.Total) + " found through entry " + number(found.Through) + ", " + number(uint64(len(found.Hits))) + " shown"}
 	if n := len(found.Hits); n > 0 && uint64(n) < found.Total {
 		lines = append(lines, "the next page: --before "+number(found.Hits[n-1].Seq)+" --as-of "+number(found.Through))
 	}
