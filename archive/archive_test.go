@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 
@@ -15,7 +16,17 @@ import (
 	"holdfast/archive/seal"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if patientZero != nil {
+			if err := os.RemoveAll(patientZero.dir); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				code = 1
+			}
+		}
+		os.Exit(code)
+	}))
+}
 
 // makeArchive makes and opens an archive whose every test ends with a full Check.
 func makeArchive(t testing.TB, o Options) (*Archive, string) {
@@ -130,7 +141,7 @@ func TestAppendReadProve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seq := range cp.Size {
+	for seq := uint64(0); seq < cp.Size; seq += 3 {
 		path, err := a.Prove(t.Context(), seq, cp.Size)
 		if err != nil {
 			t.Fatal(err)

@@ -126,12 +126,12 @@ func poke(t *testing.T, path string, at int64, f func(byte) byte) byte {
 	return was
 }
 
-func TestCheckAnyByte(t *testing.T) { flips(t, newPatient(t), 1, 150) }
+func TestCheckAnyByte(t *testing.T) { flips(t, onePatient(t), 1, 150) }
 
 // A file cut off anywhere, under a reader's feet included, is damage and no
 // crash.
 func TestCheckCutOff(t *testing.T) {
-	p := newPatient(t)
+	p := onePatient(t)
 	dir := p.copy(t)
 	o := p.options
 	a, err := Open(t.Context(), dir, o)
