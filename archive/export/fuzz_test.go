@@ -27,7 +27,8 @@ func small(t testing.TB) (fstest.MapFS, note.Verifier, crypto.Signer) {
 }
 
 // No change of the three files that Verify parses gets past it, and none makes
-// it fail otherwise than by a verdict.
+// it fail otherwise than by a verdict. (The inputs are long: fuzz with
+// -fuzzminimizetime 1x.)
 func FuzzVerify(f *testing.F) {
 	files, key, _ := small(f)
 	records, proofs, manifest := files[fileRecords].Data, files[fileProofs].Data, files[fileManifest].Data
