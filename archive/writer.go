@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"runtime"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -188,18 +189,26 @@ func (a *Archive) write() {
 	}
 }
 
+// groupPatience is how many times the writer lets others run before it takes
+// an empty queue for the group's end: the callers of the group before have just
+// been answered and are about to ask again. Without it every other group had
+// one entry.
+const groupPatience = 4
+
 // collect drains the queue up to a group's limits.
 func (a *Archive) collect(first *request) []*request {
 	group := []*request{first}
 	entries, size := len(first.batch.Entries), first.batch.bytes()
-	for entries < groupEntries && size < groupBytes {
+	for waited := 0; entries < groupEntries && size < groupBytes && waited < groupPatience; {
 		select {
 		case r := <-a.queue:
 			group = append(group, r)
 			entries += len(r.batch.Entries)
 			size += r.batch.bytes()
+			waited = 0
 		default:
-			return group
+			waited++
+			runtime.Gosched()
 		}
 	}
 	return group
