@@ -26,17 +26,6 @@ func newKnown(ctx context.Context, src Source, at uint64, arc string) *known {
 	return &known{ctx: ctx, src: src, at: at, arc: arc, seen: map[uint64]*evidence{}}
 }
 
-// NewAsOf returns an AsOf that says what a production with the given At would
-// say. It is for showing entries: evidence that cannot be read counts as none.
-// It serves one goroutine, for as long as ctx lives.
-func NewAsOf(ctx context.Context, src Source, at uint64) (AsOf, error) {
-	id, err := proof.ParseIdentity(src.Log.IdentityJSON())
-	if err != nil {
-		return nil, err
-	}
-	return newKnown(ctx, src, at, id.ArchiveID), nil
-}
-
 // errNoEvidence is returned for an entry whose evidence is damaged or gone.
 var errNoEvidence = errors.New("an entry that it rests on cannot be shown")
 
