@@ -52,11 +52,13 @@ func (a *acker) restart(m mark) {
 	a.signal()
 }
 
-// add takes a mark that is durable.
+// add takes a mark that is durable. An epoch's beginning, seq 0, is nothing to ack; it only says which epoch is the newest.
 func (a *acker) add(m mark) {
 	a.mu.Lock()
 	a.epoch = m.epoch
-	a.marks = merge(a.marks, m)
+	if m.seq > 0 {
+		a.marks = merge(a.marks, m)
+	}
 	a.mu.Unlock()
 	a.signal()
 }

@@ -57,8 +57,8 @@ func (b *blobFetcher) fetch(ctx context.Context, job *blobJob) error {
 	return fmt.Errorf("fetch an attachment: %w", err)
 }
 
-// blobReader reads a blob's ciphertext, taking it up again with Range where the connection broke. It ends in io.EOF only at the size that
-// the message names; the hash is the store's to check.
+// blobReader reads a blob's ciphertext, taking it up again with Range where the connection broke. It stops at a byte more than the size
+// that the message names; whether these are the right bytes, and all, is the store's to check, by their hash.
 type blobReader struct {
 	ctx   context.Context // of one fetch; a reader has no other way to get it
 	relay remote
@@ -90,9 +90,6 @@ func (r *blobReader) Read(p []byte) (int, error) {
 		case r.at > r.job.size:
 			return 0, errBlobCorrupt
 		case errors.Is(err, io.EOF):
-			if r.at < r.job.size {
-				return 0, errBlobCorrupt
-			}
 			return n, io.EOF
 		case err != nil:
 			r.close()

@@ -248,7 +248,7 @@ func TestBlobCorrupt(t *testing.T) {
 	for name, spoil := range map[string]func([]byte) []byte{
 		"altered": func(ct []byte) []byte { ct[100] ^= 1; return ct },
 		"short":   func(ct []byte) []byte { return ct[:len(ct)-1] },
-		"long":    func(ct []byte) []byte { return append(ct, 0) },
+		"long":    func(ct []byte) []byte { return append(ct, make([]byte, 1<<20)...) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, r *rig) {

@@ -110,7 +110,6 @@ func (c *Client) reopen(ctx context.Context) error {
 			}
 		}
 	}
-	c.alarms.clear(AlarmWriteFailed, "")
 	c.alarms.raise(ctx, AlarmWriteFailed, "", nil)
 	return ctx.Err()
 }
@@ -129,7 +128,6 @@ func (c *Client) session(ctx context.Context) error {
 	c.alarms.flush(ctx)
 	st, err := c.relay.status(ctx)
 	if err != nil {
-		c.status.failed(classOf(err))
 		if class := classOf(err); class == classRefused || class == classTLS {
 			c.alarms.raise(ctx, AlarmRefused, "", map[string]string{"class": class})
 		}

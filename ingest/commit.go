@@ -133,6 +133,7 @@ func (c *Client) appendPage(ctx context.Context, b archive.Batch) ([]archive.Pla
 		placed, err := c.o.Log.Append(ctx, b)
 		if err == nil {
 			c.alarms.clear(AlarmDiskFull, "")
+			c.alarms.clear(AlarmWriteFailed, "")
 			c.alarms.flush(ctx)
 			return placed, nil
 		}
@@ -175,7 +176,5 @@ func (c *Client) committed(ctx context.Context, ready *readyPage, placed []archi
 	}
 	c.status.committed(*ready.batch.Cursor, ready.time)
 	c.blobs.add(ready.pending...)
-	if ready.mark.seq > 0 {
-		c.acker.add(ready.mark)
-	}
+	c.acker.add(ready.mark)
 }

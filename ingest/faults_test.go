@@ -349,6 +349,26 @@ func TestEpochThatDoesNotContinue(t *testing.T) {
 	}
 }
 
+func TestEpochThatComesBackToAnOldName(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.st.join("u-ann", jws.EdDSA)
+		stop := r.start()
+		r.untilAcked(2)
+		second := r.st.next("e2")
+		for _, st := range []*stream{second, second.next("e1")} {
+			r.until("caught up", func() bool { s := r.client.Status(); return s.Connected && s.Cursor.Epoch == r.relay.now.epoch })
+			r.relay.mu.Lock()
+			r.relay.now = st
+			r.relay.mu.Unlock()
+			check(t, sleep(t.Context(), 10*time.Minute))
+		}
+		stop()
+		if cur, _ := r.archive.Cursor(); cur.Epoch != "e2" || !slices.Equal(r.alarmNames(), []string{AlarmEpochChanged, AlarmEpochUnknown}) {
+			t.Errorf("cursor %+v, alarms %v", cur, r.alarmNames())
+		}
+	})
+}
+
 func TestFirstContactInALaterEpoch(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.relay.now = r.st.next("e2")

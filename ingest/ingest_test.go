@@ -137,6 +137,10 @@ func (l *recorder) say(s string) {
 }
 
 func (l *recorder) Append(ctx context.Context, b archive.Batch) ([]archive.Placed, error) {
+	// Long enough for an ack that does not wait.
+	if err := sleep(ctx, time.Minute); err != nil {
+		return nil, err
+	}
 	placed, err := l.Log.Append(ctx, b)
 	if err == nil && b.Cursor != nil {
 		l.say(fmt.Sprintf("durable %d", b.Cursor.Seq))

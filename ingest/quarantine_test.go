@@ -186,9 +186,10 @@ func TestMarksMergeUpToALimit(t *testing.T) {
 	if m, reads, _ = a.take(); m.epoch != "e2" {
 		t.Fatal("a mark was kept of an epoch that the relay is done with")
 	}
-	a.restart(mark{epoch: "e2", seq: 9})
+	m.quarantined = many[:1]
+	a.restart(mark{epoch: "e2", seq: 9, quarantined: many[:1]})
 	a.putBack(m, reads, classNetwork)
-	if m, _, _ = a.take(); m.seq != 9 {
+	if m, _, _ = a.take(); m.seq != 9 || len(m.quarantined) != 1 {
 		t.Fatal("the log's own mark stands for those before it")
 	}
 	if _, _, ok := a.take(); ok {
