@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -34,6 +35,25 @@ var (
 // survivors of one generation into the next.
 func bodyName(month, class string, generation int) string {
 	return fmt.Sprintf("%s.%s.g%d", month, class, generation)
+}
+
+// bodyNamer finds the body file's name of one leaf after the other: most have
+// the month and class of the leaf before.
+type bodyNamer struct {
+	class    string
+	from, to int64 // the month's milliseconds, from inclusive, to exclusive
+	name     string
+}
+
+func (n *bodyNamer) of(l *proof.Leaf) string {
+	if l.Class == n.class && n.from <= l.Received && l.Received < n.to {
+		return n.name
+	}
+	t := l.ReceivedTime()
+	month := time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
+	n.class, n.from, n.to = l.Class, month.UnixMilli(), month.AddDate(0, 1, 0).UnixMilli()
+	n.name = bodyName(l.Month(), l.Class, 1)
+	return n.name
 }
 
 // bodyFile is one file of sealed bodies. Bodies are read only by way of their

@@ -68,12 +68,13 @@ func (a *Archive) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	for range runtime.GOMAXPROCS(0) {
 		g.Go(func() error {
+			buf := newShareBuffer()
 			for ctx.Err() == nil {
 				i := c.taken.Add(1) - 1
 				if i >= uint64(len(c.shares)) {
 					return nil
 				}
-				if err := a.view(func(s *store) error { return c.share(s, i) }); err != nil {
+				if err := a.view(func(s *store) error { return c.share(s, i, buf) }); err != nil {
 					return err
 				}
 			}

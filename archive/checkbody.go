@@ -14,9 +14,10 @@ import (
 // leaf has its record, each record its leaf.
 func (c *checker) bodies(s *store, leaves []proof.Leaf, from, to uint64) {
 	byFile := map[string][]*proof.Leaf{}
+	var names bodyNamer
 	for i := range leaves {
 		l := &leaves[i]
-		name := bodyName(l.Month(), l.Class, 1)
+		name := names.of(l)
 		byFile[name] = append(byFile[name], l)
 	}
 	for name, want := range byFile {
@@ -63,6 +64,9 @@ func (c *checker) records(f *bodyFile, want []*proof.Leaf, seq, to uint64) (rest
 				if len(want) == 0 || want[0].Seq > seq {
 					c.find(seq, "body file %s holds a record that belongs to no entry of it", f.name)
 					continue
+				}
+				if cap(plain) < len(sealed) && len(sealed) <= maxRecord {
+					plain = make([]byte, 0, 2*len(sealed))
 				}
 				if _, err := f.openRecord(plain[:0], want[0], sealed); err != nil {
 					c.find(seq, "%v", err)

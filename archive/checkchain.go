@@ -16,14 +16,25 @@ type readLeaf struct {
 	ok   bool       // it could be read
 }
 
+// shareBuffer is what one worker uses for one share after the other.
+type shareBuffer struct {
+	read   []readLeaf
+	leaves []proof.Leaf
+}
+
+func newShareBuffer() *shareBuffer {
+	return &shareBuffer{read: make([]readLeaf, 1<<checkLevel), leaves: make([]proof.Leaf, 0, 1<<checkLevel)}
+}
+
 // share checks leaves [i<<checkLevel, …) by themselves.
-func (c *checker) share(s *store, i uint64) error {
+func (c *checker) share(s *store, i uint64, buf *shareBuffer) error {
 	from := i << checkLevel
 	to := min(c.size, from+1<<checkLevel)
 	r := &c.shares[i]
 	r.first = from
-	read := make([]readLeaf, to-from)
-	leaves := make([]proof.Leaf, 0, to-from)
+	read := buf.read[:to-from]
+	clear(read)
+	leaves := buf.leaves[:0]
 	for seq := from; seq < to; {
 		n, err := c.chain(s, seq, to, read[seq-from:], &leaves)
 		if err != nil {

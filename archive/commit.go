@@ -61,9 +61,9 @@ func (a *Archive) faultAt(step string) error {
 // month's or class's first.
 func (a *Archive) assignFiles(p *plan) error {
 	var last *bodyFile
+	var names bodyNamer
 	for i := range p.pending {
-		leaf := &p.pending[i].leaf
-		name := bodyName(leaf.Month(), leaf.Class, 1)
+		name := names.of(&p.pending[i].leaf)
 		if last == nil || last.name != name {
 			var err error
 			if last, err = a.st.bodies.ensure(name); err != nil {

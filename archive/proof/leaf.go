@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"math"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -168,19 +170,23 @@ func (l *Leaf) validate() error {
 }
 
 // LeafHash returns SHA-256(0x00 ‖ leaf), the leaf hash of RFC 6962 section 2.1.
-func LeafHash(leaf []byte) Hash { return tlog.RecordHash(leaf) }
+func LeafHash(leaf []byte) Hash {
+	// The same as tlog.RecordHash, without allocating: Check spends its time in hashes.
+	var buf [1 + MaxLeaf]byte
+	return sha256.Sum256(append(buf[:1], leaf...))
+}
 
 // GenesisPrev returns the prev of leaf 0: SHA-256("holdfast genesis v1\0" ‖
 // identity.json).
 func GenesisPrev(identity []byte) Hash {
-	return sum("holdfast genesis v1\x00", identity)
+	return sum("holdfast genesis v1\x00", nil, identity)
 }
 
 // ContentCommitment returns SHA-256("holdfast body v1\0" ‖ random ‖ body). The
 // random bytes are stored beside the body and destroyed with it, so that a
 // commitment tells nothing once its body is erased.
 func ContentCommitment(random *[32]byte, body []byte) Hash {
-	return sum("holdfast body v1\x00", random[:], body)
+	return sum("holdfast body v1\x00", random, body)
 }
 
 // NoteCommitment returns SHA-256("holdfast note v1\0" ‖ random ‖ note), or
@@ -190,16 +196,33 @@ func NoteCommitment(random *[32]byte, note []byte) Hash {
 	if len(note) == 0 {
 		return Hash{}
 	}
-	return sum("holdfast note v1\x00", random[:], note)
+	return sum("holdfast note v1\x00", random, note)
 }
 
-func sum(label string, parts ...[]byte) Hash {
-	h := sha256.New()
-	h.Write([]byte(label))
-	for _, p := range parts {
-		h.Write(p)
+// hashers spares an allocation for each commitment.
+var hashers sync.Pool
+
+type hasher struct {
+	hash.Hash
+	buf [64]byte // label and random bytes go in from here: what is passed to an interface escapes
+	out [sha256.Size]byte
+}
+
+func sum(label string, random *[32]byte, text []byte) Hash {
+	h, ok := hashers.Get().(*hasher)
+	if !ok {
+		h = &hasher{Hash: sha256.New()}
 	}
-	var out Hash
-	h.Sum(out[:0])
+	h.Reset()
+	head := append(h.buf[:0], label...)
+	if random != nil {
+		head = append(head, random[:]...)
+	}
+	h.Write(head)
+	h.Write(text)
+	h.Sum(h.out[:0])
+	out := Hash(h.out)
+	clear(h.buf[:])
+	hashers.Put(h)
 	return out
 }
