@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.etcd.io/bbolt"
 )
 
 // runExits runs `exits CODE COMMAND ARG...` and fails unless the command ends
@@ -77,4 +78,15 @@ func ready(ts *testscript.TestScript, _ bool, _ []string) {
 	if string(b[:n]) != "READY=1" {
 		ts.Fatalf("the daemon said %q", b[:n])
 	}
+}
+
+// newer runs `newer FILE`: it writes a format number from the future into a
+// database of the store.
+func newer(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := bbolt.Open(ts.MkAbs(args[0]), 0o600, nil)
+	ts.Check(err)
+	ts.Check(db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte{0, 0, 0, 2})
+	}))
+	ts.Check(db.Close())
 }
