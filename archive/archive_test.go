@@ -17,6 +17,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if args := os.Getenv(childEnv); args != "" {
+		if err := runWriter(args); err != nil {
+			fmt.Println("failed", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if patientZero != nil {
 			if err := os.RemoveAll(patientZero.dir); err != nil {

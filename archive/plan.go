@@ -81,7 +81,8 @@ func (p *plan) add(r *request) (refused, err error) {
 		if err := p.followsCursor(&r.batch); err != nil {
 			return err, nil
 		}
-		received := p.end.stamp(time.Now())
+		now := time.Now()
+		received := p.end.stamp(now.UnixMilli(), now)
 		for i := range r.batch.Entries {
 			placed, err := p.place(&r.batch, &r.batch.Entries[i], received)
 			if err != nil {

@@ -60,8 +60,10 @@ type tip struct {
 // stamp returns the received time of the next entries: max(previous,
 // min(clock, anchor + elapsed + ClockLimit)). After a start nothing is known
 // of the time that passed, and the clock is taken unless it is behind.
-func (t *tip) stamp(now time.Time) int64 {
-	clock, elapsed := now.UnixMilli(), now.Sub(t.anchored)
+// clock is the wall clock in milliseconds; of now only the monotonic reading
+// counts.
+func (t *tip) stamp(clock int64, now time.Time) int64 {
+	elapsed := now.Sub(t.anchored)
 	known := !t.anchored.IsZero()
 	if known {
 		clock = min(clock, t.anchor+(elapsed+ClockLimit).Milliseconds())
