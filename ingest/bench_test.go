@@ -28,7 +28,7 @@ func BenchmarkPipelineXWing(b *testing.B) { benchPipeline(b, envelope.XWing, jws
 func BenchmarkPipelineP256(b *testing.B)  { benchPipeline(b, envelope.P256, jws.ES256) }
 
 const (
-	benchMessages = 8_000
+	benchMessages = 12_000
 	benchPage     = 1000
 )
 
@@ -62,7 +62,7 @@ func benchPipeline(b *testing.B, kem envelope.KEM, alg string) {
 	texts := make([]string, benchMessages)
 	inParallel(len(senders), runtime.GOMAXPROCS(0), func(i int) {
 		for j := i; j < benchMessages; j += len(senders) {
-			texts[j] = st.message(senders[i], repeat("wards ", 33)+"ok") // 200 bytes
+			texts[j] = st.message(senders[i], strings.Repeat("wards ", 33)+"ok") // 200 bytes
 		}
 	})
 	for _, text := range texts {

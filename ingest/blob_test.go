@@ -31,6 +31,9 @@ func (r *rig) withBlob(sn *sender, size int) (bid string, ct []byte) {
 func (r *rig) blobStates() (note []string, later []string) {
 	r.t.Helper()
 	messages := r.records(proof.KindMessage)
+	if len(messages) == 0 {
+		return nil, nil
+	}
 	var m archive.MessageNote
 	check(r.t, ijson.Unmarshal(messages[len(messages)-1].Note, &m))
 	for _, b := range m.Blobs {
@@ -141,18 +144,10 @@ func TestBlobChangedWhileItIsResumed(t *testing.T) {
 			return &blobPart{body: io.NopCloser(bytes.NewReader(ct[offset:])), offset: offset, etag: tag}, nil, true
 		}
 		stop := r.start()
-		r.until("stored", func() bool { _, later := r.blobStates2(); return len(later) == 2 })
+		r.until("stored", func() bool { _, later := r.blobStates(); return len(later) == 2 })
 		stop()
 		r.wantBlob(ct, bid, archive.BlobPending, archive.BlobPending, archive.BlobStored)
 	})
-}
-
-// blobStates2 is blobStates before the first message is there.
-func (r *rig) blobStates2() (note, later []string) {
-	if len(r.records(proof.KindMessage)) == 0 {
-		return nil, nil
-	}
-	return r.blobStates()
 }
 
 func TestStalledBlobDoesNotStallTheStream(t *testing.T) {
