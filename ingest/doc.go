@@ -8,7 +8,7 @@
 //
 //	fetch    asks from the last verified seq and head; a bad page is discarded whole and asked for again (fetch.go, faults.go)
 //	open     judges the directory's events in order, then opens and verifies the envelopes in parallel, each as of its place, and
-//	         waits a bounded time for attachments (open.go, inline.go)
+//	         waits a bounded time for attachments (open.go, blobs.go)
 //	commit   one Append per page, strictly in order, with the cursor (commit.go)
 //
 // Beside them run the acker, the keyset's publisher, the fetcher of pending attachments and the watch over the lag. Whatever goes wrong

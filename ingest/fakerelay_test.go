@@ -230,7 +230,7 @@ func (r *rig) until(what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("never: %s; status %+v, alarms %v", what, r.client.Status(), r.alarmNames())
 		}
-		if err := sleep(context.Background(), 20*time.Millisecond); err != nil {
+		if err := sleep(context.Background(), 250*time.Millisecond); err != nil {
 			r.t.Fatal(err)
 		}
 	}

@@ -34,6 +34,7 @@ func (r *rig) signed(next uint64, head wire.Head, at time.Time) wire.End {
 	return r.relay.sign(next, head, at)
 }
 
+// lie makes an answer out of a true page.
 func lie(f func(r *rig, want wire.Expect, p *wire.Page) (*wire.Page, error, bool)) func(*rig, wire.Expect) (*wire.Page, error, bool) {
 	return func(r *rig, want wire.Expect) (*wire.Page, error, bool) {
 		p := r.relay.page(want)
@@ -41,6 +42,8 @@ func lie(f func(r *rig, want wire.Expect, p *wire.Page) (*wire.Page, error, bool
 		return f(r, want, p)
 	}
 }
+
+// cut sends a page without its last bytes.
 func cut(r *rig, want wire.Expect, p *wire.Page) (*wire.Page, error, bool) {
 	var b bytes.Buffer
 	check(r.t, wire.WritePage(&b, p.Events, p.End))
