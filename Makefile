@@ -33,7 +33,8 @@ test: fmt-check need floors vet staticcheck gosec race ## every check that a cha
 bench: ## benchmarks; CORPUS=FILE.jsonl.gz searches that file's messages instead of generated ones
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m $(BENCHPKGS)
 
-faults: need ## kill -9, disk full and failing disks, for up to an hour
+faults: need ## kill -9, power loss, full and failing disks, for up to an hour
+	@.ci/need strace=strace
 	$(GO) test -tags faults -run Fault -timeout 60m -count=1 ./...
 
 lint: fmt-check floors vet staticcheck gosec ## the checks of `test` that run nothing
