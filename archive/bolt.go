@@ -19,9 +19,13 @@ import (
 // refused (ErrNewer).
 const format = 1
 
-// mapSize is the address space that a file being written reserves, so that
-// growing it seldom waits for readers to let go of the old mapping.
+// mapSize is the address space that a file reserves, so that growing it seldom
+// waits for readers to let go of the old mapping. A file that is only read
+// reserves it too: a page that was lost and reads as zeros sends bbolt to page
+// 0 and from there to page 16,384, and that shall be no one else's memory.
 const mapSize = 1 << 30
+
+const pageSize = 16 << 10
 
 var bucketMeta = []byte("meta")
 
@@ -30,13 +34,11 @@ const newSuffix = ".new"
 
 func boltOptions(readOnly bool) *bbolt.Options {
 	o := &bbolt.Options{
-		Timeout:      2 * time.Second,
-		PageSize:     16 << 10,
-		FreelistType: bbolt.FreelistMapType,
-		ReadOnly:     readOnly,
-	}
-	if !readOnly {
-		o.InitialMmapSize = mapSize
+		Timeout:         2 * time.Second,
+		InitialMmapSize: mapSize,
+		PageSize:        pageSize,
+		FreelistType:    bbolt.FreelistMapType,
+		ReadOnly:        readOnly,
 	}
 	return o
 }
@@ -75,18 +77,17 @@ const (
 // openBolt opens the database at path, which must exist.
 func openBolt(path string, mode openMode) (db *bbolt.DB, err error) {
 	err = guard(func() error {
-		if _, err := os.Stat(path); err != nil {
+		if err = checkPages(path, mode == forChecking); err == nil {
+			db, err = bbolt.Open(path, 0o600, boltOptions(mode != forWriting))
+		}
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) || errors.Is(err, ErrDamaged) {
 			return err
 		}
-		db, err = bbolt.Open(path, 0o600, boltOptions(mode != forWriting))
 		if errors.Is(err, berrors.ErrTimeout) {
 			return fmt.Errorf("%w; stop it, or ask it with `holdfast verify`", ErrLocked)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
-		}
-		if err := checkPages(db, mode == forChecking); err != nil {
-			return err
 		}
 		return db.View(checkFormat)
 	})

@@ -7,30 +7,37 @@ import (
 	"hash/fnv"
 	"os"
 
-	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 )
 
 // bbolt believes what its pages say. A damaged one can send it round in a
-// circle, or into memory that belongs to something else, and neither can be
-// caught. So the pages that lead to others are looked at before bbolt follows
-// them. What is wrong within a leaf page makes bbolt return wrong bytes, panic
-// or fault, which guard and the hashes notice.
+// circle until the memory is full, or into memory that belongs to something
+// else, and neither can be caught; and a damaged list of free pages makes the
+// next commit write over live ones. So the pages that lead to others are
+// looked at before bbolt opens a file. What is wrong within a leaf page makes
+// bbolt return wrong bytes, panic or fault, which guard and the hashes notice.
 //
 // A page begins with id u64, flags u16, count u16, overflow u32. A branch
 // page goes on with count elements of pos u32, key size u32, child u64; a leaf
 // page with flags u32, pos u32, key size u32, value size u32, pos counted from
-// the element itself. A bucket's value is root page u64 ‖ sequence u64 ‖, when
-// root is 0, a leaf page of its own. Integers are in the machine's own order,
-// which is little-endian wherever Holdfast runs.
+// the element itself; a free list with its pages' ids. A bucket's value is root
+// page u64 ‖ sequence u64 ‖, when root is 0, a leaf page of its own. A meta page
+// goes on with magic u32, version u32, page size u32, flags u32, root page u64,
+// sequence u64, free list u64, pages in use u64, transaction u64, sum u64.
+// Integers are in the machine's own order, which is little-endian wherever
+// Holdfast runs.
 const (
 	pageHeader  = 16
 	elementSize = 16
 	branchPage  = 0x01
 	leafPage    = 0x02
+	freePage    = 0x10
 	bucketFlag  = 0x01
 	maxDepth    = 32
-	maxOverflow = 1 << 12 // pages, of a page that is looked at
-	metaSummed  = 56      // bytes of a meta page after the header, under FNV-1a-64
+	metaMagic   = 0xed0cdaed
+	metaSummed  = 56      // bytes of a meta page after its header, under FNV-1a-64
+	maxListed   = 1 << 12 // overflow pages of a page that is looked at
 )
 
 // pageWalk is one pass over a database's pages.
@@ -42,39 +49,112 @@ type pageWalk struct {
 	seen  []uint64 // a bit a page
 }
 
+// metaPage is what the walk needs of one.
+type metaPage struct{ root, free, pages, tx uint64 }
+
 // checkPages refuses a database whose pages do not form trees. Leaf pages are
 // read only if deep is set: that touches the whole file.
-func checkPages(db *bbolt.DB, deep bool) error {
-	f, err := os.Open(db.Path()) // #nosec G304 -- a name of ours in the data directory
+func checkPages(path string, deep bool) error {
+	f, err := os.Open(path) // #nosec G304 -- a name of ours in the data directory
 	if err != nil {
 		return err
 	}
-	err = db.View(func(tx *bbolt.Tx) error {
-		w := &pageWalk{f: f, size: uint64(db.Info().PageSize), deep: deep} // #nosec G115 -- a page size
-		w.pages = uint64(tx.Size()) / w.size                               // #nosec G115 -- a file's size
-		info, err := f.Stat()
-		if err != nil {
-			return err
+	// A process that writes to the file holds bbolt's exclusive lock: what is read beside it may be torn.
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil { // #nosec G115 -- a descriptor
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = berrors.ErrTimeout
 		}
-		if info.Size() < tx.Size() {
-			return fmt.Errorf("%w: the file is cut off", ErrDamaged)
-		}
-		if err := w.metas(); err != nil {
-			return err
-		}
-		w.seen = make([]uint64, w.pages/64+1)
-		var roots []uint64
-		err = w.tree(uint64(tx.Cursor().Bucket().RootPage()), func(page []byte) error {
-			more, err := bucketRoots(page)
-			roots = append(roots, more...)
-			return err
-		})
-		for i := 0; i < len(roots) && err == nil; i++ {
-			err = w.tree(roots[i], nil)
-		}
+		return errors.Join(err, f.Close())
+	}
+	w := &pageWalk{f: f, size: pageSize, deep: deep}
+	return errors.Join(w.check(), f.Close())
+}
+
+func (w *pageWalk) check() error {
+	m, err := w.metas()
+	if err != nil {
+		return err
+	}
+	info, err := w.f.Stat()
+	if err != nil {
+		return err
+	}
+	if w.pages = m.pages; w.pages > uint64(info.Size())/w.size { // #nosec G115 -- a file's size
+		return fmt.Errorf("%w: the file is cut off", ErrDamaged)
+	}
+	w.seen = make([]uint64, w.pages/64+1)
+	if err := w.freeList(m.free); err != nil {
+		return err
+	}
+	var roots []uint64
+	err = w.tree(m.root, func(page []byte) error {
+		more, err := bucketRoots(page)
+		roots = append(roots, more...)
 		return err
 	})
-	return errors.Join(err, f.Close())
+	for i := 0; i < len(roots) && err == nil; i++ {
+		err = w.tree(roots[i], nil)
+	}
+	return err
+}
+
+// metas returns the meta page in force. It refuses a database of whose two meta
+// pages one does not bear its sum: bbolt would take the other without a word,
+// and with it the state before the last commit. A crash does not do that, for
+// what counts of a meta page lies in one sector.
+func (w *pageWalk) metas() (m metaPage, err error) {
+	for id := range int64(2) {
+		var page [pageHeader + metaSummed + 8]byte
+		if _, err := w.f.ReadAt(page[:], id*pageSize); err != nil {
+			return m, fmt.Errorf("%w: meta page %d: %w", ErrDamaged, id, err)
+		}
+		b := page[pageHeader:]
+		h := fnv.New64a()
+		h.Write(b[:metaSummed])
+		if h.Sum64() != binary.LittleEndian.Uint64(b[metaSummed:]) || binary.LittleEndian.Uint32(b) != metaMagic ||
+			binary.LittleEndian.Uint32(b[8:]) != pageSize {
+			return m, fmt.Errorf("%w: meta page %d; what was committed last may be missing", ErrDamaged, id)
+		}
+		n := metaPage{
+			root: binary.LittleEndian.Uint64(b[16:]), free: binary.LittleEndian.Uint64(b[32:]),
+			pages: binary.LittleEndian.Uint64(b[40:]), tx: binary.LittleEndian.Uint64(b[48:]),
+		}
+		if id == 0 || n.tx > m.tx {
+			m = n
+		}
+	}
+	return m, nil
+}
+
+// freeList marks the list's own pages and those that it names: none of them
+// may be part of a tree.
+func (w *pageWalk) freeList(id uint64) error {
+	if err := w.mark(id); err != nil {
+		return err
+	}
+	page, err := w.read(id, false)
+	if err != nil {
+		return err
+	}
+	for more := range uint64(len(page))/w.size - 1 {
+		if err := w.mark(id + 1 + more); err != nil {
+			return err
+		}
+	}
+	count, at := uint64(binary.LittleEndian.Uint16(page[10:])), pageHeader
+	if count == 0xffff { // the number is too large for its field and comes first
+		count, at = binary.LittleEndian.Uint64(page[at:]), at+8
+	}
+	if binary.LittleEndian.Uint16(page[8:]) != freePage || count > uint64(len(page)-at)/8 {
+		return fmt.Errorf("%w: the list of free pages", ErrDamaged)
+	}
+	for range count {
+		if err := w.mark(binary.LittleEndian.Uint64(page[at:])); err != nil {
+			return err
+		}
+		at += 8
+	}
+	return nil
 }
 
 // tree walks one b-tree level by level and calls leaf, if any, with the pages
@@ -134,25 +214,6 @@ func (w *pageWalk) mark(id uint64) error {
 	return nil
 }
 
-// metas refuses a database of whose two meta pages one does not bear its sum:
-// bbolt would take the other without a word, and with it the state before the
-// last commit. A crash does not do that, for what counts of a meta page lies in
-// one sector.
-func (w *pageWalk) metas() error {
-	for id := range int64(2) {
-		var page [pageHeader + metaSummed + 8]byte
-		if _, err := w.f.ReadAt(page[:], id*int64(w.size)); err != nil { // #nosec G115 -- a page size
-			return err
-		}
-		h := fnv.New64a()
-		h.Write(page[pageHeader : pageHeader+metaSummed])
-		if h.Sum64() != binary.LittleEndian.Uint64(page[pageHeader+metaSummed:]) {
-			return fmt.Errorf("%w: meta page %d; what was committed last may be missing", ErrDamaged, id)
-		}
-	}
-	return nil
-}
-
 // read returns a page, with its overflow pages, or its header alone.
 func (w *pageWalk) read(id uint64, headerOnly bool) ([]byte, error) {
 	page := make([]byte, w.size)
@@ -166,7 +227,7 @@ func (w *pageWalk) read(id uint64, headerOnly bool) ([]byte, error) {
 	if binary.LittleEndian.Uint64(page) != id || overflow >= w.pages-id {
 		return nil, fmt.Errorf("%w: page %d is another", ErrDamaged, id)
 	}
-	if overflow > 0 && overflow <= maxOverflow && !headerOnly {
+	if overflow > 0 && overflow <= maxListed && !headerOnly {
 		page = make([]byte, (overflow+1)*w.size)
 		if _, err := w.f.ReadAt(page, int64(id*w.size)); err != nil { // #nosec G115 -- likewise
 			return nil, err
