@@ -41,6 +41,8 @@ type Report struct {
 	Size        uint64    `json:"size"`        // entries in the log
 	Root        string    `json:"root"`        // tree hash, base64 as in a checkpoint; "" if part of the tree cannot be read
 	Bodies      uint64    `json:"bodies"`      // bodies opened and found to be what their leaves commit to
+	Blobs       uint64    `json:"blobs"`       // attachments read and found to have the hash that their messages state
+	Orphans     uint64    `json:"orphans"`     // of a stopped store: bodies past the log's end, which a crash leaves and the next start deletes
 	Checkpoints uint64    `json:"checkpoints"` // signed checkpoints found to state the log that is here
 	Damage      uint64    `json:"damage"`      // number of findings
 	Findings    []Finding `json:"findings"`    // up to MaxFindings, by seq
@@ -52,14 +54,14 @@ func (r *Report) OK() bool { return r.Damage == 0 }
 // Check reads the whole log as it was when Check began: each leaf against the
 // chain, the chain against the tree's stored hashes, the tree against every
 // signed checkpoint and the record of the log's end, and, if asked, each body
-// against its leaf. What is wrong is a finding, not an error; an error means
+// against its leaf and each stored attachment against its message. What is wrong is a finding, not an error; an error means
 // that Check could not go on. Progress is called from one goroutine at a time,
 // which holds the files open: it must not append.
 func (a *Archive) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 	if o.Bodies && a.opts.Keyless {
 		return nil, fmt.Errorf("%w: without it no body can be checked", ErrKeys)
 	}
-	c := &checker{opts: o, size: a.Size(), genesis: proof.GenesisPrev(a.idText), report: &Report{Size: a.Size(), Findings: []Finding{}}}
+	c := &checker{archive: a, opts: o, size: a.Size(), genesis: proof.GenesisPrev(a.idText), report: &Report{Size: a.Size(), Findings: []Finding{}}}
 	c.report.Size = c.size
 	c.shares = make([]shareResult, (c.size+1<<checkLevel-1)>>checkLevel)
 	if err := a.view(c.readTip); err != nil {
@@ -92,6 +94,7 @@ func (a *Archive) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 }
 
 type checker struct {
+	archive *Archive
 	opts    CheckOptions
 	size    uint64
 	genesis proof.Hash // what leaf 0 is chained to
@@ -104,13 +107,22 @@ type checker struct {
 	report *Report
 }
 
-// readTip reads the record of the log's end.
+// readTip reads the record of the log's end, and that of each older file's.
 func (c *checker) readTip(s *store) error {
-	t, _, err := s.newest().tip()
-	if err != nil {
-		c.find(c.size-1, "the log's end: %v", err)
-	} else if t.size == c.size {
-		c.end = &t
+	for i, f := range s.logs {
+		end := c.size
+		if i+1 < len(s.logs) {
+			end = s.logs[i+1].first
+		}
+		t, _, err := f.tip()
+		switch {
+		case err != nil:
+			c.find(end-1, "the end of log file %06d.db: %v", f.number, err)
+		case i+1 < len(s.logs) && t.size != end:
+			c.find(end-1, "log file %06d.db ended with another entry", f.number)
+		case t.size == c.size:
+			c.end = &t
+		}
 	}
 	return nil
 }
@@ -161,6 +173,9 @@ func (c *checker) finish(a *Archive, s *store) {
 		c.find(c.size-1, "the tree up to it has not the root hash that the log ended with")
 	}
 	c.checkpoints(a, s, root)
+	if c.opts.Bodies && a.opts.ReadOnly {
+		c.orphans(s)
+	}
 	slices.SortStableFunc(c.report.Findings, func(x, y Finding) int { return cmp.Compare(x.Seq, y.Seq) })
 }
 

@@ -45,7 +45,7 @@ type pageWalk struct {
 	f     *os.File
 	size  uint64   // of a page
 	pages uint64   // in use: the high-water mark
-	deep  bool     // look at leaf pages' headers as well
+	deep  bool     // look at leaf pages as well
 	seen  []uint64 // a bit a page
 }
 
@@ -53,7 +53,7 @@ type pageWalk struct {
 type metaPage struct{ root, free, pages, tx uint64 }
 
 // checkPages refuses a database whose pages do not form trees. Leaf pages are
-// read only if deep is set: that touches the whole file.
+// read only if deep is set: that reads the whole file.
 func checkPages(path string, deep bool) error {
 	f, err := os.Open(path) // #nosec G304 -- a name of ours in the data directory
 	if err != nil {
@@ -132,7 +132,7 @@ func (w *pageWalk) freeList(id uint64) error {
 	if err := w.mark(id); err != nil {
 		return err
 	}
-	page, err := w.read(id, false)
+	page, err := w.read(id)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (w *pageWalk) tree(root uint64, leaf func(page []byte) error) error {
 			if i > 0 && kind == leafPage && leaf == nil && !w.deep {
 				continue // all pages of a level are of one kind
 			}
-			page, err := w.read(id, i > 0 && kind == leafPage && leaf == nil)
+			page, err := w.read(id)
 			if err != nil {
 				return err
 			}
@@ -186,7 +186,13 @@ func (w *pageWalk) tree(root uint64, leaf func(page []byte) error) error {
 				for at := range elements(page) {
 					below = append(below, binary.LittleEndian.Uint64(page[at+8:]))
 				}
-			case leaf != nil:
+			default:
+				if err := checkLeafPage(page); err != nil {
+					return fmt.Errorf("page %d: %w", id, err)
+				}
+				if leaf == nil {
+					continue
+				}
 				if err := leaf(page); err != nil {
 					return err
 				}
@@ -214,12 +220,9 @@ func (w *pageWalk) mark(id uint64) error {
 	return nil
 }
 
-// read returns a page, with its overflow pages, or its header alone.
-func (w *pageWalk) read(id uint64, headerOnly bool) ([]byte, error) {
+// read returns a page with its overflow pages.
+func (w *pageWalk) read(id uint64) ([]byte, error) {
 	page := make([]byte, w.size)
-	if headerOnly {
-		page = page[:pageHeader]
-	}
 	if _, err := w.f.ReadAt(page, int64(id*w.size)); err != nil { // #nosec G115 -- below the high-water mark
 		return nil, err
 	}
@@ -227,7 +230,7 @@ func (w *pageWalk) read(id uint64, headerOnly bool) ([]byte, error) {
 	if binary.LittleEndian.Uint64(page) != id || overflow >= w.pages-id {
 		return nil, fmt.Errorf("%w: page %d is another", ErrDamaged, id)
 	}
-	if overflow > 0 && overflow <= maxListed && !headerOnly {
+	if overflow > 0 && overflow <= maxListed {
 		page = make([]byte, (overflow+1)*w.size)
 		if _, err := w.f.ReadAt(page, int64(id*w.size)); err != nil { // #nosec G115 -- likewise
 			return nil, err
@@ -253,13 +256,10 @@ func elements(page []byte) func(yield func(at int) bool) {
 func bucketRoots(page []byte) (roots []uint64, err error) {
 	bad := fmt.Errorf("%w: the list of buckets", ErrDamaged)
 	for at := range elements(page) {
-		flags, pos := binary.LittleEndian.Uint32(page[at:]), uint64(binary.LittleEndian.Uint32(page[at+4:]))
-		key, value := uint64(binary.LittleEndian.Uint32(page[at+8:])), uint64(binary.LittleEndian.Uint32(page[at+12:]))
-		from := uint64(at) + pos + key // #nosec G115 -- an offset in a page
-		if flags != bucketFlag || value < 16 || from+value > uint64(len(page)) {
+		v := leafValue(page, at)
+		if binary.LittleEndian.Uint32(page[at:]) != bucketFlag || len(v) < 16 {
 			return nil, bad
 		}
-		v := page[from : from+value]
 		if root := binary.LittleEndian.Uint64(v); root != 0 {
 			roots = append(roots, root)
 			continue
@@ -267,6 +267,33 @@ func bucketRoots(page []byte) (roots []uint64, err error) {
 		if v = v[16:]; len(v) < pageHeader || binary.LittleEndian.Uint16(v[8:]) != leafPage {
 			return nil, bad
 		}
+		if err := checkLeafPage(v); err != nil {
+			return nil, err
+		}
 	}
 	return roots, nil
+}
+
+// checkLeafPage sees to it that every key and value of a leaf page lies in it.
+func checkLeafPage(page []byte) error {
+	if int(binary.LittleEndian.Uint16(page[10:])) > (len(page)-pageHeader)/elementSize {
+		return fmt.Errorf("%w: it states more elements than it has room for", ErrDamaged)
+	}
+	for at := range elements(page) {
+		if leafValue(page, at) == nil {
+			return fmt.Errorf("%w: an element lies outside it", ErrDamaged)
+		}
+	}
+	return nil
+}
+
+// leafValue returns the value of the element at the given place, nil if its key
+// or value is not in the page.
+func leafValue(page []byte, at int) []byte {
+	pos, key, value := binary.LittleEndian.Uint32(page[at+4:]), binary.LittleEndian.Uint32(page[at+8:]), binary.LittleEndian.Uint32(page[at+12:])
+	from := uint64(at) + uint64(pos) + uint64(key) // #nosec G115 -- an offset in a page
+	if to := from + uint64(value); to <= uint64(len(page)) {
+		return page[from:to:to]
+	}
+	return nil
 }
