@@ -234,6 +234,10 @@ func TestDedupe(t *testing.T) {
 	if placed[1].Kind != proof.KindMessage || !placed[1].Conflict || placed[1].Of != first.Seq {
 		t.Fatalf("conflict: %+v", placed[1])
 	}
+	alarm, err := a.Record(t.Context(), placed[1].Seq+1)
+	if err != nil || alarm.Leaf.Kind != proof.KindAlarm || !bytes.Contains(alarm.Body, fmt.Appendf(nil, `"entry":"%d"`, placed[1].Seq)) {
+		t.Fatalf("the conflict's alarm: %+v %s, %v", alarm.Leaf, alarm.Body, err)
+	}
 	b, err := a.OpenBody(t.Context(), placed[0].Seq)
 	if err != nil {
 		t.Fatal(err)

@@ -39,6 +39,9 @@ func (a *Archive) PutBlob(ctx context.Context, bid string, ctSHA256 [32]byte, r 
 	if a.opts.ReadOnly {
 		return fmt.Errorf("%w: it was opened to be read only", ErrClosed)
 	}
+	if !a.Room() {
+		return ErrDiskFull
+	}
 	path := a.blobPath(bid, ctSHA256)
 	if err := durable.Mkdir(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -53,13 +56,31 @@ func (a *Archive) PutBlob(ctx context.Context, bid string, ctSHA256 [32]byte, r 
 		}
 	}()
 	h := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(f, h), r); err != nil {
+	if _, err := io.Copy(io.MultiWriter(f, h, &roomGuard{archive: a}), r); err != nil {
 		return err
 	}
 	if subtle.ConstantTimeCompare(h.Sum(nil), ctSHA256[:]) != 1 {
 		return fmt.Errorf("%w: an attachment has not the hash that its message states", ErrInvalid)
 	}
 	return f.Commit()
+}
+
+// roomGuard ends the fetching of an attachment, however large it is, when the
+// disk comes to its low-water mark: what is below belongs to entries.
+type roomGuard struct {
+	archive *Archive
+	written int
+}
+
+// Write counts, and looks at the disk once in each margin's worth of bytes.
+func (g *roomGuard) Write(b []byte) (int, error) {
+	if g.written += len(b); g.written >= margin {
+		g.written = 0
+		if !g.archive.Room() {
+			return 0, ErrDiskFull
+		}
+	}
+	return len(b), nil
 }
 
 // HasBlob reports whether the archive holds the attachment, durably: a crash
@@ -77,11 +98,26 @@ func (a *Archive) HasBlob(bid string, ctSHA256 [32]byte) (bool, error) {
 	return err == nil, err
 }
 
-// OpenBlob opens an attachment's ciphertext: ErrNoBlob when it is not there.
+// OpenBlob opens an attachment's ciphertext: ErrNoBlob when it is not there,
+// ErrDamaged when it is not what its message states.
 func (a *Archive) OpenBlob(bid string, ctSHA256 [32]byte) (io.ReadCloser, error) {
 	f, err := os.Open(a.blobPath(bid, ctSHA256))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoBlob
 	}
-	return f, err
+	if err != nil {
+		return nil, err
+	}
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	if err == nil && subtle.ConstantTimeCompare(h.Sum(nil), ctSHA256[:]) != 1 {
+		err = fmt.Errorf("%w: an attachment has not the hash that its message states", ErrDamaged)
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }

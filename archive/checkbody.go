@@ -52,6 +52,7 @@ func (c *checker) bodies(s *store, leaves []proof.Leaf, from, to uint64) {
 func (c *checker) records(f *bodyFile, want []*proof.Leaf, seq, to uint64) (rest []*proof.Leaf, err error) {
 	var plain []byte
 	var ok uint64
+	var files []attachment
 	err = guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
 			cur := tx.Bucket(bucketRecord).Cursor()
@@ -68,10 +69,11 @@ func (c *checker) records(f *bodyFile, want []*proof.Leaf, seq, to uint64) (rest
 				if cap(plain) < len(sealed) && len(sealed) <= maxRecord {
 					plain = make([]byte, 0, 2*len(sealed))
 				}
-				if _, err := f.openRecord(plain[:0], want[0], sealed); err != nil {
+				if b, err := f.openRecord(plain[:0], want[0], sealed); err != nil {
 					c.find(seq, "%v", err)
 				} else {
 					ok++
+					files = append(files, attachments(want[0], &b)...)
 				}
 				want = want[1:]
 			}
@@ -85,5 +87,6 @@ func (c *checker) records(f *bodyFile, want []*proof.Leaf, seq, to uint64) (rest
 	c.mu.Lock()
 	c.report.Bodies += ok
 	c.mu.Unlock()
+	c.blobs(c.archive, files)
 	return want, err
 }

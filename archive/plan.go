@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -170,7 +171,32 @@ func (p *plan) place(b *Batch, e *Entry, received int64) (Placed, error) {
 		},
 		body: Body{Note: e.Note, Bytes: body},
 	})
+	if out.Conflict {
+		return out, p.alarmConflict(out, received)
+	}
 	return out, nil
+}
+
+// AlarmConflict is the name of the alarm that the archive itself raises: two
+// messages of one device bear one number. It stands in the same transaction
+// as the second of them, so that no crash can keep one without the other.
+const AlarmConflict = "counter-conflict"
+
+func (p *plan) alarmConflict(of Placed, received int64) error {
+	body, err := json.Marshal(AlarmBody{
+		Name: AlarmConflict, Severity: "critical",
+		Text:  "two different messages bear one number of one device; both are kept",
+		Fix:   "Show both entries. Either the device was cloned or restored, or somebody signs with its key: have its owner enrol it anew, and revoke the old key.",
+		Facts: map[string]string{"entry": strconv.FormatUint(of.Seq, 10), "first": strconv.FormatUint(of.Of, 10)},
+	})
+	if err != nil {
+		return err
+	}
+	p.pending = append(p.pending, pending{
+		leaf: proof.Leaf{Seq: p.next(), Kind: proof.KindAlarm, Class: proof.ClassControl, Received: received, BodyLen: proof.RoundBody(len(body))},
+		body: Body{Bytes: body},
+	})
+	return nil
 }
 
 // seen returns the seq of the first message with this device and n, which is

@@ -234,6 +234,20 @@ func (f *bodyFile) last() (seq uint64, err error) {
 	return seq, err
 }
 
+// countFrom returns how many records the file has from size on.
+func (f *bodyFile) countFrom(size uint64) (n uint64, err error) {
+	err = guard(func() error {
+		return f.db.View(func(tx *bbolt.Tx) error {
+			c := tx.Bucket(bucketRecord).Cursor()
+			for k, _ := c.Seek(u64(size)); k != nil; k, _ = c.Next() {
+				n++
+			}
+			return nil
+		})
+	})
+	return n, err
+}
+
 func (f *bodyFile) dropFrom(size uint64) error {
 	return guard(func() error {
 		return f.db.Update(func(tx *bbolt.Tx) error {

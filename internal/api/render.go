@@ -37,6 +37,11 @@ func (r *Renderer) Hits(ctx context.Context, seqs []uint64) ([]Hit, error) {
 	hits := make([]Hit, 0, len(seqs))
 	for _, seq := range seqs {
 		rec, err := r.Log.Record(ctx, seq)
+		if (errors.Is(err, archive.ErrNoBody) || errors.Is(err, archive.ErrDamaged)) && rec.Leaf.Kind.Valid() {
+			// One entry at fault shall not hide the others.
+			hits = append(hits, Hit{Seq: seq, Received: rec.Leaf.ReceivedTime(), Kind: rec.Leaf.Kind.String(), Missing: missingBody(err)})
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("render: %w", err)
 		}
@@ -49,6 +54,14 @@ func (r *Renderer) Hits(ctx context.Context, seqs []uint64) ([]Hit, error) {
 	return hits, nil
 }
 
+// missingBody says why an entry has no body to show.
+func missingBody(err error) string {
+	if errors.Is(err, archive.ErrNoBody) {
+		return "the archive no longer holds its body"
+	}
+	return "its body is damaged; run `holdfast verify`"
+}
+
 // Show implements Shower.
 func (r *Renderer) Show(ctx context.Context, seqs []uint64) ([]Shown, error) {
 	if err := r.State.CatchUp(ctx, r.Log.Size()); err != nil {
@@ -59,10 +72,8 @@ func (r *Renderer) Show(ctx context.Context, seqs []uint64) ([]Shown, error) {
 		rec, err := r.Log.Record(ctx, seq)
 		missing := ""
 		switch {
-		case errors.Is(err, archive.ErrNoBody):
-			missing = "the archive no longer holds its body"
-		case errors.Is(err, archive.ErrDamaged) && rec.Leaf.Kind.Valid():
-			missing = "its body is damaged; run `holdfast verify`"
+		case errors.Is(err, archive.ErrNoBody), errors.Is(err, archive.ErrDamaged) && rec.Leaf.Kind.Valid():
+			missing = missingBody(err)
 		case err != nil:
 			return nil, fmt.Errorf("show: %w", err)
 		}

@@ -139,8 +139,9 @@ func TestHitsAreAsOfTheirPlace(t *testing.T) {
 		t.Errorf("hits\n%+v\nwant\n%+v", hits, want)
 	}
 	w.gone[before] = archive.ErrDamaged
-	if _, err := r.Hits(t.Context(), []uint64{before}); !errors.Is(err, archive.ErrDamaged) {
-		t.Errorf("a hit whose body is damaged: %v", err)
+	hits, err = r.Hits(t.Context(), []uint64{after, before})
+	if err != nil || len(hits) != 2 || hits[0].Text != "after" || hits[1].Seq != before || !strings.Contains(hits[1].Missing, "damaged") {
+		t.Errorf("a damaged hit beside a whole one: %+v, %v", hits, err)
 	}
 }
 

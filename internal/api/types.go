@@ -83,6 +83,7 @@ type Hit struct {
 	Assurance      string       `json:"assurance"`
 	Flags          []string     `json:"flags"`
 	Attachments    []Attachment `json:"attachments"`
+	Missing        string       `json:"missing,omitempty"` // why there is nothing but the entry's place
 }
 
 // Attachment is what a message says of one attachment, and what became of it.

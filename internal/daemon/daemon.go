@@ -113,6 +113,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	if err := p.state.CatchUp(ctx, a.Size()); err != nil {
 		return nil, err
 	}
+	p.damage.load(p.state.Alarms(true))
 	if err := p.counts.catchUp(ctx, a); err != nil {
 		return nil, err
 	}

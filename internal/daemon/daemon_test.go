@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 	"time"
 	"unicode"
 
+	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"holdfast/archive"
@@ -430,4 +432,83 @@ func TestWardSet(t *testing.T) {
 	if r := w.search("NOT zzzz", 1); r.Total < 100 {
 		t.Fatalf("only %d messages are found", r.Total)
 	}
+}
+
+// A message that has rotted is missing from no search or production in
+// silence, also after a restart and with the index built anew.
+func TestRottenMessageIsTold(t *testing.T) {
+	w := newWard(t)
+	w.start()
+	w.load(lines(40))
+	w.acked()
+	all := w.search("NOT zzzz", 100)
+	w.stop()
+	w.rot(all.Hits[5].Seq)
+	if err := os.RemoveAll(w.path("data/index")); err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"index built anew", "started again"} {
+		w.start()
+		if r := w.search("NOT zzzz", 100); r.Total != all.Total-1 || r.Unindexed != 1 {
+			t.Errorf("%s: total %d, unindexed %d of %d", when, r.Total, r.Unindexed, all.Total)
+		}
+		out := w.path("production " + when)
+		done, err := w.client.Export(t.Context(), api.ExportRequest{Query: "NOT zzzz", Reason: "test", As: api.FormatJSONL}, out, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done.Produced != all.Total-1 || done.Withheld != 1 {
+			t.Errorf("%s: %+v", when, done)
+		}
+		alarms, err := w.client.Alarms(t.Context(), api.AlarmsRequest{})
+		if err != nil || len(alarms.Alarms) != 1 || alarms.Alarms[0].Name != AlarmUnreadable {
+			t.Errorf("%s: alarms %+v, %v", when, alarms, err)
+		}
+		w.stop()
+	}
+}
+
+// rot changes one bit of a message's sealed record, after so many more entries
+// that it is not among those that every start checks.
+func (w *ward) rot(seq uint64) {
+	w.t.Helper()
+	a := w.open()
+	batch := archive.Batch{Entries: slices.Repeat([]archive.Entry{{Kind: proof.KindStart, Class: proof.ClassControl, Body: []byte("{}")}}, 1100)}
+	if _, err := a.Append(w.t.Context(), batch); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	names, err := filepath.Glob(w.path("data/bodies/*.general.g1.db"))
+	if err != nil || len(names) != 1 {
+		w.t.Fatalf("%v, %v", names, err)
+	}
+	db, err := bbolt.Open(names[0], 0o600, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Update(func(tx *bbolt.Tx) error {
+		b, key := tx.Bucket([]byte("record")), binary.BigEndian.AppendUint64(nil, seq)
+		v := bytes.Clone(b.Get(key))
+		v[len(v)/2] ^= 1
+		return b.Put(key, v)
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// open opens the store as the next start would, orphans dropped.
+func (w *ward) open() *archive.Archive {
+	w.t.Helper()
+	master, err := ReadMaster(w.config.Credentials)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a, err := archive.Open(w.t.Context(), w.config.Data, archive.Options{Master: master})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
 }

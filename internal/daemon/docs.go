@@ -27,8 +27,8 @@ func (d docs) Wait(ctx context.Context, size uint64) error { return d.archive.Wa
 // LeavesPerFile returns how many entries one index covers.
 func (d docs) LeavesPerFile() uint64 { return d.archive.LogFileLeaves() }
 
-// Docs yields what can be searched in [from, to). Entries whose bodies are
-// gone are left out; damaged ones as well, and they are counted and told of.
+// Docs yields what can be searched in [from, to). A message that cannot be read
+// is left out, and the index goes past it only once that is on record.
 func (d docs) Docs(ctx context.Context, from, to uint64) iter.Seq2[query.Doc, error] {
 	return func(yield func(query.Doc, error) bool) {
 		if err := d.state.CatchUp(ctx, to); err != nil {
@@ -45,10 +45,11 @@ func (d docs) Docs(ctx context.Context, from, to uint64) iter.Seq2[query.Doc, er
 			}
 			m, err := d.message(ctx, leaf)
 			switch {
-			case errors.Is(err, archive.ErrNoBody):
-				continue
-			case errors.Is(err, archive.ErrDamaged):
-				d.damage.add(leaf.Seq)
+			case errors.Is(err, archive.ErrNoBody), errors.Is(err, archive.ErrDamaged):
+				if err := d.noteUnreadable(ctx, leaf.Seq); err != nil {
+					yield(query.Doc{}, err)
+					return
+				}
 				continue
 			case err != nil:
 				yield(query.Doc{}, err)
@@ -124,33 +125,6 @@ func (m *message) doc() query.Doc {
 		d.Conversation = query.ConversationRef{ID: p.Conv.ID, Name: p.Conv.Name, Kind: p.Conv.Kind}
 	}
 	return d
-}
-
-// unreadable remembers which entries could not be read when they were to be
-// indexed: a search says how many it could not see.
-type unreadable struct {
-	mu   sync.Mutex
-	seqs map[uint64]bool
-}
-
-func (u *unreadable) add(seq uint64) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.seqs == nil {
-		u.seqs = map[uint64]bool{}
-	}
-	u.seqs[seq] = true
-}
-
-func (u *unreadable) below(size uint64) (n uint64) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for seq := range u.seqs {
-		if seq < size {
-			n++
-		}
-	}
-	return n
 }
 
 // leafCounts counts the entries of each kind without reading any again.

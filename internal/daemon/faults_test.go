@@ -115,33 +115,37 @@ func (w *ward) lostAcked(round int) int {
 		w.t.Fatal(err)
 	}
 	a := w.open()
-	defer a.Close()
 	c, ok := a.Cursor()
+	if err := a.Close(); err != nil {
+		w.t.Fatal(err)
+	}
 	if s.Acked > 0 && (!ok || c.Seq < s.Acked) {
 		w.t.Errorf("round %d: %d is acked, the archive ends at %d", round, s.Acked, c.Seq)
 		return int(s.Acked - c.Seq)
 	}
 	if round%10 == 0 {
-		r, err := a.Check(w.t.Context(), archive.CheckOptions{Bodies: true})
-		if err != nil || !r.OK() {
-			w.t.Fatalf("round %d: %+v, %v", round, r, err)
-		}
+		w.checkStopped(round)
 	}
 	return 0
 }
 
-// open opens the store as the next start would, orphans dropped.
-func (w *ward) open() *archive.Archive {
+// checkStopped checks the store as it lies there: also that a start has left
+// no orphan.
+func (w *ward) checkStopped(round int) {
 	w.t.Helper()
 	master, err := ReadMaster(w.config.Credentials)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	a, err := archive.Open(w.t.Context(), w.config.Data, archive.Options{Master: master})
+	a, err := archive.Open(w.t.Context(), w.config.Data, archive.Options{Master: master, ReadOnly: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return a
+	defer a.Close()
+	r, err := a.Check(w.t.Context(), archive.CheckOptions{Bodies: true})
+	if err != nil || !r.OK() || r.Orphans != 0 {
+		w.t.Fatalf("round %d: %+v, %v", round, r, err)
+	}
 }
 
 // countMessages counts text messages, each (device, n) once.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"iter"
 	"math"
 	"slices"
 
@@ -31,7 +32,7 @@ func (p *parts) Search(ctx context.Context, q *query.Query, page api.Page) (*api
 	}
 	out := &api.SearchResponse{
 		Total: found.Total, Through: found.ThroughSeq - 1, Quarantined: p.counts.of(proof.KindQuarantine),
-		Unindexed: found.Unindexed + p.damage.below(found.ThroughSeq),
+		Unindexed: found.Unindexed + uint64(len(p.damage.below(found.ThroughSeq))),
 	}
 	out.Hits, err = p.render.Hits(ctx, found.Hits)
 	return out, err
@@ -58,7 +59,7 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 	if err != nil {
 		return nil, searchProblem(err)
 	}
-	if n := found.Unindexed + p.damage.below(at); n > 0 {
+	if found.Unindexed > 0 {
 		return nil, errIncomplete
 	}
 	if err := p.state.CatchUp(ctx, at); err != nil {
@@ -73,7 +74,8 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 				}
 			}
 		},
-		At: at, Through: found.ThroughSeq - 1, Total: found.Total,
+		Exclusions: p.unseen(at, found.Hits),
+		At:         at, Through: found.ThroughSeq - 1, Total: found.Total,
 		Principal: req.Principal.String(), Tool: "holdfastd " + p.version,
 		Query: req.Typed, Parsed: req.Query.String(), Matter: req.Matter, Reason: req.Reason,
 	}, sink)
@@ -84,10 +86,25 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 	return &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: found.ThroughSeq - 1}, nil
 }
 
+// unseen yields, as exclusions of a production, the messages that could not be
+// read when they were to be indexed: whether they match nobody can say.
+func (p *parts) unseen(at uint64, hits []uint64) iter.Seq2[export.Exclusion, error] {
+	return func(yield func(export.Exclusion, error) bool) {
+		for _, seq := range p.damage.below(at) {
+			if _, hit := slices.BinarySearch(hits, seq); hit {
+				continue // it was mended, and the index built anew
+			}
+			if !yield(export.Exclusion{Seq: seq, Kind: proof.KindMessage, Reason: export.ReasonDamaged}, nil) {
+				return
+			}
+		}
+	}
+}
+
 // errIncomplete refuses a production of which it is known that entries are
 // missing from it.
 var errIncomplete = &api.Problem{
 	Title: "the production would not be complete", Status: 503, Code: api.CodeNotReady, Exit: api.ExitTemporary,
 	Detail: "entries in its range could not be searched",
-	Hint:   "wait until `holdfast status` shows the index working and caught up; if entries are damaged, `holdfast verify` names them",
+	Hint:   "wait until `holdfast status` shows the index working and caught up",
 }

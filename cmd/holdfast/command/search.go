@@ -75,8 +75,11 @@ func standing(h *api.Hit) string {
 // message, and its attachments.
 func summary(h *api.Hit) string {
 	var parts []string
-	if h.Typ != "msg" {
+	if h.Typ != "msg" && h.Missing == "" {
 		parts = append(parts, "["+h.Typ+"]")
+	}
+	if h.Missing != "" {
+		parts = append(parts, "["+h.Missing+"]")
 	}
 	if h.Text != "" {
 		parts = append(parts, h.Text)

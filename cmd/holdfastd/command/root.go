@@ -40,6 +40,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, errDamage) {
+		if errors.Is(err, archive.ErrDamaged) {
+			err = fmt.Errorf("%w\nkeep the disk as it is; `holdfastd verify --data DIR` names every entry at fault; then put a copy of the store back that verifies", err)
+		}
 		if _, werr := fmt.Fprintln(stderr, "holdfastd:", err); werr != nil {
 			return api.ExitIO
 		}
