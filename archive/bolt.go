@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -155,6 +156,18 @@ func guard(f func() error) (err error) {
 		}
 	}()
 	return f()
+}
+
+// lastKey returns the greatest of a bucket's keys, which are integers of 64
+// bits. bbolt's own Last goes round in a circle where a page was lost and reads
+// as zeros; Seek looks what kind of page it comes to.
+func lastKey(b *bbolt.Bucket) []byte {
+	c := b.Cursor()
+	k, _ := c.Seek(u64(math.MaxUint64))
+	if k == nil {
+		k, _ = c.Prev()
+	}
+	return k
 }
 
 func u64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

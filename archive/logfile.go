@@ -193,7 +193,7 @@ func (f *logFile) end() (uint64, error) {
 	end := f.first
 	err := guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
-			if k, _ := tx.Bucket(bucketLeaf).Cursor().Last(); k != nil {
+			if k := lastKey(tx.Bucket(bucketLeaf)); k != nil {
 				room := uint64(tx.Size()) / proof.MinLeaf // #nosec G115 -- a file's size
 				end = min(binary.BigEndian.Uint64(k)+1, f.first+room)
 			}

@@ -225,7 +225,7 @@ func (s *store) dropOrphans(size uint64, lastMonth string) error {
 func (f *bodyFile) last() (seq uint64, err error) {
 	err = guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
-			if k, _ := tx.Bucket(bucketRecord).Cursor().Last(); k != nil {
+			if k := lastKey(tx.Bucket(bucketRecord)); k != nil {
 				seq = binary.BigEndian.Uint64(k)
 			}
 			return nil

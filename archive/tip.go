@@ -69,7 +69,7 @@ func (f *logFile) tip() (t tipRecord, cursor *Cursor, err error) {
 		return f.db.View(func(tx *bbolt.Tx) error {
 			v := tx.Bucket(bucketCursor).Get(keyRelay)
 			b := tx.Bucket(bucketMeta).Get(keyTip)
-			if k, _ := tx.Bucket(bucketLeaf).Cursor().First(); b == nil && v == nil && k == nil && f.number == 0 {
+			if k, _ := tx.Bucket(bucketLeaf).Cursor().Seek(u64(0)); b == nil && v == nil && k == nil && f.number == 0 {
 				return nil
 			}
 			if t, err = parseTip(b, v); err != nil || v == nil {
