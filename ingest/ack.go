@@ -133,6 +133,7 @@ func (a *acker) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		a.c.logFailed(ctx, err)
 		class := classOf(err)
 		a.putBack(m, reads, class)
 		a.c.o.Metrics.acks.WithLabelValues(class).Inc()
@@ -167,6 +168,7 @@ func (a *acker) send(ctx context.Context, m mark) error {
 // from its end.
 func (c *Client) unacked(ctx context.Context, cur archive.Cursor, acked uint64) ([]wire.Quarantined, error) {
 	var out []wire.Quarantined
+	unread := unreadable{what: "acks"}
 	for to := c.o.Log.Size(); to > 0; {
 		from := to - min(to, scanBlock)
 		var block []wire.Quarantined
@@ -186,8 +188,13 @@ func (c *Client) unacked(ctx context.Context, cur archive.Cursor, acked uint64) 
 				continue
 			}
 			code, err := c.quarantineCode(ctx, leaf.Seq)
-			if err != nil {
+			if fatal(ctx, err) {
 				return nil, err
+			}
+			if err != nil {
+				// The entry is there and its place in the stream is acked; only the code cannot be told any more.
+				unread.add(leaf.Seq, err)
+				continue
 			}
 			block = append(block, wire.Quarantined{Seq: leaf.RelaySeq, Code: code})
 		}
@@ -197,6 +204,7 @@ func (c *Client) unacked(ctx context.Context, cur archive.Cursor, acked uint64) 
 		}
 		to = from
 	}
+	c.tell(ctx, &unread)
 	return out, nil
 }
 

@@ -13,25 +13,27 @@ import (
 
 // The names of the alarms that ingest raises: stable, for scripts and alert rules.
 const (
-	AlarmPageRefused   = "relay-page-refused"   // a page that cannot be verified, twice in a row
-	AlarmGap           = "relay-gap"            // a page that skips events, twice in a row
-	AlarmEquivocation  = "relay-equivocation"   // two validly signed heads for one seq
-	AlarmClock         = "relay-clock"          // the relay's signed time is more than 10 minutes off
-	AlarmCursorExpired = "relay-cursor-expired" // the relay deleted events that were never acked
-	AlarmCursorAhead   = "relay-behind"         // the relay holds less than this archive has taken from it
-	AlarmAckedBeyond   = "log-behind-ack"       // the log holds less than this archive has acked
-	AlarmEpochChanged  = "relay-epoch-changed"  // the relay's stream began anew, chained to the old one
-	AlarmEpochUnknown  = "relay-epoch-unknown"  // the relay's stream does not continue the one that is known
-	AlarmRefused       = "relay-refuses"        // the relay refuses this archive's certificate or id
-	AlarmUnreachable   = "relay-unreachable"    // no answer for UnreachableAfter
-	AlarmLag           = "relay-lag"            // 1, 3, 5 days behind
-	AlarmLost          = "relay-lost"           // the relay says that it lost events
-	AlarmAckRefused    = "relay-ack-refused"    // an ack refused, twice in a row
-	AlarmKeysetRefused = "relay-keyset-refused" // a keyset refused, twice in a row
-	AlarmDiskFull      = "disk-full"            // no room to append
-	AlarmWriteFailed   = "log-write-failed"     // a write to the log failed
-	AlarmConflict      = "counter-conflict"     // two messages of one device under one number
-	AlarmBlobLost      = "attachment-lost"      // an attachment given up
+	AlarmPageRefused   = "relay-page-refused"    // a page that cannot be verified, twice in a row
+	AlarmGap           = "relay-gap"             // a page that skips events, twice in a row
+	AlarmEquivocation  = "relay-equivocation"    // two validly signed heads for one seq
+	AlarmClock         = "relay-clock"           // the relay's signed time is more than 10 minutes off
+	AlarmCursorExpired = "relay-cursor-expired"  // the relay deleted events that were never acked
+	AlarmCursorAhead   = "relay-behind"          // the relay holds less than this archive has taken from it
+	AlarmAckedBeyond   = "log-behind-ack"        // the log holds less than this archive has acked
+	AlarmEpochChanged  = "relay-epoch-changed"   // the relay's stream began anew, chained to the old one
+	AlarmEpochUnknown  = "relay-epoch-unknown"   // the relay's stream does not continue the one that is known
+	AlarmRefused       = "relay-refuses"         // the relay refuses this archive's certificate or id
+	AlarmUnreachable   = "relay-unreachable"     // no answer for UnreachableAfter
+	AlarmLag           = "relay-lag"             // 1, 3, 5 days behind
+	AlarmLost          = "relay-lost"            // the relay says that it lost events
+	AlarmAckRefused    = "relay-ack-refused"     // an ack refused, twice in a row
+	AlarmKeysetRefused = "relay-keyset-refused"  // a keyset refused, twice in a row
+	AlarmDiskFull      = "disk-full"             // no room to append
+	AlarmWriteFailed   = "log-write-failed"      // a write to the log failed
+	AlarmLogFailing    = "log-unreadable"        // the log cannot be read or written, and ingest stands still
+	AlarmEntryDamaged  = "entry-unreadable"      // entries that cannot be read back, and without which ingest goes on
+	AlarmKeysEnding    = "recipient-keys-ending" // the last key that senders may seal to ends within 30 days, within 7, or has ended
+	AlarmBlobLost      = "attachment-lost"       // an attachment given up
 )
 
 const (
@@ -77,8 +79,12 @@ var adviceFor = map[string]advice{
 		"Make room on the file system of the data directory, or enlarge it."},
 	AlarmWriteFailed: {critical, "a write to the log failed; nothing was acked until the log had been reopened and checked",
 		"Check the disk (dmesg, smartctl) and run `holdfast verify`."},
-	AlarmConflict: {critical, "two different messages bear one number of one device; both are kept",
-		"A device restored from a backup does this; so does a stolen key. Have the device enrolled anew."},
+	AlarmLogFailing: {critical, "the log cannot be read or written as it should be; ingest stands still until it can",
+		"Check the disk (dmesg, smartctl) and run `holdfast verify`; what it names as damaged is put back from a backup."},
+	AlarmEntryDamaged: {critical, "entries of the log cannot be read back; ingest goes on without what they say",
+		"Run `holdfast verify` and put back what it names from a backup, then restart: what waits for these entries is taken up again."},
+	AlarmKeysEnding: {warning, "the last key that senders may seal to ends soon; then nothing more can be sent to this archive",
+		"Have new recipient keys made before the time given below; they are published by themselves."},
 	AlarmBlobLost: {warning, "an attachment could not be fetched from the relay and is given up; its message is kept",
 		"Ask the sender or the relay's operator for the attachment."},
 }
@@ -100,6 +106,11 @@ func newAlarms(o *Options) *alarms {
 
 // raise appends an alarm unless its cause already stands. The cause is the name, with detail where one name can stand for several.
 func (a *alarms) raise(ctx context.Context, name, detail string, facts map[string]string) {
+	a.raiseAs(ctx, adviceFor[name].severity, name, detail, facts)
+}
+
+// raiseAs is raise for a name whose causes are not all equally grave.
+func (a *alarms) raiseAs(ctx context.Context, severity, name, detail string, facts map[string]string) {
 	cause := name + "/" + detail
 	a.mu.Lock()
 	if a.raised[cause] {
@@ -107,7 +118,7 @@ func (a *alarms) raise(ctx context.Context, name, detail string, facts map[strin
 		return
 	}
 	a.raised[cause] = true
-	a.owed[cause] = a.entry(name, facts)
+	a.owed[cause] = a.entry(severity, name, facts)
 	a.mu.Unlock()
 	a.flush(ctx)
 }
@@ -142,16 +153,35 @@ func (a *alarms) clear(name, detail string) {
 	}
 }
 
-// inBatch returns an alarm's entry for the batch of the page that it is about: so it is there if and only if the page is.
+// inBatch returns an alarm's entry for the batch of what it is about: so it is there if and only if that is.
 func (a *alarms) inBatch(name string, facts map[string]string) archive.Entry {
-	return a.entry(name, facts)
+	return a.entry(adviceFor[name].severity, name, facts)
 }
 
-func (a *alarms) entry(name string, facts map[string]string) archive.Entry {
+// onceInBatch is inBatch for a cause that is told once until it clears; false while it stands. It stands only when told says so: two
+// batches under way may tell it twice, and a batch that was not appended takes nothing away.
+func (a *alarms) onceInBatch(name, detail string, facts map[string]string) (archive.Entry, bool) {
+	a.mu.Lock()
+	stands := a.raised[name+"/"+detail]
+	a.mu.Unlock()
+	if stands {
+		return archive.Entry{}, false
+	}
+	return a.inBatch(name, facts), true
+}
+
+// told says that the batch with an alarm of onceInBatch is durable.
+func (a *alarms) told(name, detail string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.raised[name+"/"+detail] = true
+}
+
+func (a *alarms) entry(severity, name string, facts map[string]string) archive.Entry {
 	about := adviceFor[name]
 	a.metrics.alarms.WithLabelValues(name).Inc()
 	a.logger.Error("alarm", "alarm", name, "text", about.text)
-	body := archive.AlarmBody{Name: name, Severity: about.severity, Text: about.text, Fix: about.fix, Facts: facts}
+	body := archive.AlarmBody{Name: name, Severity: severity, Text: about.text, Fix: about.fix, Facts: facts}
 	return control(proof.KindAlarm, body)
 }
 

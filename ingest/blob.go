@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"holdfast/archive"
 	"holdfast/ingest/envelope"
@@ -12,6 +13,9 @@ import (
 
 // errBlobCorrupt says that the relay gave the whole of a blob and that it is not the one that its message names.
 var errBlobCorrupt = errors.New("the blob is not the one that its message names")
+
+// errBlobSlow says that an attempt took longer than a blob of that size may.
+var errBlobSlow = errors.New("the relay gives the blob too slowly")
 
 // blobKey names an attachment by its message's place in the relay's stream.
 type blobKey struct {
@@ -35,6 +39,17 @@ func newBlobJob(epoch string, relaySeq uint64, a *envelope.Attachment) (blobJob,
 	return blobJob{key: blobKey{epoch, relaySeq, a.BID}, sum: sum, size: envelope.SealedSize(a.Size)}, nil
 }
 
+// facts are what an alarm says of an attachment.
+func (j *blobJob) facts(status string) map[string]string {
+	return map[string]string{"epoch": j.key.epoch, "relay_seq": decimal(j.key.relaySeq), "blob": j.key.bid, "status": status}
+}
+
+// patience is how long one attempt may take. Without it a relay that sends a byte now and then would hold a fetcher for as long as it likes:
+// no such connection is ever silent for long.
+func (j *blobJob) patience() time.Duration {
+	return blobPatience + min(time.Duration(min(j.size/leastBlobSpeed, 1<<20))*time.Second, mostBlobTime)
+}
+
 func (j *blobJob) body(status string) archive.BlobBody {
 	return archive.BlobBody{Epoch: j.key.epoch, RelaySeq: j.key.relaySeq, BID: j.key.bid, Status: status}
 }
@@ -45,6 +60,8 @@ func (b *blobFetcher) fetch(ctx context.Context, job *blobJob) error {
 	if have || err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, job.patience(), errBlobSlow)
+	defer cancel()
 	r := &blobReader{ctx: ctx, relay: b.c.relay, pause: b.c.newBackoff(), job: job}
 	defer r.close()
 	err = b.c.o.Blobs.PutBlob(ctx, job.key.bid, job.sum, r)
@@ -53,6 +70,8 @@ func (b *blobFetcher) fetch(ctx context.Context, job *blobJob) error {
 		return nil
 	case errors.Is(err, archive.ErrInvalid):
 		err = errBlobCorrupt
+	case errors.Is(context.Cause(ctx), errBlobSlow):
+		err = errBlobSlow
 	}
 	return fmt.Errorf("fetch an attachment: %w", err)
 }
@@ -75,6 +94,9 @@ const maxTries = 4
 
 func (r *blobReader) Read(p []byte) (int, error) {
 	for {
+		if err := r.ctx.Err(); err != nil {
+			return 0, err
+		}
 		if r.part == nil {
 			if err := r.open(); err != nil {
 				return 0, err

@@ -59,9 +59,20 @@ func (b *blobFetcher) attempt(ctx context.Context, p *pendingBlob) {
 	err := b.fetch(ctx, &p.blobJob)
 	status := b.judge(p, err)
 	if status != archive.BlobPending {
-		_, err = b.c.o.Log.Append(ctx, archive.Batch{Entries: []archive.Entry{control(proof.KindBlob, p.body(status))}})
+		batch := archive.Batch{Entries: []archive.Entry{control(proof.KindBlob, p.body(status))}}
+		told := false
+		if status != archive.BlobStored {
+			var alarm archive.Entry
+			if alarm, told = b.c.alarms.onceInBatch(AlarmBlobLost, "", p.facts(status)); told {
+				batch.Entries = append(batch.Entries, alarm)
+			}
+		}
+		_, err = b.c.o.Log.Append(ctx, batch)
 		if err == nil {
-			b.ended(ctx, &p.blobJob, status)
+			b.ended(status)
+			if told {
+				b.c.alarms.told(AlarmBlobLost, "")
+			}
 			b.mu.Lock()
 			delete(b.pending, p.key)
 			b.mu.Unlock()
@@ -69,6 +80,7 @@ func (b *blobFetcher) attempt(ctx context.Context, p *pendingBlob) {
 		}
 		// A crash here, or an append that failed, leaves the blob in the store and the log saying pending: the next attempt finds it there.
 	}
+	b.c.logFailed(ctx, err)
 	b.c.o.Logger.Info("an attachment is still pending", "class", classOf(err))
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -58,10 +58,8 @@ func (b *blobFetcher) inline(ctx context.Context, outcomes []outcome) map[blobKe
 	for i := range outcomes {
 		for j := range outcomes[i].blobs {
 			job := &outcomes[i].blobs[j]
-			if _, twice := states[job.key]; !twice {
-				states[job.key] = archive.BlobPending
-				jobs = append(jobs, job)
-			}
+			states[job.key] = archive.BlobPending
+			jobs = append(jobs, job)
 		}
 	}
 	if len(jobs) == 0 {
@@ -99,10 +97,10 @@ func (b *blobFetcher) settle(ctx context.Context, job *blobJob) string {
 	err := b.fetch(ctx, job)
 	switch {
 	case err == nil:
-		b.ended(ctx, job, archive.BlobStored)
+		b.ended(archive.BlobStored)
 		return archive.BlobStored
 	case classOf(err) == classGone:
-		b.ended(ctx, job, archive.BlobMissing)
+		b.ended(archive.BlobMissing)
 		return archive.BlobMissing
 	}
 	return archive.BlobPending
@@ -121,15 +119,12 @@ func (b *blobFetcher) setStalled(stalled bool) {
 }
 
 // ended counts an attachment that has come to its end state.
-func (b *blobFetcher) ended(ctx context.Context, job *blobJob, status string) {
+func (b *blobFetcher) ended(status string) {
 	b.c.o.Metrics.blobs.WithLabelValues(status).Inc()
 	if status == archive.BlobStored {
 		b.setStalled(false)
 		b.c.alarms.clear(AlarmBlobLost, "")
-		return
 	}
-	b.c.alarms.raise(ctx, AlarmBlobLost, "", map[string]string{
-		"epoch": job.key.epoch, "relay_seq": decimal(job.key.relaySeq), "blob": job.key.bid, "status": status})
 }
 
 // add hands attachments over to the background. What is pending already stays as it is.
@@ -180,22 +175,29 @@ func (q *dueQueue) Pop() any {
 	return last
 }
 
-// resume takes up what the log says is pending. Which bytes are awaited is written in the message alone, so that is read back.
+// resume takes up what the log says is pending. Which bytes are awaited is written in the message alone, so that is read back. An attachment
+// whose message cannot be read stays pending and is told of: one damaged entry must not stop the stream.
 func (b *blobFetcher) resume(ctx context.Context) error {
 	pending, err := b.c.o.State.PendingBlobs(ctx)
 	if err != nil {
 		return fmt.Errorf("pending attachments: %w", err)
 	}
+	unread := unreadable{what: "attachments"}
 	for _, p := range pending {
 		job, err := b.readBack(ctx, p)
 		if errors.Is(err, archive.ErrNoBody) {
 			continue // the message is erased, and the key with it
 		}
-		if err != nil {
+		if fatal(ctx, err) {
 			return fmt.Errorf("pending attachment of relay seq %d: %w", p.RelaySeq, err)
+		}
+		if err != nil {
+			unread.add(p.Seq, err)
+			continue
 		}
 		b.enqueue(job, p.Since)
 	}
+	b.c.tell(ctx, &unread)
 	return nil
 }
 

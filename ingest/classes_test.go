@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +39,9 @@ func TestClassesOfFailures(t *testing.T) {
 		{&url.Error{Op: "Get", Err: &net.OpError{Op: "remote error", Err: tls.AlertError(42)}}, "tls"},
 		{&url.Error{Op: "Get", Err: &net.OpError{Op: "dial", Err: io.ErrUnexpectedEOF}}, "network"},
 		{&url.Error{Op: "Get", Err: io.ErrUnexpectedEOF}, "network"},
+		{fmt.Errorf("x: %w", &fs.PathError{Op: "write", Path: "x", Err: syscall.EIO}), "log"},
+		{&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, "disk_full"},
+		{&url.Error{Op: "Get", Err: &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}}, "network"},
 		{errors.New("nobody knows"), "internal"},
 	} {
 		if got := classOf(c.err); got != c.class {

@@ -80,6 +80,7 @@ func (c *Client) sessions(ctx context.Context) error {
 			return fmt.Errorf("ingest: %w", err)
 		case err != nil:
 			c.status.failed(classOf(err))
+			c.logFailed(ctx, err)
 			c.o.Logger.Warn("ingest starts again from the stored cursor", "class", classOf(err))
 		}
 		if errors.Is(err, archive.ErrFailed) {

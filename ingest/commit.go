@@ -17,10 +17,12 @@ type readyPage struct {
 	time    string    // of its last event
 	pending []blobJob // attachments that the background goes on fetching
 	kinds   map[string]int
-	lost    []uint64 // relay seqs of relay.lost events
+	lost    []uint64  // relay seqs of relay.lost events
+	gone    []blobJob // attachments that the relay has no more
+	told    bool      // the batch says so by an alarm
 }
 
-// maxEntries leaves room in a batch for an epoch's opening and an alarm.
+// maxEntries leaves room in a batch for an epoch's opening and alarms.
 const maxEntries = archive.MaxBatch - 8
 
 // openPages makes each page into a batch, in order.
@@ -66,7 +68,9 @@ func (c *Client) assemble(o *opener, page *wire.Page, outcomes []outcome, states
 		ready.time = event.Time
 		if code := outcomes[i].code; code != "" {
 			ready.mark.quarantined = append(ready.mark.quarantined, wire.Quarantined{Seq: event.Seq, Code: string(code)})
-		} else if event.Kind == wire.KindLost {
+		}
+		// Whatever its data: a loss that is told in a form that cannot be read is a loss.
+		if event.Kind == wire.KindLost {
 			ready.lost = append(ready.lost, event.Seq)
 		}
 	}
@@ -88,20 +92,29 @@ func (out *outcome) appendTo(ready *readyPage, states map[blobKey]string) {
 	}
 	*entries = append(*entries, out.entry)
 	for _, job := range out.blobs {
-		if states[job.key] == archive.BlobPending {
+		switch states[job.key] {
+		case archive.BlobPending:
 			*entries = append(*entries, control(proof.KindBlob, job.body(archive.BlobPending)))
 			ready.pending = append(ready.pending, job)
+		case archive.BlobMissing:
+			ready.gone = append(ready.gone, job)
 		}
 	}
 }
 
-// finish gives a batch its cursor, and the alarm that must be there if and only if its events are.
+// finish gives a batch its cursor, and the alarms that must be there if and only if its events are.
 func (c *Client) finish(o *opener, ready *readyPage, seq uint64, head wire.Head) {
 	ready.batch.Cursor = &archive.Cursor{Epoch: o.epoch, Ordinal: o.ordinal, Seq: seq, Head: head}
 	ready.mark.epoch, ready.mark.seq, ready.mark.head = o.epoch, seq, head
 	if len(ready.lost) > 0 {
 		ready.batch.Entries = append(ready.batch.Entries, c.alarms.inBatch(AlarmLost, map[string]string{
 			"epoch": o.epoch, "events": decimal(uint64(len(ready.lost))), "first_relay_seq": decimal(ready.lost[0])}))
+	}
+	if len(ready.gone) > 0 {
+		var alarm archive.Entry
+		if alarm, ready.told = c.alarms.onceInBatch(AlarmBlobLost, "", ready.gone[0].facts(archive.BlobMissing)); ready.told {
+			ready.batch.Entries = append(ready.batch.Entries, alarm)
+		}
 	}
 }
 
@@ -122,7 +135,7 @@ func (c *Client) commitPages(ctx context.Context, batches <-chan *readyPage) err
 			return fmt.Errorf("append up to relay seq %d: %w", ready.mark.seq, err)
 		}
 		// A crash from here on leaves the page durable and not acked: the next start acks it from the stored cursor.
-		c.committed(ctx, ready, placed)
+		c.committed(ready, placed)
 	}
 	return ctx.Err()
 }
@@ -134,6 +147,7 @@ func (c *Client) appendPage(ctx context.Context, b archive.Batch) ([]archive.Pla
 		if err == nil {
 			c.alarms.clear(AlarmDiskFull, "")
 			c.alarms.clear(AlarmWriteFailed, "")
+			c.alarms.clear(AlarmLogFailing, "")
 			c.alarms.flush(ctx)
 			return placed, nil
 		}
@@ -149,7 +163,7 @@ func (c *Client) appendPage(ctx context.Context, b archive.Batch) ([]archive.Pla
 }
 
 // committed tells everybody who waits for a page to be durable.
-func (c *Client) committed(ctx context.Context, ready *readyPage, placed []archive.Placed) {
+func (c *Client) committed(ready *readyPage, placed []archive.Placed) {
 	m := c.o.Metrics
 	for kind, n := range ready.kinds {
 		m.events.WithLabelValues(kind).Add(float64(n))
@@ -157,7 +171,6 @@ func (c *Client) committed(ctx context.Context, ready *readyPage, placed []archi
 	for _, q := range ready.mark.quarantined {
 		m.quarantined.WithLabelValues(q.Code).Inc()
 	}
-	var conflicts []archive.Placed
 	for _, p := range placed {
 		switch {
 		case p.Skipped:
@@ -166,13 +179,9 @@ func (c *Client) committed(ctx context.Context, ready *readyPage, placed []archi
 		case p.Kind == proof.KindRedelivery:
 			m.redelivered.Inc()
 		}
-		if p.Conflict {
-			conflicts = append(conflicts, p)
-		}
 	}
-	if len(conflicts) > 0 {
-		c.alarms.raise(ctx, AlarmConflict, decimal(conflicts[0].Seq), map[string]string{
-			"messages": decimal(uint64(len(conflicts))), "entry": decimal(conflicts[0].Seq), "other_entry": decimal(conflicts[0].Of)})
+	if ready.told {
+		c.alarms.told(AlarmBlobLost, "")
 	}
 	c.status.committed(*ready.batch.Cursor, ready.time)
 	c.blobs.add(ready.pending...)

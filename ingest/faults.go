@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -66,7 +67,7 @@ var classes = []struct {
 	{archive.ErrDamaged, classLog}, {archive.ErrNotFound, classLog}, {archive.ErrNoBody, classLog},
 	{errEpochUnknown, classEpochUnknown},
 	{errBlobCorrupt, classBlobCorrupt},
-	{errStalled, classStalled},
+	{errStalled, classStalled}, {errBlobSlow, classStalled},
 	{wire.ErrTruncated, classTruncated}, {wire.ErrGap, classGap}, {wire.ErrRepeat, classRepeat}, {wire.ErrNext, classNext},
 	{wire.ErrHead, classHead}, {wire.ErrSignature, classSignature}, {wire.ErrTooLarge, classTooLarge},
 	{wire.ErrMalformed, classMalformed},
@@ -90,12 +91,17 @@ func classOf(err error) string {
 	var cert *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
 	var header tls.RecordHeaderError
+	var file *fs.PathError // says before net.Error does whose failure it is: the errno within has the methods of both
 	switch {
 	case errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error"), errors.As(err, &cert), errors.As(err, &unknown), errors.As(err, &header):
 		return classTLS
 	case errors.Is(err, context.Canceled):
 		return classCanceled
-	case errors.As(err, new(*url.Error)), errors.As(err, new(net.Error)):
+	case errors.As(err, new(*url.Error)):
+		return classNetwork
+	case errors.As(err, &file), errors.Is(err, syscall.EIO):
+		return classLog
+	case errors.As(err, new(net.Error)):
 		return classNetwork
 	}
 	return classInternal

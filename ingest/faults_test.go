@@ -272,14 +272,15 @@ func TestRelayLost(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.st.add(wire.KindLost, `{"from":3,"to":9}`)
 		r.st.add(wire.KindLost, `{"from":30,"to":90}`)
+		r.st.add(wire.KindLost, `{"from":300,"from":900}`)
 		stop := r.start()
-		r.untilAcked(2)
+		r.untilAcked(3)
 		stop()
 		alarms := r.records(proof.KindAlarm)
 		if len(alarms) != 1 {
 			t.Fatalf("alarms %v", r.alarmNames())
 		}
-		if body := alarmOf(t, alarms[0]); body.Name != AlarmLost || body.Facts["events"] != "2" || body.Facts["first_relay_seq"] != "1" {
+		if body := alarmOf(t, alarms[0]); body.Name != AlarmLost || body.Facts["events"] != "3" || body.Facts["first_relay_seq"] != "1" {
 			t.Errorf("alarm %+v", body)
 		}
 	})

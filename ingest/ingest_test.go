@@ -309,6 +309,15 @@ func TestRedeliveryAndConflict(t *testing.T) {
 		ann.n, ann.prev = 0, ""
 		r.st.say(ann, "said otherwise under the same number") // seq 5
 		r.st.say(ann, "number two")
+		own := 0 // alarms of ingest's own; the log itself tells of the conflict, in the same transaction
+		r.log = logFunc{r.archive, func(ctx context.Context, b archive.Batch) ([]archive.Placed, error) {
+			for _, e := range b.Entries {
+				if e.Kind == proof.KindAlarm {
+					own++
+				}
+			}
+			return r.archive.Append(ctx, b)
+		}}
 		stop := r.start()
 		r.untilAcked(6)
 		stop()
@@ -319,14 +328,8 @@ func TestRedeliveryAndConflict(t *testing.T) {
 		if n := len(r.records(proof.KindMessage)); n != 3 {
 			t.Errorf("%d messages; want both of the same number, and number two", n)
 		}
-		alarms := r.records(proof.KindAlarm)
-		if len(alarms) != 1 {
-			t.Fatalf("alarms %v", r.alarmNames())
-		}
-		body := alarmOf(t, alarms[0])
-		first5 := r.records(proof.KindMessage)[1].Leaf
-		if body.Name != AlarmConflict || body.Facts["entry"] != decimal(first5.Seq) || body.Facts["messages"] != "1" {
-			t.Errorf("alarm %+v; the entry is %d", body, first5.Seq)
+		if own != 0 {
+			t.Errorf("ingest raised %d alarms for what the log tells", own)
 		}
 	})
 }

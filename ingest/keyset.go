@@ -27,12 +27,21 @@ func (c *Client) publishKeyset(ctx context.Context) error {
 	for {
 		offered := c.offered(time.Now())
 		kids := kidsOf(offered)
+		if len(offered) == 0 {
+			// An empty set would be one that clients accept and cannot seal to; the last one published says the same when it expires.
+			c.watchKeys(ctx, offered)
+			if err := sleep(ctx, keysetTick); err != nil {
+				return err
+			}
+			continue
+		}
 		if !published.IsZero() && kids == last && time.Since(published) < c.o.KeysetEvery {
 			if err := sleep(ctx, keysetTick); err != nil {
 				return err
 			}
 			continue
 		}
+		c.watchKeys(ctx, offered)
 		keys, err := publicKeys(offered)
 		if err == nil {
 			now := time.Now()
@@ -60,6 +69,34 @@ func (c *Client) publishKeyset(ctx context.Context) error {
 		}
 		if err := sleep(ctx, pause.pause(err)); err != nil {
 			return err
+		}
+	}
+}
+
+// keySteps are how long before the end of the last key it is told of, most urgent first.
+var keySteps = []struct {
+	left             time.Duration
+	detail, severity string
+}{{0, "none", critical}, {7 * 24 * time.Hour, "7d", critical}, {30 * 24 * time.Hour, "30d", warning}}
+
+// watchKeys raises an alarm when the last of the keys that senders may seal to ends soon, or none is left.
+func (c *Client) watchKeys(ctx context.Context, offered []archive.RecipientKey) {
+	now := time.Now()
+	facts := map[string]string{"keys": decimal(uint64(len(offered)))}
+	var left time.Duration
+	if len(offered) > 0 {
+		last := slices.MaxFunc(offered, func(a, b archive.RecipientKey) int { return a.NotAfter.Compare(b.NotAfter) }).NotAfter
+		left = last.Sub(now)
+		facts["not_after"] = envelope.FormatTime(last)
+	}
+	due := false
+	for _, step := range keySteps {
+		switch {
+		case left > step.left:
+			c.alarms.clear(AlarmKeysEnding, step.detail)
+		case !due:
+			due = true // the most urgent alone is told
+			c.alarms.raiseAs(ctx, step.severity, AlarmKeysEnding, step.detail, facts)
 		}
 	}
 }

@@ -108,6 +108,10 @@ const (
 	indexPoll     = 50 * time.Millisecond
 	keysetLife    = 6 * 24 * time.Hour // below wire.MaxKeysetLife by more than any two clocks may differ
 	pageTime      = 10 * time.Minute   // for one page, however slowly it drips
+
+	blobPatience   = 2 * time.Minute // for one attempt at a blob, and beside it
+	leastBlobSpeed = 64 << 10        // bytes a second
+	mostBlobTime   = 24 * time.Hour  // whatever size the message states; a blob of more than 5 GiB must come faster
 )
 
 var errOptions = errors.New("ingest options")

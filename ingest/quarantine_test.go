@@ -57,7 +57,15 @@ func hostiles(t *testing.T, r *rig, ann *sender) []hostile {
 	check(t, err)
 	sig[10] ^= 1
 	resigned := string(dots[0]) + "." + string(dots[1]) + "." + jws.EncodeB64(sig)
+	doubled := envelope.Attachment{BID: newID16(), Alg: envelope.AttachmentAlg, Key: jws.EncodeB64(make([]byte, 32)), CTSHA256: jws.EncodeB64(make([]byte, 32))}
+	payload, err := json.Marshal(&envelope.Payload{
+		V: 1, Typ: envelope.TypMsg, Arc: testArc, Mid: newID16(), Usr: ann.usr, Dev: ann.dev, N: 901, Sent: "2026-01-01T00:00:00.000Z",
+		Att: []envelope.Attachment{doubled, doubled}})
+	check(t, err)
+	twice, err := envelope.SignPayload(ann.key, payload)
+	check(t, err)
 	return []hostile{
+		{envelope.Malformed, true, r.st.seal(newID16(), twice)},
 		{envelope.Malformed, false, "not an envelope"},
 		{envelope.Malformed, false, ""},
 		{envelope.UnsupportedVersion, false, "AMX2" + good[4:]},

@@ -66,7 +66,10 @@ func (t *tracker) failed(class string) {
 	defer t.mu.Unlock()
 	t.s.LastError = class
 	switch class {
-	case classDiskFull, classLog, classInternal:
+	case classDiskFull, classLog:
+		t.heard = time.Now() // what the archive cannot take says nothing of the relay: its silence counts from when it is asked again
+		return
+	case classInternal:
 		return
 	case classNetwork, classTLS, classStalled:
 	default:
@@ -132,11 +135,11 @@ func (t *tracker) snapshot() Status {
 }
 
 // silence returns for how long the relay has not answered; 0 while the last poll gave a page, however long ago that was: who waits for room
-// on the disk asks nothing.
+// on the disk, or for the log to be mended, asks nothing.
 func (t *tracker) silence() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.s.Connected {
+	if t.s.Connected || t.s.LastError == classDiskFull || t.s.LastError == classLog {
 		return 0
 	}
 	return time.Since(t.heard)

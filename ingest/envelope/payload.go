@@ -207,11 +207,16 @@ func (p *Payload) attFault() string {
 	if len(p.Att) > MaxAttachments {
 		return "more than 100 attachments"
 	}
+	bids := make(map[string]bool, len(p.Att))
 	for i := range p.Att {
 		a := &p.Att[i]
 		if !ValidID16(a.BID) || a.Size < 0 || a.Alg != AttachmentAlg || !jws.ValidB64(a.Key, 32) || !jws.ValidB64(a.CTSHA256, 32) {
 			return "att: bid, size, alg, key or ct_sha256 has not its form"
 		}
+		if bids[a.BID] {
+			return "att: two attachments have one bid"
+		}
+		bids[a.BID] = true
 	}
 	return ""
 }

@@ -49,7 +49,13 @@ func TestPayloadForms(t *testing.T) {
 		t.Fatal(err)
 	}
 	att := string(full.Att[0])
-	atts := func(n int) string { return strings.TrimSuffix(strings.Repeat(att+",", n), ",") }
+	atts := func(n int) string {
+		all := make([]string, n)
+		for i := range all {
+			all[i] = strings.Replace(att, id16(3), id16(byte(100+i)), 1)
+		}
+		return strings.Join(all, ",")
+	}
 	members := `[{"usr":"u1"},{"usr":"u2","name":"Ñ"}]`
 	for _, c := range []struct {
 		old, new string
@@ -117,6 +123,8 @@ func TestPayloadForms(t *testing.T) {
 		{`"status":"read",`, ``, Malformed},
 		{`"at":"` + FormatTime(noon) + `"`, `"at":"noon"`, Malformed},
 		{att, atts(MaxAttachments + 1), Malformed},
+		{att, att + "," + att, Malformed},
+		{att, att + "," + strings.Replace(att, digest32(5), digest32(6), 1), Malformed},
 		{id16(3), "../../etc/passwd", Malformed},
 		{`"size":9`, `"size":-9`, Malformed},
 		{AttachmentAlg, "none", Malformed},
