@@ -190,3 +190,67 @@ func fill(path string, leave int64) error {
 	err = unix.Fallocate(int(f.Fd()), 0, 0, max(int64(fs.Bavail)*fs.Bsize-leave, 4096))
 	return errors.Join(err, f.Close())
 }
+
+// TestFaultLostPages zeroes each page of each file, as a disk does that loses
+// one: it is damage, found by a check, and whatever is tried with what is left
+// comes back.
+func TestFaultLostPages(t *testing.T) {
+	limitMemory(t)
+	p := onePatient(t)
+	files, err := filepath.Glob(filepath.Join(p.dir, "*", "*.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writable := p.options
+	writable.ReadOnly = false
+	pages, noticed := 0, 0
+	for _, path := range files {
+		before := content(path)
+		for id := int64(2); ; id++ {
+			dir := ramDir(t)
+			if err := p.copyTo(dir); err != nil {
+				t.Fatal(err)
+			}
+			damaged := filepath.Join(dir, strings.TrimPrefix(path, p.dir))
+			if !zeroPage(t, damaged, id) {
+				break
+			}
+			pages++
+			changed := content(damaged) != before
+			r, err := p.check(t, dir, false)
+			if changed && err == nil && r.OK() {
+				t.Errorf("page %d of %s was lost and nothing found", id, filepath.Base(path))
+			}
+			a, err := Open(context.Background(), dir, writable)
+			if err != nil {
+				noticed++
+				continue
+			}
+			for range a.Records(context.Background(), 0, p.size) { // errors, no crash
+				continue
+			}
+			_, err = a.Append(context.Background(), page(211, 220))
+			if err = errors.Join(err, a.Close()); err != nil {
+				t.Logf("page %d of %s: %v", id, filepath.Base(path), err)
+			}
+		}
+	}
+	t.Logf("%d pages; a start noticed %d", pages, noticed)
+}
+
+// zeroPage zeroes a page that is in use, false when there are none after it.
+func zeroPage(t *testing.T, path string, page int64) bool {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := make([]byte, pageSize)
+	_, err = f.ReadAt(was, page*pageSize)
+	if err == nil && string(was) != string(make([]byte, pageSize)) {
+		_, err = f.WriteAt(make([]byte, pageSize), page*pageSize)
+	} else {
+		err = errors.Join(err, errors.New("a hole"))
+	}
+	return errors.Join(err, f.Close()) == nil
+}

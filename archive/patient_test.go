@@ -91,7 +91,14 @@ func makePatient(t testing.TB, dir string) *patient {
 func (p *patient) copy(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	err := filepath.WalkDir(p.dir, func(path string, e fs.DirEntry, err error) error {
+	if err := p.copyTo(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func (p *patient) copyTo(dir string) error {
+	return filepath.WalkDir(p.dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -104,10 +111,6 @@ func (p *patient) copy(t testing.TB) string {
 		}
 		return copyFile(path, to)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 // copyFile copies a file and keeps its holes.
