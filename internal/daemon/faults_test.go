@@ -82,7 +82,7 @@ func TestFaultKill(t *testing.T) {
 		}
 		w.load(all[sent : sent+perRound])
 		sent += perRound
-		time.Sleep(time.Duration(rand.IntN(400)) * time.Millisecond) // the moment is what is random here
+		<-time.After(time.Duration(rand.IntN(400)) * time.Millisecond) // the moment of the kill is what is random
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
