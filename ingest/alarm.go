@@ -13,27 +13,27 @@ import (
 
 // The names of the alarms that ingest raises: stable, for scripts and alert rules.
 const (
-	AlarmPageRefused   = "relay-page-refused"    // a page that cannot be verified, twice in a row
-	AlarmGap           = "relay-gap"             // a page that skips events, twice in a row
-	AlarmEquivocation  = "relay-equivocation"    // two validly signed heads for one seq
-	AlarmClock         = "relay-clock"           // the relay's signed time is more than 10 minutes off
-	AlarmCursorExpired = "relay-cursor-expired"  // the relay deleted events that were never acked
-	AlarmCursorAhead   = "relay-behind"          // the relay holds less than this archive has taken from it
-	AlarmAckedBeyond   = "log-behind-ack"        // the log holds less than this archive has acked
-	AlarmEpochChanged  = "relay-epoch-changed"   // the relay's stream began anew, chained to the old one
-	AlarmEpochUnknown  = "relay-epoch-unknown"   // the relay's stream does not continue the one that is known
-	AlarmRefused       = "relay-refuses"         // the relay refuses this archive's certificate or id
-	AlarmUnreachable   = "relay-unreachable"     // no answer for UnreachableAfter
-	AlarmLag           = "relay-lag"             // 1, 3, 5 days behind
-	AlarmLost          = "relay-lost"            // the relay says that it lost events
-	AlarmAckRefused    = "relay-ack-refused"     // an ack refused, twice in a row
-	AlarmKeysetRefused = "relay-keyset-refused"  // a keyset refused, twice in a row
-	AlarmDiskFull      = "disk-full"             // no room to append
-	AlarmWriteFailed   = "log-write-failed"      // a write to the log failed
-	AlarmLogFailing    = "log-unreadable"        // the log cannot be read or written, and ingest stands still
-	AlarmEntryDamaged  = "entry-unreadable"      // entries that cannot be read back, and without which ingest goes on
-	AlarmKeysEnding    = "recipient-keys-ending" // the last key that senders may seal to ends within 30 days, within 7, or has ended
-	AlarmBlobLost      = "attachment-lost"       // an attachment given up
+	AlarmPageRefused    = "relay-page-refused"    // a page that cannot be verified, twice in a row
+	AlarmGap            = "relay-gap"             // a page that skips events, twice in a row
+	AlarmEquivocation   = "relay-equivocation"    // two validly signed heads for one seq
+	AlarmClock          = "relay-clock"           // the relay's signed time is more than 10 minutes off
+	AlarmCursorExpired  = "relay-cursor-expired"  // the relay deleted events that were never acked
+	AlarmCursorAhead    = "relay-behind"          // the relay holds less than this archive has taken from it
+	AlarmAckedBeyond    = "log-behind-ack"        // the log holds less than this archive has acked
+	AlarmEpochChanged   = "relay-epoch-changed"   // the relay's stream began anew, chained to the old one
+	AlarmEpochUnknown   = "relay-epoch-unknown"   // the relay's stream does not continue the one that is known
+	AlarmRefused        = "relay-refuses"         // the relay refuses this archive's certificate or id
+	AlarmUnreachable    = "relay-unreachable"     // no answer for UnreachableAfter
+	AlarmLag            = "relay-lag"             // 1, 3, 5 days behind
+	AlarmLost           = "relay-lost"            // the relay says that it lost events
+	AlarmAckRefused     = "relay-ack-refused"     // an ack refused, twice in a row
+	AlarmKeysetRefused  = "relay-keyset-refused"  // a keyset refused, twice in a row
+	AlarmDiskFull       = "disk-full"             // no room to append
+	AlarmWriteFailed    = "log-write-failed"      // a write to the log failed
+	AlarmLogFailing     = "log-unreadable"        // the log cannot be read or written, and ingest stands still
+	AlarmBacklogDamaged = "backlog-unreadable"    // entries that a start needs and cannot read back
+	AlarmKeysEnding     = "recipient-keys-ending" // the last key that senders may seal to ends within 30 days, within 7, or has ended
+	AlarmBlobLost       = "attachment-lost"       // an attachment given up
 )
 
 const (
@@ -81,7 +81,7 @@ var adviceFor = map[string]advice{
 		"Check the disk (dmesg, smartctl) and run `holdfast verify`."},
 	AlarmLogFailing: {critical, "the log cannot be read or written as it should be; ingest stands still until it can",
 		"Check the disk (dmesg, smartctl) and run `holdfast verify`; what it names as damaged is put back from a backup."},
-	AlarmEntryDamaged: {critical, "entries of the log cannot be read back; ingest goes on without what they say",
+	AlarmBacklogDamaged: {critical, "entries that ingest needs to take its work up again cannot be read back; it goes on without them",
 		"Run `holdfast verify` and put back what it names from a backup, then restart: what waits for these entries is taken up again."},
 	AlarmKeysEnding: {warning, "the last key that senders may seal to ends soon; then nothing more can be sent to this archive",
 		"Have new recipient keys made before the time given below; they are published by themselves."},

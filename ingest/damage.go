@@ -33,7 +33,7 @@ func (c *Client) tell(ctx context.Context, u *unreadable) {
 	if u.count == 0 {
 		return
 	}
-	c.alarms.raise(ctx, AlarmEntryDamaged, u.what+"/"+decimal(u.first)+"/"+decimal(u.count), map[string]string{
+	c.alarms.raise(ctx, AlarmBacklogDamaged, u.what+"/"+decimal(u.first)+"/"+decimal(u.count), map[string]string{
 		"needed_for": u.what, "entries": decimal(u.count), "first_entry": decimal(u.first), "class": u.class})
 }
 

@@ -47,7 +47,7 @@ func (r *rig) damage(kind proof.Kind, n int) *damagedLog {
 // wantDamage checks that entries were told of once, without a word of what they hold.
 func (r *rig) wantDamage(what string, l *damagedLog) {
 	r.t.Helper()
-	if got := r.alarmNames(); !slices.Equal(got, []string{AlarmEntryDamaged}) {
+	if got := r.alarmNames(); !slices.Equal(got, []string{AlarmBacklogDamaged}) {
 		r.t.Fatalf("alarms %v", got)
 	}
 	rec := r.records(proof.KindAlarm)[0]
@@ -204,7 +204,13 @@ func TestLastKeyEnds(t *testing.T) {
 		}
 		old[0].NotAfter = began.Add(24 * time.Hour) // not the last of all
 		keys := &changingKeys{Archive: r.archive, keys: old}
-		stop := r.start(func(o *Options) { o.Keys = keys })
+		// The keyset's goroutine alone: six weeks of polls would take long even by this clock.
+		o := Options{HeadKey: make([]byte, 32), Log: r.archive, Blobs: r.archive, Keys: keys, State: r.site}
+		check(t, o.defaults())
+		r.client = newClient(o, testArc, r.relay)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.client.publishKeyset(ctx) }()
 		for _, step := range []struct {
 			day  int
 			want []string
@@ -233,7 +239,10 @@ func TestLastKeyEnds(t *testing.T) {
 		}
 		before := len(sets())
 		r.until("published again", func() bool { return len(sets()) > before })
-		stop()
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 		for i, k := range sets() {
 			if len(k.Keys) == 0 {
 				t.Errorf("keyset %d is empty", i)
@@ -316,6 +325,11 @@ func TestLostBlobsAlarmIsInTheBatchOfItsEntry(t *testing.T) {
 				}}
 				stop := r.start()
 				r.untilAcked(5)
+				check(t, sleep(t.Context(), time.Hour))
+				r.relay.mu.Lock()
+				r.withBlob(ann, 5000) // while the alarm stands
+				r.relay.mu.Unlock()
+				r.untilAcked(6)
 				check(t, sleep(t.Context(), time.Hour))
 				stop()
 				want := map[string]int{fmt.Sprintf("cursor true, of %v", proof.KindEpoch): 1}

@@ -328,6 +328,11 @@ func TestRedeliveryAndConflict(t *testing.T) {
 		if n := len(r.records(proof.KindMessage)); n != 3 {
 			t.Errorf("%d messages; want both of the same number, and number two", n)
 		}
+		messages, alarms := r.records(proof.KindMessage), r.records(proof.KindAlarm)
+		if len(alarms) != 1 || alarmOf(t, alarms[0]).Name != archive.AlarmConflict ||
+			alarmOf(t, alarms[0]).Facts["entry"] != decimal(messages[1].Leaf.Seq) || alarms[0].Leaf.Seq != messages[1].Leaf.Seq+1 {
+			t.Errorf("the log's alarms: %v", r.alarmNames())
+		}
 		if own != 0 {
 			t.Errorf("ingest raised %d alarms for what the log tells", own)
 		}
