@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -304,5 +305,71 @@ func TestCommitFails(t *testing.T) {
 			}
 			mustCheck(t, a)
 		})
+	}
+}
+
+// Checks and readers go on beside a writer that fails, reopens and rolls.
+func TestReadersBesideWriter(t *testing.T) {
+	a, _ := makeArchive(t, Options{LogFileLeaves: 40})
+	var commits atomic.Int64
+	a.fault = func(step string) error {
+		if commits.Add(1)%17 == 0 {
+			return fmt.Errorf("injected %s", step)
+		}
+		return nil
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	reader := func(f func() error) {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				// A reader may come between a failure and the reopening.
+				if err := f(); err != nil && !errors.Is(err, ErrFailed) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	reader(func() error {
+		r, err := a.Check(t.Context(), CheckOptions{Bodies: true})
+		if err == nil && !r.OK() {
+			err = fmt.Errorf("%+v", r.Findings)
+		}
+		return err
+	})
+	reader(func() error {
+		for _, err := range a.Records(t.Context(), 0, a.Size()) {
+			if err != nil {
+				return err
+			}
+		}
+		_, err := a.Prove(t.Context(), a.Size()/2, a.Size())
+		return err
+	})
+	for i := uint64(0); i < 60; {
+		_, err := a.Append(t.Context(), page(i+1, i+1))
+		if err == nil {
+			_, err = a.Checkpoint(t.Context())
+		}
+		switch {
+		case err == nil:
+			i++
+		case !errors.Is(err, ErrFailed):
+			t.Fatal(err)
+		}
+		if c, ok := a.Cursor(); ok {
+			i = c.Seq
+		}
+	}
+	close(done)
+	wg.Wait()
+	if a.Size() != 61 {
+		t.Errorf("%d entries for 60 messages and genesis", a.Size())
 	}
 }

@@ -20,6 +20,7 @@ type diskSpace struct {
 	reserve  int64 // bytes the file is meant to hold
 	lowWater int64 // free bytes below which nothing else is accepted
 	have     int64 // bytes the file holds now
+	avail    int64 // bytes that were free at the last measurement
 }
 
 // margin is what a commit may need beyond its entries' own bytes: the pages of
@@ -61,18 +62,12 @@ func (d *diskSpace) free() (int64, error) {
 	return int64(fs.Bavail) * fs.Bsize, nil // #nosec G115 -- as above
 }
 
-// refill gives the reserve back what was taken from it, when there is room
-// above the low-water mark.
-func (d *diskSpace) refill() error {
-	if d.have >= d.reserve {
-		return nil
-	}
-	free, err := d.free()
-	if err != nil {
+// refill measures what is free, for the admissions of one commit, and gives the
+// reserve back what was taken from it, when there is room above the low-water
+// mark.
+func (d *diskSpace) refill() (err error) {
+	if d.avail, err = d.free(); err != nil || d.have >= d.reserve || d.avail < d.lowWater+d.reserve-d.have+2*margin {
 		return err
-	}
-	if free < d.lowWater+d.reserve-d.have+2*margin {
-		return nil
 	}
 	f, err := os.OpenFile(d.path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -90,7 +85,8 @@ func (d *diskSpace) refill() error {
 		return fmt.Errorf("reserve: %w", err)
 	}
 	d.have = d.reserve
-	return nil
+	d.avail, err = d.free()
+	return err
 }
 
 // claim says on whose behalf space is asked for.
@@ -105,11 +101,7 @@ const (
 // admit reports whether entries of so many bytes may be written now; for
 // control and audit entries it frees part of the reserve.
 func (d *diskSpace) admit(c claim, bytes int64) error {
-	need := 2*bytes + margin
-	free, err := d.free()
-	if err != nil {
-		return err
-	}
+	need, free := 2*bytes+margin, d.avail
 	if c == claimIngest {
 		if free < d.lowWater+need {
 			return ErrDiskFull
@@ -132,8 +124,8 @@ func (d *diskSpace) admit(c claim, bytes int64) error {
 		return fmt.Errorf("reserve: %w", err)
 	}
 	d.have -= give
-	free, err = d.free()
-	if err == nil && free < need {
+	var err error
+	if d.avail, err = d.free(); err == nil && d.avail < need {
 		err = ErrDiskFull
 	}
 	return err

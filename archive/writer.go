@@ -195,7 +195,7 @@ func (a *Archive) write() {
 // an empty queue for the group's end: the callers of the group before have just
 // been answered and are about to ask again. Without it every other group had
 // one entry.
-const groupPatience = 4
+const groupPatience = 16
 
 // collect drains the queue up to a group's limits.
 func (a *Archive) collect(first *request) []*request {
