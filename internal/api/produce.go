@@ -37,6 +37,7 @@ type Production struct {
 type Produced struct {
 	Matched, Produced, Withheld uint64
 	Through                     uint64 // newest entry that was examined
+	Quarantined                 uint64 // quarantined entries up to there
 }
 
 // Sink takes a production's files, one at a time: each is closed before the
@@ -87,7 +88,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, who audit.Princi
 		case made == nil:
 			return audit.Outcome{}, errors.New("a production without a summary")
 		}
-		done = Completion{Access: seq, Matched: made.Matched, Produced: made.Produced, Withheld: made.Withheld, Through: made.Through}
+		done = Completion{Access: seq, Matched: made.Matched, Produced: made.Produced, Withheld: made.Withheld, Through: made.Through, Quarantined: made.Quarantined}
 		return audit.Outcome{Total: made.Matched, Shown: made.Produced, Through: made.Through}, sink.idle()
 	})
 	if err != nil {

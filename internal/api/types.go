@@ -64,6 +64,18 @@ type SearchResponse struct {
 	Unindexed   uint64 `json:"unindexed"`   // but for so many of them: total is then a lower bound. 0 unless the index is far behind
 	Quarantined uint64 `json:"quarantined"` // quarantined entries, whose text no search sees
 	Hits        []Hit  `json:"hits"`        // newest first
+
+	Quarantine []Quarantined `json:"quarantine,omitempty"` // the newest of the quarantined, at most MaxQuarantine; show tells more of one
+}
+
+// MaxQuarantine is how many quarantined entries a search names.
+const MaxQuarantine = 20
+
+// Quarantined names one quarantined entry.
+type Quarantined struct {
+	Seq      uint64    `json:"seq"`
+	Received time.Time `json:"received"`
+	Code     string    `json:"code"` // ingest/AMX.md §5
 }
 
 // Hit is a message as a search or a show gives it. Names are those of the
@@ -145,6 +157,8 @@ type Completion struct {
 	Produced uint64 `json:"produced"`    // entries
 	Withheld uint64 `json:"withheld"`    // entries
 	Through  uint64 `json:"through_seq"` // the log was examined through this entry
+
+	Quarantined uint64 `json:"quarantined"` // quarantined entries up to there, which might have matched
 }
 
 // VerifyRequest asks for a check of the whole store.

@@ -111,6 +111,9 @@ func Parse(text []byte, dir string) (*Config, error) {
 			return nil, fmt.Errorf("line %d: there is no such key; README.md lists them", row)
 		case errors.As(err, &syntax):
 			row, column := syntax.Position()
+			if len(syntax.Key()) > 0 {
+				return nil, fmt.Errorf("line %d: not a value of the kind that this key takes", row)
+			}
 			return nil, fmt.Errorf("line %d, column %d: %s", row, column, syntax.Error())
 		}
 		return nil, err

@@ -50,6 +50,7 @@ func TestParseRefuses(t *testing.T) {
 		"log_level is one of":          {`"warn"`, `"verbose"`},
 		"numbers of bytes":             {"low_water = 1000", "low_water = -1"},
 		"line 5":                       {`log_level = "warn"`, `log_level = warn"`},
+		"line 4: not a value of":       {"allow_uids = [1000]", `allow_uids = ["x"]`},
 		"the kernel takes 107":         {"run/holdfast.sock", strings.Repeat("x", 108)},
 	} {
 		text := strings.Replace(whole, change[0], change[1], 1)

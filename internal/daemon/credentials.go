@@ -85,19 +85,19 @@ func LinkCredentials(data, dir string) error {
 func readPublicKey(path string) (ed25519.PublicKey, error) {
 	text, err := readSmall(path, 64<<10)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCredential, err)
+		return nil, err
 	}
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != "PUBLIC KEY" {
-		return nil, fmt.Errorf("%w: %s holds no PEM public key", ErrCredential, path)
+		return nil, fmt.Errorf("%s holds no PEM public key", path)
 	}
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrCredential, path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	public, ok := key.(ed25519.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("%w: %s holds no Ed25519 key", ErrCredential, path)
+		return nil, fmt.Errorf("%s holds no Ed25519 key", path)
 	}
 	return public, nil
 }

@@ -141,7 +141,7 @@ func readPins(r *config.Relay) (envelope.Pins, error) {
 	}
 	key, err := readPublicKey(r.EnrolKey)
 	if err != nil {
-		return envelope.Pins{}, err
+		return envelope.Pins{}, fmt.Errorf("%w: relay.enrol_key: %w", config.ErrConfig, err)
 	}
 	pins := envelope.Pins{Enrol: key}
 	return pins, pins.Check()
@@ -153,17 +153,21 @@ func (p *parts) newClient(r *config.Relay, registry *prometheus.Registry) (*inge
 	}
 	head, err := readPublicKey(r.HeadKey)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: relay.head_key: %w", config.ErrConfig, err)
 	}
 	metrics, err := ingest.NewMetrics(registry)
 	if err != nil {
 		return nil, err
 	}
-	return ingest.New(ingest.Options{
+	client, err := ingest.New(ingest.Options{
 		URL: r.URL, CA: r.CA, Cert: r.Cert, Key: r.Key, HeadKey: head, AllowX25519: r.AllowX25519,
 		Log: p.archive, Blobs: p.archive, Keys: p.archive, State: ingestState{p},
 		Lag: p.lag, Metrics: metrics, Logger: p.logger,
 	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", config.ErrConfig, err)
+	}
+	return client, nil
 }
 
 // lag returns how far the index is behind the log.

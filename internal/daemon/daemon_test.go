@@ -468,6 +468,30 @@ func TestRottenMessageIsTold(t *testing.T) {
 	}
 }
 
+// What cannot be opened is named by every search, and counted by every
+// production that it might belong to.
+func TestQuarantineIsNamed(t *testing.T) {
+	w := newWard(t)
+	w.start()
+	if _, err := w.relay.Submit(t.Context(), []relay.Submission{{ID: "x", Kind: "env", Data: "AMX1.no.envelope"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.load(lines(5))
+	w.acked()
+	r := w.search("zzzz", 1)
+	if r.Total != 0 || r.Quarantined != 1 || len(r.Quarantine) != 1 || r.Quarantine[0].Code != "malformed" {
+		t.Fatalf("%+v", r)
+	}
+	shown, err := w.client.Show(t.Context(), api.ShowRequest{Seqs: []uint64{r.Quarantine[0].Seq}, Reason: "test"})
+	if err != nil || shown.Entries[0].Kind != "quarantine" {
+		t.Fatalf("%+v, %v", shown, err)
+	}
+	done, err := w.client.Export(t.Context(), api.ExportRequest{Query: "NOT zzzz", Reason: "test", As: api.FormatJSONL}, w.path("production"), nil)
+	if err != nil || done.Quarantined != 1 || done.Produced != 5 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+}
+
 // rot changes one bit of a message's sealed record, after so many more entries
 // that it is not among those that every start checks.
 func (w *ward) rot(seq uint64) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 
 	"holdfast/archive"
@@ -132,6 +133,8 @@ type leafCounts struct {
 	mu      sync.Mutex
 	through uint64
 	byKind  map[proof.Kind]uint64
+
+	quarantined []uint64 // seqs
 }
 
 func (c *leafCounts) catchUp(ctx context.Context, a *archive.Archive) error {
@@ -145,9 +148,21 @@ func (c *leafCounts) catchUp(ctx context.Context, a *archive.Archive) error {
 			return err
 		}
 		c.byKind[leaf.Kind]++
+		if leaf.Kind == proof.KindQuarantine {
+			c.quarantined = append(c.quarantined, leaf.Seq)
+		}
 		c.through = leaf.Seq + 1
 	}
 	return nil
+}
+
+// newest returns the newest n quarantined entries, newest first.
+func (c *leafCounts) newest(n int) []uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := slices.Clone(c.quarantined[len(c.quarantined)-min(n, len(c.quarantined)):])
+	slices.Reverse(out)
+	return out
 }
 
 func (c *leafCounts) of(k proof.Kind) uint64 {

@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"math"
 	"slices"
 
+	"holdfast/archive"
 	"holdfast/archive/export"
 	"holdfast/archive/proof"
 	"holdfast/archive/query"
@@ -34,8 +36,30 @@ func (p *parts) Search(ctx context.Context, q *query.Query, page api.Page) (*api
 		Total: found.Total, Through: found.ThroughSeq - 1, Quarantined: p.counts.of(proof.KindQuarantine),
 		Unindexed: found.Unindexed + uint64(len(p.damage.below(found.ThroughSeq))),
 	}
+	if out.Quarantine, err = p.quarantine(ctx); err != nil {
+		return nil, err
+	}
 	out.Hits, err = p.render.Hits(ctx, found.Hits)
 	return out, err
+}
+
+// quarantine names the newest quarantined entries: any of them might have
+// matched.
+func (p *parts) quarantine(ctx context.Context) ([]api.Quarantined, error) {
+	var out []api.Quarantined
+	for _, seq := range p.counts.newest(api.MaxQuarantine) {
+		r, err := p.archive.Record(ctx, seq)
+		if err != nil && !errors.Is(err, archive.ErrDamaged) && !errors.Is(err, archive.ErrNoBody) {
+			return nil, err
+		}
+		q := api.Quarantined{Seq: seq, Received: r.Leaf.ReceivedTime(), Code: "unreadable"}
+		var note archive.QuarantineNote
+		if err == nil && json.Unmarshal(r.Note, &note) == nil {
+			q.Code = note.Code
+		}
+		out = append(out, q)
+	}
+	return out, nil
 }
 
 // searchProblem tells the API what the index's own errors mean.
@@ -83,7 +107,7 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 		return nil, err
 	}
 	c := summary.Manifest.Counts
-	return &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: found.ThroughSeq - 1}, nil
+	return &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: found.ThroughSeq - 1, Quarantined: c.Quarantined}, nil
 }
 
 // unseen yields, as exclusions of a production, the messages that could not be

@@ -70,6 +70,7 @@ func runExport(ctx context.Context, g *globals, o *exportOptions, args []string)
 			{"matched", number(done.Matched)},
 			{"produced", number(done.Produced)},
 			{"withheld", number(done.Withheld)},
+			{"quarantined", number(done.Quarantined)},
 			{"files", number(done.Files)},
 			{"bytes", number(done.Bytes)},
 			{"access entry", number(done.Access)},

@@ -100,7 +100,23 @@ func (g *globals) saySearched(found *api.SearchResponse) error {
 		lines = append(lines, "warning: "+number(found.Unindexed)+" entries could not be searched; there may be more")
 	}
 	if found.Quarantined > 0 {
-		lines = append(lines, number(found.Quarantined)+" quarantined entries cannot be searched")
+		lines = append(lines, number(found.Quarantined)+" quarantined entries cannot be searched"+named(found.Quarantine))
 	}
 	return g.say("%s", strings.Join(lines, "\n"))
+}
+
+// named lists quarantined entries with their codes, and says when there are
+// more than are named.
+func named(list []api.Quarantined) string {
+	var parts []string
+	for _, q := range list {
+		parts = append(parts, number(q.Seq)+" ("+q.Code+")")
+	}
+	if len(list) == api.MaxQuarantine {
+		parts = append(parts, "…")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(parts, ", ") + "; `holdfast show` tells more of one"
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,7 +70,10 @@ func runInit(c *cobra.Command, o initOptions) (err error) {
 		return fmt.Errorf("%w: --archive-id has 1 to 64 of a-z 0-9 . -", errUsage)
 	}
 	if entries, err := os.ReadDir(o.data); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s: %w", o.data, archive.ErrExists)
+		if slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "identity.json" }) {
+			return fmt.Errorf("%s: %w", o.data, archive.ErrExists)
+		}
+		return fmt.Errorf("%w: %s is not empty and is no archive; give an empty or new folder", errCreate, o.data)
 	}
 	master, made, err := daemon.EnsureMaster(o.credentials)
 	if err != nil {

@@ -86,6 +86,7 @@ var exits = []struct {
 	code int
 }{
 	{errUsage, api.ExitUsage},
+	{config.ErrConfig, api.ExitConfig},
 	{archive.ErrInvalid, api.ExitUsage},
 	{errDamage, api.ExitData},
 	{archive.ErrLocked, api.ExitTemporary},
@@ -100,7 +101,6 @@ var exits = []struct {
 	{proof.ErrIdentity, api.ExitData},
 	{seal.ErrKey, api.ExitData},
 	{archive.ErrNoBody, api.ExitData},
-	{config.ErrConfig, api.ExitConfig},
 	{daemon.ErrSocket, api.ExitCreate},
 	{archive.ErrDiskFull, api.ExitTemporary},
 	{fs.ErrPermission, api.ExitPermission},
