@@ -270,6 +270,15 @@ func bucketRoots(page []byte) (roots []uint64, err error) {
 		if err := checkLeafPage(v); err != nil {
 			return nil, err
 		}
+		// Such a page is as long as what it holds: one that says it holds less has lost something.
+		end := pageHeader
+		for at := range elements(v) {
+			_, to := leafSpan(v, at)
+			end = max(end, int(to)) // #nosec G115 -- within v
+		}
+		if end != len(v) {
+			return nil, bad
+		}
 	}
 	return roots, nil
 }
@@ -290,10 +299,16 @@ func checkLeafPage(page []byte) error {
 // leafValue returns the value of the element at the given place, nil if its key
 // or value is not in the page.
 func leafValue(page []byte, at int) []byte {
-	pos, key, value := binary.LittleEndian.Uint32(page[at+4:]), binary.LittleEndian.Uint32(page[at+8:]), binary.LittleEndian.Uint32(page[at+12:])
-	from := uint64(at) + uint64(pos) + uint64(key) // #nosec G115 -- an offset in a page
-	if to := from + uint64(value); to <= uint64(len(page)) {
+	if from, to := leafSpan(page, at); to <= uint64(len(page)) {
 		return page[from:to:to]
 	}
 	return nil
+}
+
+// leafSpan returns where the value of the element at the given place begins and
+// ends.
+func leafSpan(page []byte, at int) (from, to uint64) {
+	pos, key, value := binary.LittleEndian.Uint32(page[at+4:]), binary.LittleEndian.Uint32(page[at+8:]), binary.LittleEndian.Uint32(page[at+12:])
+	from = uint64(at) + uint64(pos) + uint64(key) // #nosec G115 -- an offset in a page
+	return from, from + uint64(value)
 }
