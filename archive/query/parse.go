@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -27,8 +28,9 @@ func Parse(s string) (*Query, error) {
 	if len(s) > MaxBytes {
 		return nil, tooLong()
 	}
-	if !utf8.ValidString(s) {
-		return nil, syntax(1, "the query is not valid UTF-8", "send it as UTF-8 text")
+	s, err := oneLine(s)
+	if err != nil {
+		return nil, err
 	}
 	p := parser{lexer: lexer{rest: s, column: 1}}
 	if err := p.advance(); err != nil {
@@ -50,6 +52,26 @@ func Parse(s string) (*Query, error) {
 		return nil, tooLong()
 	}
 	return q, nil
+}
+
+// oneLine returns s with a space for each tab and line break. No other control
+// character is text that anybody typed.
+func oneLine(s string) (string, error) {
+	column := 0
+	var b strings.Builder
+	for i, r := range s {
+		column++
+		switch {
+		case r == '\t' || r == '\n' || r == '\r':
+			r = ' '
+		case unicode.IsControl(r):
+			return "", syntax(column, "a control character stands here", "remove it")
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)):
+			return "", syntax(column, "this is not valid UTF-8", "write the query as UTF-8 text")
+		}
+		b.WriteRune(r)
+	}
+	return b.String(), nil
 }
 
 func tooLong() error {

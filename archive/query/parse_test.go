@@ -41,6 +41,8 @@ func TestCanonical(t *testing.T) {
 		`bed(4)`:          `bed AND 4`,
 		"bed\n\t4\u00a05": `bed AND 4 AND 5`,
 		`(((a)))`:         `a`,
+		"\"a\r\n\tb\"":    `"a   b"`,
+		"a\ufffd":         "a\ufffd",
 	} {
 		q, err := Parse(in)
 		if err != nil {
@@ -114,7 +116,14 @@ func TestSyntaxErrors(t *testing.T) {
 		`"a"b`:                                   4,
 		`"a""b"`:                                 4,
 		`OR"b"`:                                  3,
-		"a\xff":                                  1,
+		"a\xff":                                  2,
+		"é\xc3":                                  2,
+		"é \x00":                                 3,
+		"\"a\tb\x00\"":                           5,
+		"a\vb":                                   2,
+		"a\u0085b":                               2,
+		"from:\"ada\x1b\"":                       10,
+		"a\x7f":                                  2,
 		deep:                                     MaxDepth + 1,
 		strings.Repeat("NOT ", MaxDepth+1) + "a": 4*MaxDepth + 1,
 		strings.Repeat("a ", MaxClauses+1):       2*MaxClauses + 1,
@@ -159,7 +168,7 @@ func TestCanonicalFormFits(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		`a`, `a AND (b OR "c d") NOT e`, `from:ada to:"Dr. B" conversation:4E`, `sent>=2026-01-01 received<2026-01-01T10:00:00.5+02:00`,
-		`NOT NOT (a)`, `10:30 3>2 don't "AND" and`, `"unbalanced`, `(((`, `“x”`, `ǅ ﬁ ℌ`, "a\u200bb\u00adc",
+		`NOT NOT (a)`, `10:30 3>2 don't "AND" and`, `"unbalanced`, `(((`, `“x”`, `ǅ ﬁ ℌ`, "a\x00", "\"a\n\xf0\x9f\"", "a\u200bb\u00adc",
 	} {
 		f.Add(s)
 	}

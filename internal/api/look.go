@@ -66,7 +66,7 @@ func (s *Server) look(ctx context.Context, a audit.Access, do func(ctx context.C
 	o, err := do(ctx, access)
 	o.Of, o.Result = access, audit.ResultShown
 	if err != nil {
-		o.Result, o.Code = audit.ResultFailed, problemOf(err).Code
+		o.Result, o.Code = audit.ResultFailed, problemUnder(ctx, err).Code
 	}
 	if ferr := audit.Finish(ctx, s.Ledger, o); ferr != nil && err == nil {
 		return ferr

@@ -35,7 +35,7 @@ const (
 	CodeNotReady    = "not_ready"       // the daemon is not (or no longer) able to serve
 	CodeInternal    = "internal"        // something else; the daemon's log says what
 	CodeUnreachable = "unreachable"     // (client) nobody answers at the socket
-	CodeInterrupted = "interrupted"     // (client) the answer was cut off
+	CodeInterrupted = "interrupted"     // the answer was cut off, or the client hung up before it was whole
 	CodeProtocol    = "protocol"        // (client) what answers is not this version's daemon
 	CodeOutput      = "cannot_create"   // (client) the output cannot be made
 	contentProblem  = "application/problem+json"
@@ -77,6 +77,19 @@ func problemOf(err error) *Problem {
 	var at *archive.SeqError
 	if errors.As(err, &at) && p.Code != CodeInternal {
 		p.Detail = fmt.Sprintf("entry %d", at.Seq)
+	}
+	return p
+}
+
+// problemUnder is problemOf for a request whose context is ctx. Once its client
+// is gone, an end without another known cause is that one's. A daemon that
+// stops ends contexts as well, with a cause of its own.
+func problemUnder(ctx context.Context, err error) *Problem {
+	p := problemOf(err)
+	gone := ctx.Err() != nil && !errors.Is(context.Cause(ctx), http.ErrServerClosed)
+	if gone && (p.Code == CodeInternal || errors.Is(err, context.Canceled)) {
+		p = interrupted(err)
+		p.Status = http.StatusServiceUnavailable // for the metrics: nobody is there to read it
 	}
 	return p
 }

@@ -130,8 +130,8 @@ const (
 // Serve answers at l until ctx ends; then requests under way get some
 // time before they are cut off. It closes l and returns nil after such a stop.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	requests, abort := context.WithCancel(context.WithoutCancel(ctx))
-	defer abort()
+	requests, abort := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abort(http.ErrServerClosed)
 	srv := &http.Server{
 		Handler:           s.Handler(),
 		ConnContext:       withPeer,
@@ -151,7 +151,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer cancel()
 	err := srv.Shutdown(grace)
-	abort() // long tasks notice that the daemon stops, and record how far they came
+	abort(http.ErrServerClosed) // long tasks notice that the daemon stops, and record how far they came
 	if err != nil {
 		err = srv.Close()
 	}
@@ -208,7 +208,7 @@ func (s *Server) endpoint(name string, h handler) http.Handler {
 		began := time.Now()
 		out := &answer{ResponseWriter: w}
 		if err := s.answer(out, r, h); err != nil {
-			s.fail(out, name, err)
+			s.fail(out, r, name, err)
 		}
 		s.metrics.observe(name, out.code(), time.Since(began))
 	})
@@ -234,10 +234,13 @@ func (s *Server) allowed(uid uint32) bool {
 
 // fail tells the client what went wrong, if nothing was told yet, and the log
 // what the client is not told. Neither has content.
-func (s *Server) fail(w *answer, endpoint string, err error) {
-	p := problemOf(err)
-	if p.Code == CodeInternal {
+func (s *Server) fail(w *answer, r *http.Request, endpoint string, err error) {
+	p := problemUnder(r.Context(), err)
+	switch p.Code {
+	case CodeInternal:
 		s.Log.Error("a request failed", "endpoint", endpoint, "error", err)
+	case CodeInterrupted:
+		s.Log.Debug("a request was interrupted", "endpoint", endpoint, "error", err)
 	}
 	if w.status != 0 {
 		return // a stream has its own way of saying so

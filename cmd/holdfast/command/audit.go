@@ -37,7 +37,7 @@ func newAudit(g *globals) *cobra.Command {
 	cmd.Flags().StringVar(&o.principal, "principal", "", "only this user, by `NAME` or uid")
 	cmd.Flags().StringVar(&o.since, "since", "", "only from this `TIME` on: 2026-01-01, 2026-01-01T08:00:00Z, or 90m, 24h, 7d ago")
 	cmd.Flags().IntVar(&o.limit, "limit", api.DefaultLimit, "at most `N`")
-	cmd.Flags().Uint64Var(&o.before, "before", 0, "only accesses before entry `SEQ`: the next page")
+	addCount(cmd, &o.before, "before", "only accesses before entry `SEQ`: the next page")
 	choices(cmd, "action", string(audit.ActionSearch), string(audit.ActionShow), string(audit.ActionExport), string(audit.ActionAudit), string(audit.ActionRefused))
 	return cmd
 }
@@ -90,14 +90,20 @@ func came(o *audit.Outcome) string {
 	return fmt.Sprintf("%d of %d", o.Shown, o.Total)
 }
 
+// maxSubject is how many entries of a show the table names.
+const maxSubject = 10
+
 // subject is what an access asked for.
 func subject(a *audit.Access) string {
 	if a.Query != "" {
 		return a.Query
 	}
 	seqs := make([]string, 0, len(a.Seqs))
-	for _, s := range a.Seqs {
+	for _, s := range a.Seqs[:min(len(a.Seqs), maxSubject)] {
 		seqs = append(seqs, number(s))
+	}
+	if more := len(a.Seqs) - len(seqs); more > 0 {
+		seqs = append(seqs, fmt.Sprintf("… and %d more", more))
 	}
 	return strings.Join(seqs, " ")
 }

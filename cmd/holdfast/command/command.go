@@ -14,12 +14,14 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"holdfast/archive/query"
 	"holdfast/internal/api"
+	"holdfast/internal/build"
 )
 
 // DefaultSocket is where the packaged daemon listens.
@@ -70,6 +72,7 @@ needs --reason or --matter and is recorded in the archive before its result is s
   holdfast show 4711 --reason 'complaint 2026-014'
   holdfast export 'conversation:"Ward 3"' --matter M-7 --as jsonl --out ward3
   holdfast verify ward3 --log-key hospital.logkey`,
+		Version:       build.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -94,10 +97,28 @@ needs --reason or --matter and is recorded in the archive before its result is s
 		newStatus(g), newSearch(g), newShow(g), newExport(g), newVerify(g),
 		newCheckpoint(g), newAudit(g), newAlarms(g), newVersion(g),
 	)
+	addCompletion(root)
 	for _, c := range root.Commands() {
 		strictArgs(c)
 	}
 	return root
+}
+
+// addCompletion adds the library's completion command now, so that it keeps
+// the rules of the others: the library would add it later, and answer a shell
+// that it does not know with help and success.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Example = "  holdfast completion bash > holdfast.bash"
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		for _, shell := range c.Commands() {
+			shell.Example = "  holdfast completion " + shell.Name()
+		}
+	}
 }
 
 // strictArgs makes wrong arguments usage errors, for c and what is below it.
@@ -194,31 +215,58 @@ func (a *asked) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.file, "query-file", "", "read the query from `FILE`, or from stdin with -, so that it stands neither in a shell's history nor in ps")
 }
 
-// read returns the query: the arguments, or the file's content.
-func (a *asked) read(g *globals, args []string) (string, error) {
-	if (a.file == "") == (len(args) == 0) {
+// read returns the query: the argument, or the file's content. It stops
+// waiting for the file when ctx ends.
+func (a *asked) read(ctx context.Context, g *globals, args []string) (string, error) {
+	switch {
+	case len(args) > 1:
+		return "", &api.Problem{Title: "the query is more than one argument", Code: api.CodeBadRequest, Exit: api.ExitUsage,
+			Hint: "put quotes around the whole query, so that the shell takes none of its own away: 'potassium AND \"blood culture\"'"}
+	case (a.file == "") == (len(args) == 0):
 		return "", usage("give a query, or --query-file, and not both")
-	}
-	g.query = strings.Join(args, " ")
-	if a.file == "" {
-		return g.query, nil
-	}
-	in := g.In
-	if a.file != "-" {
-		f, err := os.Open(a.file)
+	case a.file == "":
+		g.query = args[0]
+	default:
+		b, err := wait(ctx, func() ([]byte, error) { return readQuery(a.file, g.In) })
 		if err != nil {
-			return "", &api.Problem{Title: "the query file cannot be read", Detail: err.Error(), Exit: api.ExitIO, Hint: "check --query-file"}
+			return "", err
+		}
+		g.query = strings.TrimRight(string(b), "\r\n")
+	}
+	return g.query, checkEncoding(g.query)
+}
+
+// readQuery reads the file named, or stdin for "-".
+func readQuery(file string, in io.Reader) ([]byte, error) {
+	if file != "-" {
+		f, err := os.Open(file) // #nosec G304 -- whoever runs the command names it
+		if err != nil {
+			return nil, &api.Problem{Title: "the query file cannot be read", Detail: err.Error(), Exit: api.ExitIO, Hint: "check --query-file"}
 		}
 		defer f.Close()
 		in = f
 	}
 	b, err := io.ReadAll(io.LimitReader(in, api.MaxRequest))
 	if err != nil {
-		return "", &api.Problem{Title: "the query cannot be read", Detail: err.Error(), Exit: api.ExitIO, Hint: "check --query-file"}
+		return nil, &api.Problem{Title: "the query cannot be read", Detail: err.Error(), Exit: api.ExitIO, Hint: "check --query-file"}
 	}
-	g.query = strings.TrimRight(string(b), "\r\n")
 	if len(b) == api.MaxRequest {
-		return "", usage("a query has at most %d bytes", query.MaxBytes)
+		return nil, usage("a query has at most %d bytes", query.MaxBytes)
 	}
-	return g.query, nil
+	return b, nil
+}
+
+// checkEncoding refuses here what the daemon could not: a request in JSON has
+// other characters in place of bytes that are not UTF-8.
+func checkEncoding(q string) error {
+	if utf8.ValidString(q) {
+		return nil
+	}
+	_, err := query.Parse(q)
+	var syntax *query.SyntaxError
+	if !errors.As(err, &syntax) {
+		return err
+	}
+	return &api.Problem{Title: "the query cannot be understood", Detail: fmt.Sprintf("column %d: %s", syntax.Column, syntax.Msg),
+		Code: api.CodeBadQuery, Exit: api.ExitUsage, Hint: syntax.Hint, Column: syntax.Column}
 }

@@ -47,18 +47,27 @@ func run(t *testing.T, h *house, term *Terminal, args ...string) (code int, out,
 // On the user's own terminal the query is repeated with a caret under the
 // fault; elsewhere it is not.
 func TestBadQueryIsPointedAt(t *testing.T) {
-	const query = "正常 \x1b[31m AND \"open"
+	const query = "正常\u202e AND \"open"
 	code, out, errs := run(t, newHouse(), &Terminal{ErrTTY: true}, "search", query, "--reason", "r")
 	if code != api.ExitUsage || out != "" {
 		t.Errorf("exit code %d, stdout %q", code, out)
 	}
-	const want = "  正常 ␛[31m AND \"open\n" +
-		"                 ^\n"
-	if !strings.Contains(errs, want) || strings.Contains(errs, "\x1b") {
+	const want = "  正常<U+202E> AND \"open\n" +
+		"                   ^\n"
+	if !strings.Contains(errs, want) || strings.Contains(errs, "\u202e") {
 		t.Errorf("stderr\n%s\nwant\n%s", errs, want)
 	}
 	if _, _, errs := run(t, newHouse(), &Terminal{}, "search", query, "--reason", "r"); strings.Contains(errs, "正常") {
 		t.Errorf("stderr %q repeats the query", errs)
+	}
+	for bad, want := range map[string]string{
+		"a \x1b[31m": "column 3: a control character stands here",
+		"é\xff":      "column 2: this is not valid UTF-8",
+	} {
+		code, _, errs := run(t, newHouse(), &Terminal{ErrTTY: true}, "search", bad, "--reason", "r")
+		if code != api.ExitUsage || !strings.Contains(errs, want) || !strings.Contains(errs, "^\n") {
+			t.Errorf("%q: exit code %d, stderr %q", bad, code, errs)
+		}
 	}
 	term := &Terminal{ErrTTY: true, In: strings.NewReader("potassium\nAND \"open\n")}
 	if _, _, errs := run(t, newHouse(), term, "search", "--query-file", "-", "--reason", "r"); !strings.Contains(errs, "  AND \"open\n      ^\n") {

@@ -33,7 +33,7 @@ The export is recorded with its query and reason before anything is handed out.`
 	o.asked.addFlags(cmd)
 	cmd.Flags().StringVar(&o.as, "as", api.FormatJSONL, "the `FORMAT`: jsonl")
 	cmd.Flags().StringVar(&o.out, "out", "", "the new folder `DIR`")
-	cmd.Flags().Uint64Var(&o.at, "at", 0, "as of the first `N` entries, to repeat an earlier production")
+	addCount(cmd, &o.at, "at", "as of the first `N` entries, to repeat an earlier production")
 	choices(cmd, "as", api.FormatJSONL)
 	return cmd
 }
@@ -45,7 +45,7 @@ type exported struct {
 }
 
 func runExport(ctx context.Context, g *globals, o *exportOptions, args []string) error {
-	q, err := o.asked.read(g, args)
+	q, err := o.asked.read(ctx, g, args)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type house struct {
 	looks   int   // searches, shows and productions that went through
 	full    bool  // the disk takes nothing
 	damaged bool  // checks find something
+	unheard bool  // nothing has come from a relay
 	fail    error // what a production ends with
 }
 
@@ -123,9 +124,15 @@ func (h *house) Check(_ context.Context, o archive.CheckOptions) (*archive.Repor
 }
 
 func (h *house) Status(context.Context) (*api.Status, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	contact := received.Add(time.Minute)
+	relay := api.RelayStatus{Epoch: "e1", Seq: 9, Acked: 8, High: 10, Contact: &contact}
+	if h.unheard {
+		relay = api.RelayStatus{}
+	}
 	return &api.Status{Version: "v0.1", Started: received, ArchiveID: "st-elsewhere", Origin: "holdfast.invalid/st-elsewhere/0011223344556677", Size: 13,
-		Waiting: "disk_full", Relay: api.RelayStatus{Epoch: "e1", Seq: 9, Acked: 8, High: 10, Contact: &contact}, Index: api.IndexStatus{Through: 13, Working: true},
+		Waiting: "disk_full", Relay: relay, Index: api.IndexStatus{Through: 13, Working: true},
 		Quarantined: 1, Alarms: 2}, nil
 }
 
@@ -152,8 +159,9 @@ func (h *house) Show(_ context.Context, seqs []uint64) ([]api.Shown, error) {
 		i := slices.IndexFunc(hits, func(hit api.Hit) bool { return hit.Seq == seq })
 		switch {
 		case i >= 0:
+			hit := hits[i] // the server fills it in
 			out = append(out, api.Shown{Seq: seq, Kind: "message", Class: "general", Received: received, Epoch: "e1", RelaySeq: seq - 3,
-				LeafHash: strings.Repeat("ab", 32), Message: &hits[i], Body: json.RawMessage(`{"v":1}`)})
+				LeafHash: strings.Repeat("ab", 32), Message: &hit, Body: json.RawMessage(`{"v":1}`)})
 		case seq == 1:
 			out = append(out, api.Shown{Seq: seq, Kind: "alarm", Class: "control", Received: received, LeafHash: strings.Repeat("cd", 32),
 				Body: json.RawMessage("{\"name\":\"relay-gap \u202e\"}")})

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"iter"
 	"os"
@@ -70,23 +71,23 @@ func produce(t *testing.T) (dir, logKey, identity string) {
 	return dir, logKey, identity
 }
 
+// pack returns a folder as a zip file.
+func pack(t *testing.T, dir string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	if err := errors.Join(z.AddFS(os.DirFS(dir)), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 // A production verifies with no daemon and no archive, as a folder and as a
 // zip file, but only against a key from elsewhere.
 func TestVerifyProductionOffline(t *testing.T) {
 	dir, logKey, identity := produce(t)
 	packed := dir + ".zip"
-	f, err := os.Create(packed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	z := zip.NewWriter(f)
-	if err := z.AddFS(os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
+	if err := os.WriteFile(packed, pack(t, dir), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, otherKey, _ := produce(t)

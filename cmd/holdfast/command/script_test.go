@@ -41,7 +41,7 @@ func (l leakless) Run() int {
 //
 //	run ARGS...                  holdfast in-process, with --socket $SOCKET unless it is given
 //	exit N ARGS...               the same, ending with exit code N
-//	house full|damaged|failing   makes something go wrong
+//	house full|damaged|failing   makes something go wrong; new: no relay has been heard
 //	looks N                      so many looks went through so far
 //
 // A name that begins with ./ is that of a file of the script. `exec holdfast`
@@ -71,7 +71,7 @@ func TestScripts(t *testing.T) {
 			"house": func(ts *testscript.TestScript, _ bool, args []string) {
 				h := ts.Value("house").(*house)
 				h.set(func() {
-					h.full, h.damaged = args[0] == "full", args[0] == "damaged"
+					h.full, h.damaged, h.unheard = args[0] == "full", args[0] == "damaged", args[0] == "new"
 					if args[0] == "failing" {
 						h.fail = export.ErrChanged
 					}

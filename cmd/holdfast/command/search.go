@@ -32,13 +32,13 @@ The search is recorded with its query and reason before its result is shown.`,
 	o.why.addFlags(cmd)
 	o.asked.addFlags(cmd)
 	cmd.Flags().IntVar(&o.limit, "limit", api.DefaultLimit, "show at most `N` messages")
-	cmd.Flags().Uint64Var(&o.before, "before", 0, "only messages before entry `SEQ`: the next page")
-	cmd.Flags().Uint64Var(&o.asOf, "as-of", 0, "search the first `N` entries only, so that all pages count the same")
+	addCount(cmd, &o.before, "before", "only messages before entry `SEQ`: the next page")
+	addCount(cmd, &o.asOf, "as-of", "search the first `N` entries only, so that all pages count the same")
 	return cmd
 }
 
 func runSearch(ctx context.Context, g *globals, o *searchOptions, args []string) error {
-	q, err := o.asked.read(g, args)
+	q, err := o.asked.read(ctx, g, args)
 	if err != nil {
 		return err
 	}

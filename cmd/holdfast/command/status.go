@@ -40,7 +40,7 @@ func runStatus(ctx context.Context, g *globals) error {
 		{"daemon", st.Version + ", since " + stamp(st.Started)},
 		{"entries", number(st.Size)},
 		{"accepting", yesOr(st.Accepting, st.Waiting)},
-		{"relay", fmt.Sprintf("epoch %s: %s in the log, %s acked, %s at the relay", st.Relay.Epoch, number(st.Relay.Seq), number(st.Relay.Acked), number(st.Relay.High))},
+		{"relay", stream(&st.Relay)},
 		{"last contact", contact},
 		{"relay trouble", st.Relay.Failing},
 		{"index", fmt.Sprintf("%s entries, working: %s", number(st.Index.Through), yesOr(st.Index.Working, ""))},
@@ -48,6 +48,14 @@ func runStatus(ctx context.Context, g *globals) error {
 		{"attachments awaited", number(st.Pending)},
 		{"open alarms", number(st.Alarms)},
 	})
+}
+
+// stream is how far the relay's stream has come.
+func stream(r *api.RelayStatus) string {
+	if r.Epoch == "" {
+		return "nothing has come from a relay yet"
+	}
+	return fmt.Sprintf("epoch %s: %s in the log, %s acked, %s at the relay", r.Epoch, number(r.Seq), number(r.Acked), number(r.High))
 }
 
 func yesOr(ok bool, why string) string {

@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -104,7 +103,7 @@ func (g *globals) writeReport(r *api.CheckReport) error {
 func runVerifyProduction(ctx context.Context, g *globals, o *verifyOptions, path string) error {
 	var keys export.VerifyKeys
 	if o.logKey != "" {
-		key, err := readLogKey(o.logKey)
+		key, err := wait(ctx, func() (note.Verifier, error) { return readLogKey(o.logKey) })
 		if err != nil {
 			return err
 		}
@@ -112,7 +111,7 @@ func runVerifyProduction(ctx context.Context, g *globals, o *verifyOptions, path
 	}
 	fsys, closer, err := openProduction(path)
 	if err != nil {
-		return &api.Problem{Title: "the production cannot be opened", Detail: err.Error(), Exit: api.ExitIO, Hint: "name the folder that export made, or a zip file of it"}
+		return err
 	}
 	b := g.startBar("verifying", 0, progress.UnitsDefault)
 	verdict, err := export.Verify(ctx, fsys, keys, b.set)
@@ -153,21 +152,33 @@ func readLogKey(path string) (note.Verifier, error) {
 }
 
 // openProduction opens a folder, out of which no link leads, or a zip file.
+// Anything else is refused unopened: opening a pipe would wait for ever.
 func openProduction(path string) (fs.FS, io.Closer, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, nil, err
+	problem := func(err error) error {
+		return &api.Problem{Title: "the production cannot be opened", Detail: err.Error(), Exit: api.ExitIO, Hint: "name the folder that export made, or a zip file of it"}
 	}
-	if info.IsDir() {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, nil, problem(err)
+	case info.IsDir():
 		root, err := os.OpenRoot(path)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, problem(err)
 		}
 		return root.FS(), root, nil
+	case !info.Mode().IsRegular():
+		return nil, nil, &api.Problem{Title: path + " is neither a folder nor a regular file", Code: api.CodeBadRequest, Exit: api.ExitUsage,
+			Hint: "name the folder that export made, or a zip file of it"}
 	}
 	z, err := zip.OpenReader(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	var system *fs.PathError
+	switch {
+	case errors.As(err, &system):
+		return nil, nil, problem(err)
+	case err != nil:
+		return nil, nil, &api.Problem{Title: path + " is not a whole production", Detail: err.Error(), Exit: api.ExitData,
+			Hint: "it is no zip file, or was cut off or damaged on its way: fetch it again, or ask whoever made it for another copy"}
 	}
 	return z, z, nil
 }
