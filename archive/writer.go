@@ -181,36 +181,40 @@ func (w *writer) loadFrontier(s *store) error {
 // group, and answers.
 func (a *Archive) write() {
 	defer close(a.done)
+	several := false // requests in the last group
 	for {
 		select {
 		case <-a.stop:
 			return
 		case r := <-a.queue:
-			a.commitAll(a.collect(r))
+			group := a.collect(r, several)
+			several = len(group) > 1
+			a.commitAll(group)
 		}
 	}
 }
 
-// groupPatience is how many times the writer lets others run before it takes
-// an empty queue for the group's end: the callers of the group before have just
-// been answered and are about to ask again. Without it every other group had
-// one entry.
-const groupPatience = 16
+// groupGap is how long the writer lets callers come who were just answered and
+// ask again, before it closes a group. It waits only after a group of several:
+// a single caller is never delayed.
+const groupGap = 40 * time.Microsecond
 
 // collect drains the queue up to a group's limits.
-func (a *Archive) collect(first *request) []*request {
+func (a *Archive) collect(first *request, several bool) []*request {
 	group := []*request{first}
 	entries, size := len(first.batch.Entries), first.batch.bytes()
-	for waited := 0; entries < groupEntries && size < groupBytes && waited < groupPatience; {
+	for last := time.Now(); entries < groupEntries && size < groupBytes; {
 		select {
 		case r := <-a.queue:
 			group = append(group, r)
 			entries += len(r.batch.Entries)
 			size += r.batch.bytes()
-			waited = 0
+			last, several = time.Now(), true
 		default:
-			waited++
-			runtime.Gosched()
+			if !several || time.Since(last) > groupGap {
+				return group
+			}
+			runtime.Gosched() // a timer would sleep for a millisecond
 		}
 	}
 	return group
