@@ -195,25 +195,31 @@ func (a *Archive) write() {
 }
 
 // groupGap is how long the writer lets callers come who were just answered and
-// ask again, before it closes a group. It waits only after a group of several:
-// a single caller is never delayed.
-const groupGap = 40 * time.Microsecond
+// ask again, before it closes a group, and groupYields how often it yields to
+// them at most, for where the clock stands still (testing/synctest). It waits
+// only after a group of several: a single caller is never delayed.
+const (
+	groupGap    = 40 * time.Microsecond
+	groupYields = 1000
+)
 
 // collect drains the queue up to a group's limits.
 func (a *Archive) collect(first *request, several bool) []*request {
 	group := []*request{first}
 	entries, size := len(first.batch.Entries), first.batch.bytes()
-	for last := time.Now(); entries < groupEntries && size < groupBytes; {
+	last, yields := time.Now(), 0
+	for entries < groupEntries && size < groupBytes {
 		select {
 		case r := <-a.queue:
 			group = append(group, r)
 			entries += len(r.batch.Entries)
 			size += r.batch.bytes()
-			last, several = time.Now(), true
+			last, yields, several = time.Now(), 0, true
 		default:
-			if !several || time.Since(last) > groupGap {
+			if !several || yields == groupYields || time.Since(last) > groupGap {
 				return group
 			}
+			yields++
 			runtime.Gosched() // a timer would sleep for a millisecond
 		}
 	}
