@@ -85,7 +85,7 @@ func (c *composer) compose(ctx context.Context, paths []string, batches chan<- *
 	return c.flush(ctx, batches)
 }
 
-// checkpoints ends every device's stream for now, so that a dropped tail would show.
+// checkpoints closes what each device sent in this run, so that a dropped tail would show.
 func (c *composer) checkpoints(ctx context.Context, batches chan<- *batch) error {
 	for _, dev := range slices.Sorted(maps.Keys(c.devices)) {
 		d := c.devices[dev]
