@@ -63,7 +63,7 @@ func (s *site) open() {
 	var err error
 	s.archive, err = archive.Open(context.Background(), s.dir, archive.Options{Master: s.master, Reserve: 1, LowWater: 1})
 	check(s.t, err)
-	s.state = state.New(s.archive, envelope.Pins{Enrol: s.enrol.Public()})
+	s.state = state.New(s.archive, envelope.Pins{Enrol: s.enrol.Public()}, nil)
 }
 
 // close checks the whole log, as every store test ends.

@@ -12,13 +12,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"holdfast/archive"
 	"holdfast/archive/proof"
+	"holdfast/internal/role"
 )
 
 var (
@@ -71,17 +71,8 @@ func (a Action) needsReason() bool {
 	return a == ActionSearch || a == ActionShow || a == ActionExport
 }
 
-// Principal is the person on whose account a look was asked for: over the
-// Unix socket, the user that the kernel says is at the other end.
-type Principal struct {
-	UID  uint32 `json:"uid"`
-	Name string `json:"name"` // as the machine's user database knew it then, else "uid N"
-}
-
-// String returns the principal as entries and tables of people name them.
-func (p Principal) String() string {
-	return p.Name + " (" + strconv.FormatUint(uint64(p.UID), 10) + ")"
-}
+// Principal is the person on whose account a look was asked for.
+type Principal = role.Principal
 
 // Access is the body of a KindAccess entry: somebody is about to look.
 type Access struct {

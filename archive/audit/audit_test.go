@@ -66,7 +66,7 @@ func (m *memoryLog) messages(n int) {
 }
 
 func access(action Action, name string) Access {
-	return Access{Action: action, Principal: Principal{UID: 1000, Name: name}, Reason: "complaint 12", Query: "potassium",
+	return Access{Action: action, Principal: Principal{UID: new(uint32(1000)), Name: name}, Reason: "complaint 12", Query: "potassium",
 		At: time.Date(2026, 3, 1, 8, 0, 0, 123456789, time.FixedZone("", 3600))}
 }
 
@@ -166,7 +166,7 @@ func filled(t *testing.T) *memoryLog {
 		a := access(ActionSearch, "jdoe")
 		if i%2 == 1 {
 			a = access(ActionShow, "asmith")
-			a.Principal.UID = 1001
+			a.Principal.UID = new(uint32(1001))
 		}
 		seq, err := Begin(t.Context(), m, a)
 		if err != nil {
@@ -215,7 +215,7 @@ func TestListFilters(t *testing.T) {
 	}{
 		"action":    {Filter{Action: ActionShow}, func(i Item) bool { return i.Access.Action == ActionShow }},
 		"name":      {Filter{Principal: "jdoe"}, func(i Item) bool { return i.Access.Principal.Name == "jdoe" }},
-		"uid":       {Filter{Principal: "1001"}, func(i Item) bool { return i.Access.Principal.UID == 1001 }},
+		"uid":       {Filter{Principal: "1001"}, func(i Item) bool { return *i.Access.Principal.UID == 1001 }},
 		"nobody":    {Filter{Principal: "root"}, func(Item) bool { return false }},
 		"since":     {Filter{Since: all[10].Received}, func(i Item) bool { return i.Seq >= all[10].Seq }},
 		"before":    {Filter{Before: all[7].Seq}, func(i Item) bool { return i.Seq < all[7].Seq }},

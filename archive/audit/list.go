@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strconv"
 	"time"
 
 	"holdfast/archive"
@@ -140,7 +139,7 @@ func (f *Filter) chooses(i *Item) bool {
 	case f.Action != "" && i.Access.Action != f.Action:
 		return false
 	case f.Principal != "" && i.Access.Principal.Name != f.Principal &&
-		strconv.FormatUint(uint64(i.Access.Principal.UID), 10) != f.Principal:
+		i.Access.Principal.ID() != "uid:"+f.Principal:
 		return false
 	}
 	return true

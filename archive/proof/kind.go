@@ -22,12 +22,25 @@ const (
 	KindAccess     Kind = 11 // audit: somebody is about to look
 	KindOutcome    Kind = 12 // audit: what that look came to
 	KindStart      Kind = 13 // control: the daemon started, with which version and configuration
+	KindPerson     Kind = 14 // control: what the directory says of one person from here on
+	KindGroup      Kind = 15 // control: what it says of one group
+	KindSync       Kind = 16 // control: a synchronisation applied, or refused by its rails
+	KindMatch      Kind = 17 // control: which person a relay user is
+	KindRequest    Kind = 18 // control: somebody asks for an act that takes two people
+	KindDecision   Kind = 19 // control: somebody else approved or denied it
+	KindExecution  Kind = 20 // control: the approval was used, which happens once
+	KindDevice     Kind = 21 // control: a person approved a device
+	KindCredential Kind = 22 // control: a second factor issued, enrolled, used up or reset
+	KindProvision  Kind = 23 // control: what the relay is asked to do with a person's account or device
 )
 
 var kindNames = [...]string{
 	KindGenesis: "genesis", KindMessage: "message", KindRedelivery: "redelivery", KindQuarantine: "quarantine",
 	KindDirectory: "directory", KindRelay: "relay", KindBlob: "blob", KindAlarm: "alarm", KindAlarmAck: "alarm-ack",
 	KindEpoch: "epoch", KindAccess: "access", KindOutcome: "outcome", KindStart: "start",
+	KindPerson: "person", KindGroup: "group", KindSync: "sync", KindMatch: "match",
+	KindRequest: "request", KindDecision: "decision", KindExecution: "execution",
+	KindDevice: "device", KindCredential: "credential", KindProvision: "provision",
 }
 
 // The record classes that every archive has. ClassControl is never disposed

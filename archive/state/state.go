@@ -29,13 +29,21 @@ type Source interface {
 	ClassRecords(ctx context.Context, class string, from, to uint64) iter.Seq2[archive.Record, error]
 }
 
+// Applier takes in the entries of some kinds, in the log's order, each once. An
+// error stops the state at that entry; the entry is given again by the next
+// CatchUp, so an Applier changes nothing when it fails.
+type Applier interface {
+	Apply(rec archive.Record) error
+}
+
 // State is what the control entries add up to. It is safe for concurrent use.
 //
 // A reader first calls CatchUp with the size of the log that its answer must
 // cover; without that it sees the state as of some earlier size.
 type State struct {
-	src Source
-	dir *envelope.Directory // one writer: the holder of catch
+	src    Source
+	dir    *envelope.Directory // one writer: the holder of catch
+	others map[proof.Kind]Applier
 
 	catch   chan struct{} // capacity 1: held by the one CatchUp that applies entries
 	through atomic.Uint64 // log size up to which entries are applied; written by the holder of catch
@@ -49,10 +57,12 @@ type State struct {
 	pending []blobKey                // in the order in which they began to be awaited
 }
 
-// New returns the state of an empty log; CatchUp fills it.
-func New(src Source, pins envelope.Pins) *State {
+// New returns the state of an empty log; CatchUp fills it. Entries of kinds that
+// other packages keep, such as people and approvals, go to others.
+func New(src Source, pins envelope.Pins, others map[proof.Kind]Applier) *State {
 	return &State{
 		src:     src,
+		others:  others,
 		dir:     envelope.NewDirectory(src.Identity().ArchiveID, pins),
 		catch:   make(chan struct{}, 1),
 		epochs:  map[string]uint32{},
@@ -134,6 +144,9 @@ func (s *State) apply(rec archive.Record) error {
 	case proof.KindBlob:
 		return s.applyBlob(rec)
 	default:
+		if other := s.others[rec.Leaf.Kind]; other != nil {
+			return other.Apply(rec)
+		}
 		return nil // genesis, starts and what the relay says of deliveries change nothing here
 	}
 }

@@ -137,7 +137,7 @@ func newKey(t *testing.T) (ed25519.PrivateKey, string) {
 
 func caughtUp(t *testing.T, c *chronicle, pins envelope.Pins) *State {
 	t.Helper()
-	s := New(c, pins)
+	s := New(c, pins, nil)
 	if err := s.CatchUp(t.Context(), c.size()); err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func TestCatchUpGoesOnAfterAFailure(t *testing.T) {
 	c.user("u2", "Bo Dahl")
 	c.control(proof.KindAlarm, archive.AlarmBody{Name: "clock"})
 	at := c.message()
-	s := New(c, envelope.Pins{})
+	s := New(c, envelope.Pins{}, nil)
 	c.fail, c.failAt = archive.ErrDamaged, 3
 	for range 2 {
 		if err := s.CatchUp(t.Context(), c.size()); !errors.Is(err, archive.ErrDamaged) {
@@ -372,7 +372,7 @@ func TestHostileEntriesAreNamed(t *testing.T) {
 			c := begin(t, nil)
 			c.newEpoch("e1")
 			draw(c)
-			s := New(c, envelope.Pins{})
+			s := New(c, envelope.Pins{}, nil)
 			err := s.CatchUp(t.Context(), c.size())
 			if err == nil || !strings.Contains(err.Error(), "control entry 2") || s.Through() != 2 {
 				t.Errorf("CatchUp: %v, through %d", err, s.Through())
@@ -388,7 +388,7 @@ func TestConcurrentCatchUp(t *testing.T) {
 		c.user("u1", "Anna Berg")
 	}
 	at := c.message()
-	s := New(c, envelope.Pins{})
+	s := New(c, envelope.Pins{}, nil)
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {

@@ -218,7 +218,7 @@ func (f *refusals) first(uid uint32, now time.Time) bool {
 func (s *Server) refuse(ctx context.Context, who audit.Principal) error {
 	p := &Problem{Title: "you may not use this archive", Status: http.StatusForbidden, Code: CodeForbidden, Exit: ExitPermission,
 		Hint: "log in as a user whom the daemon's configuration names, or ask its administrator"}
-	if !s.refused.first(who.UID, time.Now()) {
+	if !s.refused.first(*who.UID, time.Now()) {
 		return p
 	}
 	if _, err := audit.Begin(ctx, s.Ledger, audit.Access{Action: audit.ActionRefused, Principal: who, At: time.Now()}); err != nil {

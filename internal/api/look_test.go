@@ -56,7 +56,7 @@ func TestAccessBeforeLookBeforeOutcome(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a.Principal.UID != uint32(os.Getuid()) || a.Principal.Name != me.Username {
+			if *a.Principal.UID != uint32(os.Getuid()) || a.Principal.Name != me.Username {
 				t.Errorf("principal %+v, want uid %d %s", a.Principal, os.Getuid(), me.Username)
 			}
 			if string(a.Action) != name || a.Reason+a.Matter != "complaint 12" || (a.Query == "" && len(a.Seqs) == 0) || a.At.IsZero() {

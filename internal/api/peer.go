@@ -81,7 +81,7 @@ func credentials(c net.Conn) (audit.Principal, error) {
 	if sockErr != nil {
 		return audit.Principal{}, sockErr
 	}
-	return audit.Principal{UID: cred.Uid, Name: userName(cred.Uid)}, nil
+	return audit.Principal{UID: &cred.Uid, Name: userName(cred.Uid)}, nil
 }
 
 // userName returns the name that the machine's user database has for uid.

@@ -43,7 +43,7 @@ func newWard(t *testing.T) (*ward, *Renderer) {
 	w.entry(proof.KindEpoch, archive.EpochBody{Epoch: "e1"}, nil)
 	w.user("u1", "Anna Berg")
 	w.user("u2", "")
-	return w, &Renderer{Log: w, State: state.New(w, envelope.Pins{})}
+	return w, &Renderer{Log: w, State: state.New(w, envelope.Pins{}, nil)}
 }
 
 func (w *ward) entry(kind proof.Kind, body, note any) uint64 {

@@ -219,7 +219,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, h handler) error
 	if err != nil {
 		return fmt.Errorf("peer credentials: %w", err)
 	}
-	if !s.allowed(who.UID) {
+	if !s.allowed(*who.UID) {
 		return s.refuse(r.Context(), who)
 	}
 	if r.URL.RawQuery != "" {

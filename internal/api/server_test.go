@@ -51,7 +51,7 @@ var endpoints = []struct{ method, path, body string }{
 func TestOtherUsersAreTurnedAwayAndRecorded(t *testing.T) {
 	h := newHouse(t)
 	s := h.server()
-	stranger := peer{principal: audit.Principal{UID: 54321, Name: "mallory"}}
+	stranger := peer{principal: audit.Principal{UID: new(uint32(54321)), Name: "mallory"}}
 	for _, e := range endpoints {
 		w := asPeer(s, stranger, e.method, e.path, e.body)
 		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), CodeForbidden) || strings.Contains(w.Body.String(), "canary") {
@@ -62,7 +62,7 @@ func TestOtherUsersAreTurnedAwayAndRecorded(t *testing.T) {
 		t.Errorf("trace %q: a refusal is recorded once in a while, and nothing else happens", trace)
 	}
 	var a audit.Access
-	if err := json.Unmarshal(h.records[1].Body, &a); err != nil || a.Action != audit.ActionRefused || a.Principal.UID != 54321 {
+	if err := json.Unmarshal(h.records[1].Body, &a); err != nil || a.Action != audit.ActionRefused || *a.Principal.UID != 54321 {
 		t.Errorf("access %+v, %v", a, err)
 	}
 	s.UIDs = []uint32{54321}
@@ -70,7 +70,7 @@ func TestOtherUsersAreTurnedAwayAndRecorded(t *testing.T) {
 		t.Errorf("a user of the configuration: %d", w.Code)
 	}
 	s.UIDs = nil
-	if w := asPeer(s, peer{principal: audit.Principal{UID: 0, Name: "root"}}, "GET", "/v1/status", ""); w.Code != http.StatusOK {
+	if w := asPeer(s, peer{principal: audit.Principal{UID: new(uint32(0)), Name: "root"}}, "GET", "/v1/status", ""); w.Code != http.StatusOK {
 		t.Errorf("root: %d", w.Code)
 	}
 }
@@ -172,7 +172,7 @@ func FuzzRequests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		h := newHouse(t)
 		e := endpoints[int(which)%len(endpoints)]
-		w := asPeer(h.server(), peer{principal: audit.Principal{Name: "root"}}, e.method, e.path, string(body))
+		w := asPeer(h.server(), peer{principal: audit.Principal{UID: new(uint32(0)), Name: "root"}}, e.method, e.path, string(body))
 		if w.Code != http.StatusOK {
 			p, err := parseProblem(w.Body.Bytes())
 			if err != nil || p.Hint == "" || w.Code >= 500 || p.Status != w.Code {

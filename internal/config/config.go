@@ -38,9 +38,12 @@ type Config struct {
 	// Credentials is the folder of the master key. Default: systemd's
 	// $CREDENTIALS_DIRECTORY, else the folder that `init` was given.
 	Credentials string `toml:"credentials"`
-	// AllowUIDs are the users who may use the socket besides root and the
-	// daemon's own; they also need to be in the socket's group. Default: none.
-	AllowUIDs []uint32 `toml:"allow_uids"`
+	// Accounts are the appliance's accounts that may use the socket, with their
+	// roles; they also need to be in the socket's group. Without any, and
+	// without a directory, root and the daemon's own account hold every role:
+	// somebody is trying the archive out. With either, those two are
+	// administrators, unless they stand here with other roles.
+	Accounts []Account `toml:"account"`
 	// LogLevel is debug, info, warn or error. Default: info.
 	LogLevel string `toml:"log_level"`
 	// Disk says how the archive's disk is guarded.
@@ -48,6 +51,15 @@ type Config struct {
 	// Relay is the relay to pull from. Without it the daemon serves what the
 	// archive holds and pulls nothing.
 	Relay *Relay `toml:"relay"`
+	// Directory is the Active Directory that people and roles come from.
+	// Without it nobody can log in over HTTPS.
+	Directory *Directory `toml:"directory"`
+	// HTTPS is the API for compliance desks. Without it there is the socket alone.
+	HTTPS *HTTPS `toml:"https"`
+	// Provision says what the relay is asked to do when people leave. Default: nothing.
+	Provision Provision `toml:"provision"`
+	// Watch says which looks the audit flags as unusual.
+	Watch Watch `toml:"watch"`
 }
 
 // Disk bounds what ingest may fill, in bytes. Zero stands for the default.

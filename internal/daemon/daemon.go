@@ -108,7 +108,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{archive: a, state: state.New(a, pins), logger: o.Logger, version: o.Version, started: time.Now().UTC()}
+	p := &parts{archive: a, state: state.New(a, pins, nil), logger: o.Logger, version: o.Version, started: time.Now().UTC()}
 	p.render = &api.Renderer{Log: a, State: p.state}
 	if err := p.state.CatchUp(ctx, a.Size()); err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	}
 	p.server, err = api.New(api.Parts{
 		Ledger: a, Store: a, Alarms: p.state, Status: p, Search: p, Show: p.render, Produce: p,
-		Ready: p.ready, Registry: registry, Log: o.Logger, UIDs: c.AllowUIDs,
+		Ready: p.ready, Registry: registry, Log: o.Logger, UIDs: nil,
 	})
 	if err != nil {
 		return nil, err

@@ -196,7 +196,7 @@ func (h *house) Produce(_ context.Context, p api.Production, sink api.Sink) (*ap
 // start serves the house at path until the function that it returns is called.
 func (h *house) start(path string) (stop func() error, err error) {
 	s, err := api.New(api.Parts{
-		Ledger: h, Store: h, Alarms: state.New(h, envelope.Pins{}), Status: h, Search: h, Show: h, Produce: h,
+		Ledger: h, Store: h, Alarms: state.New(h, envelope.Pins{}, nil), Status: h, Search: h, Show: h, Produce: h,
 		Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

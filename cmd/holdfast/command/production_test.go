@@ -51,7 +51,7 @@ func produce(t *testing.T) (dir, logKey, identity string) {
 	}
 	dir, logKey, identity = filepath.Join(base, "out"), filepath.Join(base, "log.key"), filepath.Join(base, "identity.json")
 	none := iter.Seq2[uint64, error](func(func(uint64, error) bool) {})
-	_, err = export.Produce(t.Context(), export.Source{Log: a, Places: state.New(a, envelope.Pins{})}, export.Request{
+	_, err = export.Produce(t.Context(), export.Source{Log: a, Places: state.New(a, envelope.Pins{}, nil)}, export.Request{
 		Seqs: none, Principal: "jdoe (1000)", Tool: "test", Query: "x", Parsed: "x", Reason: "r"}, folder(dir))
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,145 @@
+package role
+
+import "slices"
+
+// Endpoint names one thing that the API does.
+type Endpoint string
+
+// The endpoints that need a role.
+const (
+	Status     Endpoint = "status"
+	Verify     Endpoint = "verify"
+	Checkpoint Endpoint = "checkpoint"
+	Metrics    Endpoint = "metrics" // over the socket only
+
+	Search Endpoint = "search"
+	Show   Endpoint = "show"
+	Export Endpoint = "export"
+
+	Audit        Endpoint = "audit"
+	AccessReport Endpoint = "access-report"
+
+	AlarmsList Endpoint = "alarms-list"
+	AlarmsShow Endpoint = "alarms-show"
+	AlarmsAck  Endpoint = "alarms-ack"
+
+	DirectoryStatus  Endpoint = "directory-status"
+	DirectoryDiff    Endpoint = "directory-diff"
+	DirectorySync    Endpoint = "directory-sync"
+	DirectoryApprove Endpoint = "directory-approve"
+	DirectoryPeople  Endpoint = "directory-people"
+	DirectoryPerson  Endpoint = "directory-person"
+	DirectoryMatch   Endpoint = "directory-match" // says which person a relay user is
+	DirectoryBlock   Endpoint = "directory-block" // and unblock
+
+	DevicesList    Endpoint = "devices-list"
+	DevicesApprove Endpoint = "devices-approve"
+
+	RequestsList    Endpoint = "requests-list"
+	RequestsDecide  Endpoint = "requests-decide" // approve or deny what somebody else asked for
+	RequestsExecute Endpoint = "requests-execute"
+	RequestsMake    Endpoint = "requests-make"
+
+	FactorIssue Endpoint = "factor-issue" // a ticket with which a person enrols a second factor
+	FactorReset Endpoint = "factor-reset" // ends a person's second factor and sessions
+
+	SessionsList Endpoint = "sessions-list"
+)
+
+// The endpoints for anyone who is logged in or has an account on the
+// appliance: they tell about oneself, or about the table.
+const (
+	Whoami     Endpoint = "whoami"
+	Roles      Endpoint = "roles"
+	Logout     Endpoint = "logout"
+	BreakGlass Endpoint = "break-glass" // over the socket only, for accounts that the configuration names
+)
+
+// The endpoints for anyone at all.
+const (
+	Login   Endpoint = "login"   // over HTTPS only
+	Healthz Endpoint = "healthz" // the process answers
+	Readyz  Endpoint = "readyz"  // the archive takes entries and answers searches
+)
+
+var anyone = []Endpoint{Whoami, Roles, Logout, BreakGlass}
+
+// open are the endpoints that ask for no principal.
+var open = []Endpoint{Login, Healthz, Readyz}
+
+// Open reports whether e answers whoever asks.
+func Open(e Endpoint) bool { return slices.Contains(open, e) }
+
+// Anyone reports whether e answers every principal, whatever the roles.
+func Anyone(e Endpoint) bool { return slices.Contains(anyone, e) }
+
+// Row is one line of the table.
+type Row struct {
+	Endpoint Endpoint `json:"endpoint"`
+	What     string   `json:"what"`
+	Roles    []Role   `json:"roles"`
+}
+
+// table is the one place that says who may do what. Nothing in it lets
+// anybody but a compliance officer read a message, and nobody both asks for
+// and decides what takes two people, whatever the roles (archive/approval).
+var table = []Row{
+	{Status, "how the daemon and the archive stand; no names", all},
+	{Verify, "check the whole store", []Role{Administrator, Auditor}},
+	{Checkpoint, "a signed checkpoint of the log", all},
+	{Metrics, "counters for monitoring; no names", []Role{Administrator}},
+
+	{Search, "find messages", []Role{ComplianceOfficer}},
+	{Show, "read entries", []Role{ComplianceOfficer}},
+	{Export, "make a production", []Role{ComplianceOfficer}},
+
+	{Audit, "who looked at what", []Role{Auditor}},
+	{AccessReport, "who looked at one custodian's messages, or what one officer did", []Role{Auditor}},
+
+	{AlarmsList, "list alarms", all},
+	{AlarmsShow, "show an alarm", all},
+	{AlarmsAck, "acknowledge an alarm", []Role{Administrator, ComplianceOfficer}},
+
+	{DirectoryStatus, "how the directory's synchronisation stands", all},
+	{DirectoryDiff, "what a synchronisation would change", []Role{Administrator, Approver}},
+	{DirectorySync, "synchronise now", []Role{Administrator}},
+	{DirectoryApprove, "approve exactly the pending diff", []Role{Approver}},
+	{DirectoryPeople, "list people", []Role{Administrator, RecordsManager, ComplianceOfficer, Auditor}},
+	{DirectoryPerson, "a person's dated history", []Role{Administrator, RecordsManager, ComplianceOfficer, Auditor}},
+	{DirectoryMatch, "say which person a relay user is", []Role{ComplianceOfficer}},
+	{DirectoryBlock, "block a person from logging in, or unblock", []Role{Administrator}},
+
+	{DevicesList, "list devices with their assurance and fingerprint", []Role{Administrator, ComplianceOfficer, Approver}},
+	{DevicesApprove, "approve a device after comparing its fingerprint", []Role{ComplianceOfficer}},
+
+	{RequestsList, "what waits for a second person", all},
+	{RequestsMake, "ask for what takes two people", []Role{Administrator, RecordsManager, ComplianceOfficer}},
+	{RequestsDecide, "approve or deny what another person asked for", []Role{Approver}},
+	{RequestsExecute, "do what was approved, once", []Role{Administrator, RecordsManager, ComplianceOfficer}},
+
+	{FactorIssue, "issue a ticket for enrolling a second factor", []Role{Administrator}},
+	{FactorReset, "end a person's second factor", []Role{Administrator}},
+	{SessionsList, "who is logged in", []Role{Administrator, Auditor}},
+}
+
+// Table returns every row, those for anyone and for everybody last.
+func Table() []Row {
+	rows := slices.Clone(table)
+	for _, e := range anyone {
+		rows = append(rows, Row{Endpoint: e, What: "for whoever is logged in or has an account on the appliance", Roles: all})
+	}
+	for _, e := range open {
+		rows = append(rows, Row{Endpoint: e, What: "for anyone, logged in or not"})
+	}
+	return rows
+}
+
+// Allows reports whether role r may use endpoint e. What the table does not
+// have is allowed to nobody.
+func Allows(r Role, e Endpoint) bool {
+	if Anyone(e) {
+		return slices.Contains(all, r)
+	}
+	i := slices.IndexFunc(table, func(row Row) bool { return row.Endpoint == e })
+	return i >= 0 && slices.Contains(table[i].Roles, r)
+}
