@@ -4,10 +4,10 @@ import "strings"
 
 // String returns the canonical form of the query: explicit operators, no more
 // parentheses than needed, lower-case property names, times in UTC. Parsing it
-// gives an equal query.
+// gives an equal query, but for what WithNames and Within added.
 func (q *Query) String() string {
 	var b strings.Builder
-	write(&b, q.root, bindsOr)
+	write(&b, q.asWritten(), bindsOr)
 	return b.String()
 }
 

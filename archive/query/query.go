@@ -20,7 +20,15 @@ const (
 
 // Query is a parsed query. It is immutable and safe for concurrent use.
 type Query struct {
-	root Node
+	root    Node
+	written Node // what String writes, where that is not root: see WithNames and Within
+}
+
+func (q *Query) asWritten() Node {
+	if q.written != nil {
+		return q.written
+	}
+	return q.root
 }
 
 // Root returns the top of the tree, for planners. It must not be modified.
@@ -29,12 +37,12 @@ func (q *Query) Root() Node { return q.root }
 // Node is one of [And], [Or], [Not], [Text], [Person], [Conversation], [Time].
 type Node interface{ node() }
 
-// And matches when all its parts match. It has at least two parts, none of
-// which is an And.
+// And matches when all its parts match. As parsed it has at least two parts,
+// none of which is an And.
 type And struct{ Of []Node }
 
-// Or matches when at least one of its parts matches. It has at least two
-// parts, none of which is an Or.
+// Or matches when at least one of its parts matches. As parsed it has at least
+// two parts, none of which is an Or; without parts it matches nothing.
 type Or struct{ Of []Node }
 
 // Not matches when its part does not.
