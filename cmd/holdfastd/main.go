@@ -2,6 +2,7 @@
 package main
 
 import (
+	_ "time/tzdata" // the site's time zone, on machines without the files
 	"os"
 
 	"holdfast/cmd/holdfastd/command"

@@ -2,8 +2,8 @@
 // unknown key, a missing one or one out of its range refuses the start. It
 // holds no secret: keys are named by their files.
 //
-// internal/daemon and the commands import it; it imports nothing of the
-// project's. The keys are documented at the fields of Config.
+// internal/daemon and the commands import it; of the project it imports
+// internal/role alone. The keys are documented at the fields of Config.
 package config
 
 import (
@@ -160,6 +160,9 @@ func (c *Config) check() error {
 	if c.Disk.LowWater < 0 || c.Disk.Reserve < 0 {
 		return errors.New("disk.low_water and disk.reserve are numbers of bytes")
 	}
+	if err := c.checkPeople(); err != nil {
+		return err
+	}
 	if c.Relay == nil {
 		return nil
 	}
@@ -174,6 +177,12 @@ func (c *Config) resolve(dir string) {
 	paths := []*string{&c.Data, &c.Socket, &c.Credentials}
 	if r := c.Relay; r != nil {
 		paths = append(paths, &r.CA, &r.Cert, &r.Key, &r.HeadKey, &r.EnrolKey)
+	}
+	if c.Directory != nil {
+		paths = append(paths, &c.Directory.CA)
+	}
+	if c.HTTPS != nil {
+		paths = append(paths, &c.HTTPS.Cert, &c.HTTPS.Key)
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"errors"
-	"time"
-)
+import "holdfast/internal/role"
 
 // Account is an account of the appliance, over the Unix socket.
 type Account struct {
@@ -11,7 +8,7 @@ type Account struct {
 	UID uint32 `toml:"uid"`
 	// Roles are the account's roles (`holdfast roles`). Default: none, which
 	// leaves `holdfast whoami`.
-	Roles []string `toml:"roles"`
+	Roles []role.Role `toml:"roles"`
 	// Person is the UPN or objectGUID of the directory's person who uses the
 	// account. What takes two people takes accounts with persons.
 	Person string `toml:"person"`
@@ -54,7 +51,7 @@ type GroupRole struct {
 	// Group is the group's objectGUID, DN or sAMAccountName. Required.
 	Group string `toml:"group"`
 	// Role is the role's name. Required.
-	Role string `toml:"role"`
+	Role role.Role `toml:"role"`
 	// Department or OU narrow the role to the messages of the people there.
 	Department string `toml:"department"`
 	OU         string `toml:"ou"`
@@ -100,32 +97,8 @@ type Watch struct {
 	Days []string `toml:"days"`
 	// Volume is how many entries one principal may be shown in a day before it
 	// is flagged. Default: 1000.
-	Volume uint64 `toml:"volume"`
+	Volume int64 `toml:"volume"`
+	// LargeExport is the number of entries above which an export takes two
+	// people. Default: 10000, and no limit without a directory.
+	LargeExport int64 `toml:"large_export"`
 }
-
-// Duration is a length of time such as "15m" or "10h".
-type Duration struct{ time.Duration }
-
-// UnmarshalText reads a length of time. It is positive.
-func (d *Duration) UnmarshalText(b []byte) (err error) {
-	if d.Duration, err = time.ParseDuration(string(b)); err != nil || d.Duration <= 0 {
-		return errDuration
-	}
-	return nil
-}
-
-// Date is a day, "2026-12-31".
-type Date struct{ time.Time }
-
-// UnmarshalText reads a day.
-func (d *Date) UnmarshalText(b []byte) (err error) {
-	if d.Time, err = time.Parse(time.DateOnly, string(b)); err != nil {
-		return errDate
-	}
-	return nil
-}
-
-var (
-	errDuration = errors.New("not a length of time such as 15m or 10h")
-	errDate     = errors.New("not a day such as 2026-12-31")
-)

@@ -40,6 +40,7 @@ var places = map[string]place{
 	"internal/corpus":  {floor: cellar, tests: true},
 	"internal/durable": {floor: cellar},
 	"internal/ijson":   {floor: cellar},
+	"internal/role":    {floor: cellar},
 	"internal/jws":     {floor: ground},
 
 	"archive/proof":   {floor: 0},
@@ -48,7 +49,6 @@ var places = map[string]place{
 	"ingest/envelope": {floor: 0, only: []string{"internal/ijson", "internal/jws"}},
 	"ingest/wire":     {floor: 0, only: []string{"internal/ijson", "internal/jws"}},
 	"internal/config": {floor: 0},
-	"internal/role":   {floor: 0, only: []string{}},
 
 	"archive": {floor: 1},
 

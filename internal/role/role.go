@@ -3,7 +3,7 @@
 // decides nothing about who somebody is; internal/auth does, from the
 // directory's groups and the appliance's accounts.
 //
-// Floors 1 and up may import it, and the commands print its table.
+// Every floor may import it, and the commands print its table.
 package role
 
 import (
