@@ -15,7 +15,10 @@ override CORPUS := $(abspath $(CORPUS))
 export CORPUS
 endif
 
-.PHONY: help build demo test bench faults lint fmt fmt-check vet staticcheck gosec floors race need
+# A real domain controller for the directory's tests.
+SAMBA := samba samba-ad-provision samba-dsdb-modules ldb-tools ldap-utils
+
+.PHONY: help build demo demo-ad test bench faults lint fmt fmt-check vet staticcheck gosec floors race need
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -27,6 +30,9 @@ build: ## bin/holdfastd, bin/holdfast, bin/holdfast-relay
 
 demo: build ## the main job from end to end in a temporary directory
 	@$(GO) run -buildvcs=false ./internal/demo -bin $(BIN)
+
+demo-ad: build need ## the same with a real Active Directory domain controller (Samba) instead of the built-in one
+	@$(GO) run -buildvcs=false ./internal/demo -bin $(BIN) -directory samba
 
 test: fmt-check need floors vet staticcheck gosec race ## every check that a change must pass
 
@@ -47,7 +53,7 @@ fmt-check:
 	[ -z "$$bad" ] || { echo "not gofmt-formatted; run make fmt:" >&2; echo "$$bad" >&2; exit 1; }
 
 need:
-	@.ci/need gcc='gcc libc6-dev'
+	@.ci/need gcc='gcc libc6-dev' samba='$(SAMBA)' samba-tool='$(SAMBA)' ldbsearch='$(SAMBA)' ldapsearch='$(SAMBA)'
 
 floors:
 	$(GO) test -count=1 ./internal/floors
