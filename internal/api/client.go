@@ -19,11 +19,13 @@ import (
 	"holdfast/internal/ijson"
 )
 
-// Client asks a daemon over its Unix socket. Every error that it returns is a
-// *Problem, or wraps one, so that a command knows its exit code.
+// Client asks a daemon over its Unix socket or over HTTPS. Every error that it
+// returns is a *Problem, or wraps one, so that a command knows its exit code.
 type Client struct {
-	socket string
-	http   *http.Client
+	place string // for people: the socket's path, or the address
+	base  string // of URLs
+	token string // over HTTPS, once logged in
+	http  *http.Client
 }
 
 // maxReply bounds an answer that is read whole: MaxLimit hits of the longest
@@ -37,14 +39,14 @@ const dialTimeout = 5 * time.Second
 // dialled before the first request.
 func NewClient(socket string) *Client {
 	dialer := net.Dialer{Timeout: dialTimeout}
-	return &Client{socket: socket, http: &http.Client{
+	return &Client{place: socket, base: "http://holdfast", http: &http.Client{
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, "unix", socket)
 			},
 			DisableCompression: true,
 		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: noRedirects,
 	}}
 }
 
@@ -159,12 +161,15 @@ func (c *Client) do(ctx context.Context, method, path string, req any) (*http.Re
 		}
 		body = bytes.NewReader(b)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://holdfast"+path, body)
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, protocol(err)
 	}
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
@@ -188,13 +193,13 @@ func (c *Client) do(ctx context.Context, method, path string, req any) (*http.Re
 }
 
 func (c *Client) unreachable(err error) error {
-	p := &Problem{Title: "the daemon cannot be reached at " + c.socket, Code: CodeUnreachable, Exit: ExitUnreachable, err: err,
+	p := &Problem{Title: "the daemon cannot be reached at " + c.place, Code: CodeUnreachable, Exit: ExitUnreachable, err: err,
 		Hint: "start it (systemctl start holdfastd), or name its socket with --socket"}
 	switch {
 	case errors.Is(err, context.Canceled):
 		p = interrupted(err)
 	case errors.Is(err, fs.ErrPermission):
-		p.Title, p.Exit = "you may not use the socket "+c.socket, ExitPermission
+		p.Title, p.Exit = "you may not use the socket "+c.place, ExitPermission
 		p.Hint = "run this as a user of the socket's group, or ask the archive's administrator"
 	case errors.Is(err, fs.ErrNotExist):
 		p.Detail = "there is no such socket"
@@ -202,6 +207,8 @@ func (c *Client) unreachable(err error) error {
 		p.Detail = "nobody listens there"
 	case strings.Contains(err.Error(), "invalid argument"):
 		p.Detail = "the path is too long for a socket"
+	default:
+		untrusted(err, p)
 	}
 	return p
 }
@@ -216,6 +223,6 @@ func interrupted(err error) *Problem {
 }
 
 func protocol(err error) *Problem {
-	return &Problem{Title: "what answers at the socket is not this version's daemon", Code: CodeProtocol, Exit: ExitUnreachable, err: err,
-		Hint: "compare `holdfast version` with the daemon's, and check --socket"}
+	return &Problem{Title: "what answers there is not this version's daemon", Code: CodeProtocol, Exit: ExitUnreachable, err: err,
+		Hint: "compare `holdfast version` with the daemon's, and check where it listens"}
 }

@@ -34,7 +34,8 @@ const (
 	CodeStopping    = "stopping"        // the daemon is going down
 	CodeNotReady    = "not_ready"       // the daemon is not (or no longer) able to serve
 	CodeInternal    = "internal"        // something else; the daemon's log says what
-	CodeUnreachable = "unreachable"     // (client) nobody answers at the socket
+	CodeUnreachable = "unreachable"     // (client) nobody answers there
+	CodeUntrusted   = "untrusted"       // (client) the daemon's certificate is not believed
 	CodeInterrupted = "interrupted"     // the answer was cut off, or the client hung up before it was whole
 	CodeProtocol    = "protocol"        // (client) what answers is not this version's daemon
 	CodeOutput      = "cannot_create"   // (client) the output cannot be made

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"holdfast/archive"
-	"holdfast/archive/audit"
 )
 
 // Limits of requests.
@@ -65,6 +64,7 @@ type SearchResponse struct {
 	Quarantined uint64 `json:"quarantined"` // quarantined entries, whose text no search sees
 	Hits        []Hit  `json:"hits"`        // newest first
 
+	People     []Named       `json:"people,omitempty"`     // whom the names in the query were taken for
 	Quarantine []Quarantined `json:"quarantine,omitempty"` // the newest of the quarantined, at most MaxQuarantine; show tells more of one
 }
 
@@ -145,6 +145,8 @@ type ExportRequest struct {
 	Matter string `json:"matter,omitempty"`
 	As     string `json:"as"`           // the format: FormatJSONL
 	At     uint64 `json:"at,omitempty"` // size of the log that the production is as of; 0 is the present size
+
+	Request uint64 `json:"request,omitempty"` // the approved request, of an export that takes two people
 }
 
 // Completion ends a production that is whole.
@@ -198,16 +200,19 @@ type CheckpointResponse struct {
 type AuditRequest struct {
 	Action    string     `json:"action,omitempty"`
 	Principal string     `json:"principal,omitempty"` // name or uid
+	Person    string     `json:"person,omitempty"`    // of the directory, by any name they ever had
+	Flagged   bool       `json:"flagged,omitempty"`   // only what is unusual
 	Since     *time.Time `json:"since,omitempty"`
+	Until     *time.Time `json:"until,omitempty"` // before
 	Before    uint64     `json:"before,omitempty"`
 	Limit     int        `json:"limit,omitempty"`
-	Reason    string     `json:"reason,omitempty"`
-	Matter    string     `json:"matter,omitempty"`
+	Reason    string     `json:"reason,omitempty"` // why the audit is read
+	Matter    string     `json:"matter,omitempty"` // only accesses for this matter
 }
 
 // AuditResponse lists accesses, newest first.
 type AuditResponse struct {
-	Accesses []audit.Item `json:"accesses"`
+	Accesses []AccessItem `json:"accesses"`
 }
 
 // AlarmsRequest asks for the open alarms, or for all.
