@@ -109,7 +109,7 @@ func TestBeginRefuses(t *testing.T) {
 		"long matter":   {func(a *Access) { a.Matter = long }, ErrTooLong},
 		"long query":    {func(a *Access) { a.Query = strings.Repeat("x", MaxQuery+1) }, ErrTooLong},
 		"many seqs":     {func(a *Access) { a.Seqs = make([]uint64, MaxSeqs+1) }, ErrTooLong},
-		"long name":     {func(a *Access) { a.Principal.Name = strings.Repeat("x", maxName+1) }, ErrTooLong},
+		"long name":     {func(a *Access) { a.Principal.Name = strings.Repeat("x", MaxName+1) }, ErrTooLong},
 		"other action":  {func(a *Access) { a.Action = "peek" }, ErrUnaudited},
 		"empty action":  {func(a *Access) { a.Action = "" }, ErrUnaudited},
 		"longest is ok": {func(a *Access) { a.Reason = strings.Repeat("ä", MaxReason) }, nil},

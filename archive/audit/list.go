@@ -27,9 +27,20 @@ const MaxListed = 1000
 type Filter struct {
 	Action    Action    // "" for all
 	Principal string    // a principal's name, or a uid in decimal; "" for all
+	Person    string    // a principal's ID ("person:GUID", "uid:N"), objectGUID or name, without regard to case; "" for all
+	Matter    string    // exactly this matter; "" for all
 	Since     time.Time // received at or after this; zero for all
+	Until     time.Time // received before this; zero for all
 	Before    uint64    // only seqs below this; 0 for all: the seq of the last line of a list begins the next
 	Limit     int       // at most this many, 1..MaxListed; 0 means MaxListed
+
+	// Custodians are relay users: only reads whose outcome names one of them, or
+	// of which it is not known whom they showed. Empty for all.
+	Custodians []string
+	// Watch fills in each item's flags and volume; nil leaves them out.
+	Watch *Watch
+	// Flagged fills them in and chooses only what has a flag; nil for all.
+	Flagged *Watch
 }
 
 // Item is one access with what it came to.
@@ -38,6 +49,11 @@ type Item struct {
 	Received time.Time `json:"received"`
 	Access   Access    `json:"access"`
 	Outcome  *Outcome  `json:"outcome"` // null while the look goes on, or when the daemon did not live to finish it
+
+	Flags []string `json:"flags,omitempty"` // with a Watch
+	// DayShown is how many entries the principal was shown on the access's
+	// local day, as far as the log goes; with a Watch, of reads that showed something.
+	DayShown uint64 `json:"day_shown,omitempty"`
 }
 
 // The list is read backwards in windows of seqs, smaller where audit entries
