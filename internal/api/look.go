@@ -177,11 +177,9 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request, who audit.Princip
 		if f.Before == 0 || f.Before > access {
 			f.Before = access // this look itself is not part of what it shows
 		}
-		items, err := audit.List(ctx, s.Ledger, f)
-		for _, item := range items {
-			resp.Accesses = append(resp.Accesses, AccessItem{Item: item})
-		}
-		n := uint64(len(items))
+		var err error
+		resp.Accesses, err = audit.List(ctx, s.Ledger, f)
+		n := uint64(len(resp.Accesses))
 		return audit.Outcome{Total: n, Shown: n}, err
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast/archive"
+	"holdfast/archive/audit"
 )
 
 // Limits of requests.
@@ -212,7 +213,7 @@ type AuditRequest struct {
 
 // AuditResponse lists accesses, newest first.
 type AuditResponse struct {
-	Accesses []AccessItem `json:"accesses"`
+	Accesses []audit.Item `json:"accesses"`
 }
 
 // AlarmsRequest asks for the open alarms, or for all.

@@ -146,12 +146,6 @@ type Named struct {
 	Usrs   []string `json:"usrs"` // their relay users, which the query was widened by
 }
 
-// AccessItem is an access, and what is unusual about it.
-type AccessItem struct {
-	audit.Item
-	Flags []string `json:"flags,omitempty"`
-}
-
 // AccessReportRequest asks who looked at one custodian's messages, or what one
 // officer did. Exactly one of the two is given.
 type AccessReportRequest struct {
@@ -162,14 +156,9 @@ type AccessReportRequest struct {
 	Reason    string     `json:"reason"`
 }
 
-// AccessReport is the answer, newest first.
+// AccessReport is the answer: exactly one of Custodian and Officer is there.
 type AccessReport struct {
-	Person   Ref            `json:"person"` // whom it is about
-	Since    *time.Time     `json:"since,omitempty"`
-	Until    *time.Time     `json:"until,omitempty"`
-	Through  uint64         `json:"through_seq"` // the log was examined through this entry
-	Accesses []AccessItem   `json:"accesses"`
-	More     bool           `json:"more"` // older ones exist: ask again until the time of the last
-	ByPerson map[string]int `json:"by_principal"`
-	Flagged  map[string]int `json:"flagged"` // accesses, by flag
+	Person    *Ref                   `json:"person,omitempty"` // whom it is about, where the directory knows them
+	Custodian *audit.CustodianReport `json:"custodian,omitempty"`
+	Officer   *audit.OfficerReport   `json:"officer,omitempty"`
 }
