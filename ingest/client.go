@@ -138,6 +138,11 @@ func (c *Client) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Counted before the directory is taken: an approval between the two is taken in twice, which changes nothing.
+	given := &approvals{c: c}
+	if _, err := given.next(ctx); err != nil {
+		return err
+	}
 	dir, err := c.o.State.Directory(ctx)
 	if err != nil {
 		return err
@@ -149,6 +154,7 @@ func (c *Client) session(ctx context.Context) error {
 	keys := newKeyRing(c.o.Keys)
 	open := &opener{
 		epoch: start.epoch, ordinal: start.ordinal, head: start.head, dir: dir, keys: keys, workers: c.o.Workers,
+		given:  func() []envelope.Approval { return given.since(ctx) },
 		opener: envelope.Opener{Arc: c.arc, AllowX25519: c.o.AllowX25519, Key: keys.get},
 	}
 	fetch := &fetcher{c: c, epoch: start.epoch, after: start.after, head: start.head, limit: c.o.PageLimit, pause: c.newBackoff()}

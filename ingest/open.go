@@ -20,8 +20,9 @@ import (
 type opener struct {
 	epoch   string
 	ordinal uint32
-	head    wire.Head           // before the page that is being opened
-	dir     *envelope.Directory // ahead of the log by the pages in flight
+	head    wire.Head                  // before the page that is being opened
+	dir     *envelope.Directory        // ahead of the log by the pages in flight
+	given   func() []envelope.Approval // people's approvals of devices since it was last called
 	opener  envelope.Opener
 	keys    *keyRing
 	workers int
@@ -38,6 +39,10 @@ type outcome struct {
 // open judges and applies the page's directory events in order, then opens and verifies its envelopes in parallel. Each is verified as of
 // its own place: a directory event behind it on the page changes nothing for it, since the directory answers for a place in its history.
 func (o *opener) open(events []wire.Event) ([]outcome, error) {
+	// Each message of this page comes after them in the log, whatever page k-1 is still waiting for.
+	for _, a := range o.given() {
+		o.dir.Approve(a)
+	}
 	out := make([]outcome, len(events))
 	for i := range events {
 		if events[i].Kind != wire.KindDir {

@@ -77,6 +77,9 @@ type Options struct {
 	Blobs Blobs
 	Keys  Keys
 	State State
+	// Approvals returns people's approvals of devices in the log's order, without the first n, as of all entries committed when it is
+	// called, which is once a page. Optional: without it an approval counts from the next session on. *state.State has it.
+	Approvals func(ctx context.Context, n int) ([]envelope.Approval, error)
 	// Reopen brings the log back after archive.ErrFailed. It is tried again with back-off until it returns nil. Optional: *archive.Archive
 	// reopens and checks itself at the next append.
 	Reopen func(ctx context.Context) error

@@ -31,6 +31,12 @@ func (c *claimed) User(usr string, at proof.Leaf) (Person, bool) {
 	return c.p.seen[entry].asUser(usr, at)
 }
 
+// Approval implements AsOf.
+func (c *claimed) Approval(kid string, at proof.Leaf) (uint64, bool) {
+	entry := c.row.Approved
+	return entry, entry != 0 && c.p.seen[entry].asApproval(kid, at) != nil
+}
+
 // Blob implements AsOf.
 func (c *claimed) Blob(at proof.Leaf, bid string) (string, uint64, bool) {
 	for _, a := range c.row.Attachments {

@@ -11,15 +11,22 @@ import (
 )
 
 // An evidence is what one entry says that records rest on: a person's
-// particulars, a device's key, or what became of an attachment.
+// particulars, a device's key, that a person approved the device, or what
+// became of an attachment.
 type evidence struct {
-	seq    uint64
-	user   *envelope.User
-	device *envelope.Device
-	blob   *archive.BlobBody
+	seq      uint64
+	user     *envelope.User
+	device   *envelope.Device
+	approval *envelope.ApprovalNote
+	blob     *archive.BlobBody
 }
 
 var errEvidence = errors.New("it is no evidence for what it is given for")
+
+// withholdsBody reports whether evidence of kind k is shown without its body.
+// That of an approval says who approved it and why, which is work product;
+// its note says all that a record rests on.
+func withholdsBody(k proof.Kind) bool { return k == proof.KindDevice }
 
 // readEvidence reads what an entry says. A directory entry counts only if the
 // archive accepted it, and a device only if its key proves that it was there.
@@ -31,6 +38,13 @@ func readEvidence(rec archive.Record, arc string) (*evidence, error) {
 		if err := ijson.Unmarshal(rec.Body, e.blob); err != nil {
 			return nil, fmt.Errorf("%w: %w", errEvidence, err)
 		}
+		return e, nil
+	case proof.KindDevice:
+		note, err := envelope.ParseApprovalNote(rec.Note)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errEvidence, err)
+		}
+		e.approval = &note
 		return e, nil
 	case proof.KindDirectory:
 		if err := e.readDirectory(rec, arc); err != nil {
@@ -90,6 +104,16 @@ func (e *evidence) asDevice(kid string, at proof.Leaf) *envelope.Device {
 	return e.device
 }
 
+// asApproval returns the approval that e is, if it is of the device kid, stands
+// before the message at in the log, and was given before the relay had sent it.
+func (e *evidence) asApproval(kid string, at proof.Leaf) *envelope.ApprovalNote {
+	if e == nil || e.approval == nil || e.approval.Kid != kid || e.seq >= at.Seq ||
+		e.approval.Epoch == at.Epoch && e.approval.RelaySeq >= at.RelaySeq {
+		return nil
+	}
+	return e.approval
+}
+
 // asBlob returns what e says of the attachment bid of the message at.
 func (e *evidence) asBlob(at proof.Leaf, bid string) (status string, ok bool) {
 	if e == nil || e.blob == nil || e.blob.BID != bid || e.blob.Epoch != at.Epoch || e.blob.RelaySeq != at.RelaySeq {
@@ -106,6 +130,9 @@ func (e *evidence) bytes() int {
 	}
 	if e.device != nil {
 		n += len(e.device.Usr) + len(e.device.Dev) + 512
+	}
+	if e.approval != nil {
+		n += len(e.approval.Usr) + len(e.approval.Dev) + len(e.approval.Epoch) + 64
 	}
 	if e.blob != nil {
 		n += len(e.blob.Epoch) + len(e.blob.BID) + len(e.blob.Status)

@@ -82,10 +82,24 @@ func (k *known) Blob(at proof.Leaf, bid string) (string, uint64, bool) {
 	return status, seq, ok
 }
 
+// Approval implements AsOf.
+func (k *known) Approval(kid string, at proof.Leaf) (uint64, bool) {
+	seq, ok := k.src.Places.DeviceEntry(kid, at)
+	if !ok {
+		return 0, false
+	}
+	return seq, k.evidence(seq, at.Seq).asApproval(kid, at) != nil
+}
+
 // device returns the seq of the entry that added the key which signed the
-// message at.
+// message at; a person's approval of the device names it.
 func (k *known) device(kid string, at proof.Leaf) uint64 {
 	seq, ok := k.src.Places.DeviceEntry(kid, at)
+	if ok {
+		if given := k.evidence(seq, at.Seq).asApproval(kid, at); given != nil {
+			seq = given.Added
+		}
+	}
 	if !ok || k.evidence(seq, at.Seq).asDevice(kid, at) == nil {
 		k.fail(fmt.Errorf("entry %d: %w", at.Seq, errNoEvidence))
 		return 0

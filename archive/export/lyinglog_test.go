@@ -240,6 +240,8 @@ func (a told) User(usr string, _ proof.Leaf) (Person, bool) {
 	return p, ok
 }
 
+func (a told) Approval(string, proof.Leaf) (uint64, bool) { return 0, false }
+
 func (a told) Blob(proof.Leaf, string) (string, uint64, bool) { return "", 0, false }
 
 func (l *lyingLog) row(seq uint64, asof told) Row {

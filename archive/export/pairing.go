@@ -293,7 +293,7 @@ func (p *pairing) takeEvidence(e *proofEntry) error {
 	if _, ok := p.seen[e.Seq]; ok {
 		return errors.New("it is there twice")
 	}
-	rec, err := e.open(p.v.point, []byte(e.Body))
+	rec, err := e.openEvidence(p.v.point)
 	if err != nil {
 		return err
 	}
@@ -323,6 +323,9 @@ func (p *pairing) judge(r *rowLine, e *proofLine) {
 	p.v.v.Verified++
 	if r.row.Kind == proof.KindMessage {
 		p.v.v.Assurance[r.row.Assurance]++
+	}
+	if r.row.Approved != 0 {
+		p.v.v.Approved++
 	}
 }
 
@@ -376,6 +379,10 @@ func (p *pairing) signed(rec archive.Record, row *Row, device uint64) error {
 	payload, err := envelope.ParsePayload(c.Payload)
 	if err != nil {
 		return err
+	}
+	if a := p.seen[row.Approved].asApproval(c.Header.Kid, rec.Leaf); row.Approved != 0 &&
+		(a == nil || a.Usr != d.Usr || a.Dev != d.Dev || a.Added != device) {
+		return errors.New("the entry that it names is no person's approval of its device")
 	}
 	if c.Header.Kid != row.Device || payload.Arc != p.v.id.ArchiveID || payload.Usr != d.Usr || payload.Dev != d.Dev {
 		return errors.New("its sender's signature is for another archive, person or device")

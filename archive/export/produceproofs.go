@@ -101,6 +101,7 @@ func (row *Row) rests(device uint64) []uint64 {
 		}
 	}
 	add(device)
+	add(row.Approved)
 	if row.From != nil {
 		add(row.From.Entry)
 	}

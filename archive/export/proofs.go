@@ -42,7 +42,7 @@ type proofEntry struct {
 	Leaf   string   `json:"leaf"`
 	Random string   `json:"random"`
 	Note   string   `json:"note,omitempty"`
-	Body   string   `json:"body,omitempty"`   // not of a record: its row holds it
+	Body   string   `json:"body,omitempty"`   // not of a record, whose row holds it, and not of an approval
 	Device uint64   `json:"device,omitempty"` // of a message: the seq of its sender's device.add entry
 	Path   []string `json:"path"`
 }
@@ -57,7 +57,7 @@ func newProofEntry(as string, rec archive.Record, path []proof.Hash) (proofEntry
 		As: as, Seq: rec.Leaf.Seq, Leaf: jws.EncodeB64(leaf), Random: jws.EncodeB64(rec.Random[:]),
 		Note: string(rec.Note), Path: make([]string, len(path)),
 	}
-	if as != asRecord {
+	if as != asRecord && !withholdsBody(rec.Leaf.Kind) {
 		e.Body = string(rec.Body)
 	}
 	for i, h := range path {
@@ -74,11 +74,31 @@ func (e *proofEntry) open(c proof.Checkpoint, body []byte) (archive.Record, erro
 	if err != nil {
 		return rec, err
 	}
-	rec.Body = body
-	if proof.ContentCommitment(&rec.Random, body) != rec.Leaf.Content || proof.RoundBody(len(body)) != rec.Leaf.BodyLen {
-		return rec, errBody
+	return rec, checkBody(&rec, body)
+}
+
+// openEvidence checks an evidence's entry, and the body where it is shown.
+func (e *proofEntry) openEvidence(c proof.Checkpoint) (archive.Record, error) {
+	rec, err := e.openLeaf(c)
+	if err != nil {
+		return rec, err
+	}
+	if !withholdsBody(rec.Leaf.Kind) {
+		return rec, checkBody(&rec, []byte(e.Body))
+	}
+	if e.Body != "" {
+		return rec, fmt.Errorf("it holds a body that must not leave the house")
 	}
 	return rec, nil
+}
+
+// checkBody gives rec the body that its leaf commits to.
+func checkBody(rec *archive.Record, body []byte) error {
+	rec.Body = body
+	if proof.ContentCommitment(&rec.Random, body) != rec.Leaf.Content || proof.RoundBody(len(body)) != rec.Leaf.BodyLen {
+		return errBody
+	}
+	return nil
 }
 
 var errBody = fmt.Errorf("its content is not what the log's entry commits to")

@@ -39,6 +39,7 @@ type Row struct {
 	Flags        []string      `json:"flags,omitempty"`
 	Assurance    string        `json:"assurance,omitempty"` // as the archive concluded when it took the message in
 	Device       string        `json:"device,omitempty"`    // RFC 7638 thumbprint of the key that signed
+	Approved     uint64        `json:"approved,omitempty"`  // the entry by which a person approved the device, where it is enrolled by that
 	JWS          string        `json:"jws,omitempty"`       // of a message: the sender's, verbatim
 	Body         string        `json:"body,omitempty"`      // of any other kind: the entry's body, verbatim
 	Withheld     string        `json:"withheld,omitempty"`  // why the data is not here
@@ -90,9 +91,12 @@ type Ref struct {
 	Digest string `json:"digest"`
 }
 
-// AsOf answers, for the row of one entry, what the log said about people and
-// attachments as of that entry's place.
+// AsOf answers, for the row of one entry, what the log said about people,
+// devices and attachments as of that entry's place.
 type AsOf interface {
+	// Approval returns the seq of the entry by which a person approved the
+	// device kid, if its assurance rests on that.
+	Approval(kid string, at proof.Leaf) (entry uint64, ok bool)
 	User(usr string, at proof.Leaf) (Person, bool)
 	Blob(at proof.Leaf, bid string) (status string, entry uint64, ok bool)
 }
@@ -167,6 +171,12 @@ func (row *Row) message(rec archive.Record, asof AsOf) error {
 	row.attachments(p.Att, note.Blobs, rec.Leaf, asof)
 	row.Prio, row.Status, row.StatusAt = p.Prio, p.Status, p.At
 	row.Flags, row.Assurance, row.Device, row.JWS = note.Flags, note.Assurance, note.Device, string(rec.Body)
+	// A message that was under way when the device was approved is what its note says.
+	if note.Assurance == string(envelope.Enrolled) {
+		if entry, ok := asof.Approval(note.Device, rec.Leaf); ok {
+			row.Approved = entry
+		}
+	}
 	return nil
 }
 

@@ -62,6 +62,7 @@ type Verdict struct {
 	Withheld   uint64            `json:"withheld"`  // rows without their data: nothing of them is proven
 	Excluded   uint64            `json:"excluded"`  // matched and not listed, as the manifest counts
 	Assurance  map[string]uint64 `json:"assurance"` // of proven messages, as the archive concluded when it took them in
+	Approved   uint64            `json:"approved"`  // of those enrolled: messages of devices that a person approved
 	Annex      string            `json:"annex"`     // "verified", "absent" or "failed"
 	Proven     []string          `json:"proven"`
 	NotProven  []string          `json:"not_proven"`
@@ -153,6 +154,9 @@ func (v *Verdict) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "rows        %d: %d proven, %d with data withheld; %d matched and not listed\n", v.Records, v.Verified, v.Withheld, v.Excluded)
 		for _, name := range slices.Sorted(maps.Keys(v.Assurance)) {
 			fmt.Fprintf(&b, "assurance   %s: %d\n", visible(name), v.Assurance[name])
+		}
+		if v.Approved > 0 {
+			fmt.Fprintf(&b, "approved    %d of those enrolled: a person approved the sender's device\n", v.Approved)
 		}
 		fmt.Fprintf(&b, "annex       %s\n", v.Annex)
 	}

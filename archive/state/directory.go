@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"time"
 
 	"holdfast/archive"
 	"holdfast/archive/proof"
@@ -18,14 +19,18 @@ import (
 type placedEntry struct {
 	at        envelope.Position
 	seq       uint64
+	received  time.Time
 	assurance envelope.Assurance // of a device
+	approval  *Approval          // of a device: not the relay's statement, but a person's
 }
 
-// DeviceEntry returns the seq of the log entry that put the key with RFC 7638
-// thumbprint kid into the directory with the assurance it had by add: the
-// accepted device.add that was in force at the place of the entry at. Events
-// that only repeat what the directory has are passed over, so that the entry
-// found is the one that carries the evidence.
+// DeviceEntry returns the seq of the log entry that gave the key with RFC 7638
+// thumbprint kid the assurance that it had at the place of the entry at: the
+// accepted device.add in force there, or the later entry by which a person
+// approved the device, whose note names that device.add. Events that only
+// repeat what the directory has are passed over, so that the entry found is the
+// one that carries the evidence, and so is what entered the log after at: an
+// approval does not reach back to messages that were under way.
 func (s *State) DeviceEntry(kid string, at proof.Leaf) (seq uint64, ok bool) {
 	return s.inForce(s.devices, kid, at)
 }
@@ -45,6 +50,9 @@ func (s *State) inForce(table map[string][]placedEntry, name string, at proof.Le
 	defer s.mu.RUnlock()
 	entries := table[name]
 	i := sort.Search(len(entries), func(i int) bool { return place.Before(entries[i].at) })
+	for i > 0 && entries[i-1].seq > at.Seq {
+		i--
+	}
 	if i == 0 {
 		return 0, false
 	}
@@ -72,7 +80,10 @@ func (s *State) applyDirectory(rec archive.Record) error {
 		}
 	}
 	// Everything that can fail on the entry's content comes before this, so that a failed entry leaves nothing half applied.
-	placed := placedEntry{envelope.Position{Epoch: ordinal, Seq: rec.Leaf.RelaySeq}, rec.Leaf.Seq, verdict.Assurance}
+	placed := placedEntry{
+		at: envelope.Position{Epoch: ordinal, Seq: rec.Leaf.RelaySeq}, seq: rec.Leaf.Seq,
+		received: rec.Leaf.ReceivedTime(), assurance: verdict.Assurance,
+	}
 	if err := s.dir.Apply(placed.at, rec.Body, verdict); err != nil {
 		return err
 	}

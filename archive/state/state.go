@@ -1,6 +1,7 @@
 // Package state holds what the archive knows now, in memory: the relay's
-// device directory with its history, the order of the relay's epochs, alarms,
-// and attachments that are still awaited. Everything in it is derived: it is
+// device directory with its history and with the devices that people approved,
+// the order of the relay's epochs, alarms, and attachments that are still
+// awaited. Everything in it is derived: it is
 // rebuilt at every start from the entries of class control alone, and follows
 // the log from there.
 //
@@ -52,6 +53,8 @@ type State struct {
 	epochs  map[string]uint32
 	devices map[string][]placedEntry // by the device key's thumbprint, in order
 	users   map[string][]placedEntry // by usr, in order
+	granted []envelope.Approval      // of devices, in order of seq
+	idle    map[string]*Approval     // by the device key's thumbprint: approvals that changed nothing
 	alarms  []Alarm                  // in order of seq
 	blobs   map[blobKey][]Blob       // in order of seq
 	pending []blobKey                // in the order in which they began to be awaited
@@ -68,6 +71,7 @@ func New(src Source, pins envelope.Pins, others map[proof.Kind]Applier) *State {
 		epochs:  map[string]uint32{},
 		devices: map[string][]placedEntry{},
 		users:   map[string][]placedEntry{},
+		idle:    map[string]*Approval{},
 		blobs:   map[blobKey][]Blob{},
 	}
 }
@@ -137,6 +141,8 @@ func (s *State) apply(rec archive.Record) error {
 		return s.applyEpoch(rec)
 	case proof.KindDirectory:
 		return s.applyDirectory(rec)
+	case proof.KindDevice:
+		return s.applyApproval(rec)
 	case proof.KindAlarm:
 		return s.applyAlarm(rec)
 	case proof.KindAlarmAck:

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"sort"
 	"sync"
+	"time"
 
 	"holdfast/internal/jws"
 )
@@ -95,8 +97,11 @@ func newTables() tables { return tables{people: map[string]*person{}, devices: m
 
 // person is one usr. known is empty while the relay has named devices of the usr, but not yet the person.
 type person struct {
-	known []userAt // ascending by place
-	kids  []string // keys of the person's devices, in the order they were added
+	known   []userAt  // ascending by place
+	kids    []string  // keys of the person's devices, in the order they were added
+	tainted bool      // upn or mail changed, and no person has approved a device since: nobody vouches for this one's devices
+	changed Position  // of the newest change of upn or mail; zero if there was none
+	settled time.Time // when a person last approved a device after a change: a by that was signed before it does not count
 }
 
 type userAt struct {
@@ -109,7 +114,7 @@ type device struct {
 	usr, dev, kid string
 	key           crypto.PublicKey
 	assured       []assuranceAt // ascending by place; the first is where the key was added
-	demoted       bool          // the person changed after the key was added: no event makes it enrolled again
+	demoted       bool          // the person changed after the key was added: no event makes it enrolled again, only an approval
 	revoked       bool
 	revokedAt     Position
 }
@@ -214,6 +219,12 @@ func (v *device) asOf(at Position) (Device, bool) {
 		Revoked: v.revoked && !at.Before(v.revokedAt)}, true
 }
 
+// NewestUser and NewestDevice return a person and a key as of now: of every event and approval applied.
+func (d *Directory) NewestUser(usr string) (User, bool) { return d.User(usr, latest) }
+
+// NewestDevice is to keys what NewestUser is to people.
+func (d *Directory) NewestDevice(kid string) (Device, bool) { return d.Device(kid, latest) }
+
 // ownDevice reports whether usr had a device dev at or before the place, revoked or not.
 func (d *Directory) ownDevice(usr, dev string, at Position) bool {
 	p := d.person(usr)
@@ -226,24 +237,25 @@ func (d *Directory) ownDevice(usr, dev string, at Position) bool {
 	})
 }
 
-// Users yields every person as of the newest event, ascending by usr.
+// latest is after every place, and so after every approval, which counts from the place behind the newest event on.
+var latest = Position{Epoch: math.MaxUint32, Seq: math.MaxUint64}
+
+// Users yields every person as of now, ascending by usr.
 func (d *Directory) Users() iter.Seq[User] {
 	return func(yield func(User) bool) {
-		at, _ := d.Last()
 		for _, usr := range d.keys(func(t *tables) iter.Seq[string] { return maps.Keys(t.people) }) {
-			if u, ok := d.User(usr, at); ok && !yield(u) {
+			if u, ok := d.User(usr, latest); ok && !yield(u) {
 				return
 			}
 		}
 	}
 }
 
-// Devices yields every device key as of the newest event, ascending by kid.
+// Devices yields every device key as of now, ascending by kid.
 func (d *Directory) Devices() iter.Seq[Device] {
 	return func(yield func(Device) bool) {
-		at, _ := d.Last()
 		for _, kid := range d.keys(func(t *tables) iter.Seq[string] { return maps.Keys(t.devices) }) {
-			if v, ok := d.Device(kid, at); ok && !yield(v) {
+			if v, ok := d.Device(kid, latest); ok && !yield(v) {
 				return
 			}
 		}

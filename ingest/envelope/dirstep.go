@@ -148,7 +148,10 @@ func (d *Directory) judgeAdd(at Position, e *dirEvent) Verdict {
 		return refused(e.Op, err)
 	}
 	v := Verdict{Op: e.Op, Accepted: true, Assurance: RelayAsserted}
-	by := d.vouched(at, e, kid)
+	by := d.trusted(e)
+	if by == nil {
+		by = d.vouched(at, e, kid)
+	}
 	if by == nil {
 		v.Assurance = Enrolled
 	} else {
@@ -209,6 +212,25 @@ func (e *dirEvent) binds(c *jws.Compact, arc, kid string) error {
 	}
 	if said != (claims{Arc: arc, Usr: e.Usr, Dev: e.Dev, Jkt: kid, At: e.At}) {
 		return errors.New("it is for another archive, person, device, key or time")
+	}
+	return nil
+}
+
+// trusted returns nil if a valid by can make a device of e's usr enrolled, else why none can. A by says that a key is a usr's, not who the
+// usr is: whoever held one back could give the usr another upn and mail first and have the device enrolled under them.
+func (d *Directory) trusted(e *dirEvent) error {
+	p := d.person(e.Usr)
+	if p == nil {
+		return nil
+	}
+	if p.tainted {
+		return errors.New("the person's upn or mail changed: a person must approve a device first")
+	}
+	if p.settled.IsZero() || e.By == "" {
+		return nil
+	}
+	if at, err := ParseTime(e.At); err != nil || !at.After(p.settled) {
+		return errors.New("by: signed before a person approved a device under the present upn and mail")
 	}
 	return nil
 }
@@ -303,6 +325,9 @@ func (d *Directory) upsert(at Position, e *dirEvent) {
 			now = old.known[len(old.known)-1].user
 		}
 		changed = now.UPN != e.UPN || now.Mail != e.Mail
+	}
+	if changed {
+		next.tainted, next.changed = true, at
 	}
 	next.known = append(slices.Clip(next.known), userAt{at, User{Usr: e.Usr, UPN: e.UPN, Mail: e.Mail, Name: e.Name}})
 	d.over.people[e.Usr] = &next
