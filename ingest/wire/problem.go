@@ -31,6 +31,10 @@ const (
 	CodeBadSignature  = "bad_signature"  // 403: an ack or keyset that the pinned identity key did not sign
 	CodeKeysetVersion = "keyset_version" // 409: a keyset's version does not rise
 	CodeKeyExpired    = "key_expired"    // 409: an envelope under a key past its not_after: seal again
+	CodeUnknownUser   = "unknown_user"   // 404: a provision request names a usr that the relay does not have
+	CodeUnknownDevice = "unknown_device" // 404: it names a device or key that the relay does not have for that usr
+	CodeIDReused      = "id_reused"      // 409: its id stands for a request of other content
+	CodeNotSupported  = "not_supported"  // 501: the relay takes no provision requests, or not this op
 )
 
 const (

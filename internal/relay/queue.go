@@ -31,7 +31,11 @@ var (
 	bucketKids   = []byte("kids")   // kid -> latest not_after published for it
 	bucketKeyset = []byte("keyset") // "compact" -> the newest keyset's JWS, "version" -> u64
 	bucketBlobs  = []byte("blobs")  // bid -> SHA-256 of the sealed bytes
-	allBuckets   = [][]byte{bucketEpochs, bucketEvents, bucketHeads, bucketIDs, bucketAcks, bucketKids, bucketKeyset, bucketBlobs}
+	bucketUsers  = []byte("users")  // usr -> userRow as JSON
+	bucketKeys   = []byte("keys")   // RFC 7638 thumbprint of a device's key -> keyRow as JSON
+	bucketAsked  = []byte("asked")  // id of a provision request -> SHA-256 of what it asked for
+	allBuckets   = [][]byte{bucketEpochs, bucketEvents, bucketHeads, bucketIDs, bucketAcks, bucketKids, bucketKeyset, bucketBlobs,
+		bucketUsers, bucketKeys, bucketAsked}
 )
 
 // maxLine leaves room on a page for heartbeats and the end line beside one event.
@@ -106,7 +110,11 @@ func openQueue(dir, arc string, faults *Faults) (*queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return &queue{db: db, arc: arc, faults: faults, changed: make(chan struct{})}, nil
+	q := &queue{db: db, arc: arc, faults: faults, changed: make(chan struct{})}
+	if err := q.upgrade(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
+	}
+	return q, nil
 }
 
 func (q *queue) close() error { return q.db.Close() }
@@ -211,44 +219,59 @@ func (q *queue) status() (wire.Status, error) {
 func (q *queue) submit(batch []Submission, now time.Time) (Receipt, error) {
 	var rec Receipt
 	err := q.db.Update(func(tx *bolt.Tx) error {
-		rec = Receipt{} // the closure starts afresh
-		for _, name := range [][]byte{bucketEvents, bucketHeads} {
-			tx.Bucket(name).FillPercent = 1 // keys only ever grow
-		}
-		ordinal, row, err := currentEpoch(tx)
-		if err != nil {
-			return err
-		}
-		ids := tx.Bucket(bucketIDs)
-		for _, s := range batch {
-			if ids.Get([]byte(s.ID)) != nil {
-				rec.Duplicates++
-				continue
-			}
-			if err := q.enqueue(tx, ordinal, &row, s, now); err != nil {
-				return err
-			}
-			rec.Accepted++
-			if q.faults.endsEpoch(row.High) {
-				if err := putEpoch(tx, ordinal, row); err != nil {
-					return err
-				}
-				if err := beginEpoch(tx, q.arc); err != nil {
-					return err
-				}
-				if ordinal, row, err = currentEpoch(tx); err != nil {
-					return err
-				}
-			}
-		}
-		rec.High = row.High
-		return putEpoch(tx, ordinal, row)
+		var err error
+		rec, err = q.add(tx, batch, now)
+		return err
 	})
 	if err != nil {
 		return Receipt{}, fmt.Errorf("queue a batch: %w", err)
 	}
 	q.announce()
 	return rec, nil
+}
+
+// add queues a batch within a transaction.
+func (q *queue) add(tx *bolt.Tx, batch []Submission, now time.Time) (Receipt, error) {
+	var rec Receipt
+	for _, name := range [][]byte{bucketEvents, bucketHeads} {
+		tx.Bucket(name).FillPercent = 1 // keys only ever grow
+	}
+	ordinal, row, err := currentEpoch(tx)
+	if err != nil {
+		return rec, err
+	}
+	ids := tx.Bucket(bucketIDs)
+	for _, s := range batch {
+		if ids.Get([]byte(s.ID)) != nil {
+			rec.Duplicates++
+			continue
+		}
+		barred, err := isBarred(tx, s)
+		if err != nil {
+			return rec, err
+		}
+		if barred {
+			rec.Refused = append(rec.Refused, s.ID)
+			continue
+		}
+		if err := q.enqueue(tx, ordinal, &row, s, now); err != nil {
+			return rec, err
+		}
+		rec.Accepted++
+		if q.faults.endsEpoch(row.High) {
+			if err := putEpoch(tx, ordinal, row); err != nil {
+				return rec, err
+			}
+			if err := beginEpoch(tx, q.arc); err != nil {
+				return rec, err
+			}
+			if ordinal, row, err = currentEpoch(tx); err != nil {
+				return rec, err
+			}
+		}
+	}
+	rec.High = row.High
+	return rec, putEpoch(tx, ordinal, row)
 }
 
 // enqueue gives one submission its place and moves the chain on.
@@ -273,6 +296,11 @@ func (q *queue) enqueue(tx *bolt.Tx, ordinal uint32, row *epochRow, s Submission
 	// bbolt keeps the value itself until the commit, and row.Head moves on.
 	if err := tx.Bucket(bucketHeads).Put(place, bytes.Clone(row.Head[:])); err != nil {
 		return err
+	}
+	if s.Kind == wire.KindDir {
+		if err := learn(tx, s.Data); err != nil {
+			return err
+		}
 	}
 	return tx.Bucket(bucketIDs).Put([]byte(s.ID), place)
 }

@@ -1,6 +1,6 @@
 // Package relay is the reference relay of AMX/1: a durable queue of events with a chain of heads over them, and the server that hands them
 // to one archive. It is for the demo, for tests, and for vendors to develop against; a vendor's own relay shares nothing with it but the
-// protocol, which ingest/AMX.md §3 specifies. It holds no key that opens a message.
+// protocol, which ingest/AMX.md §3 and §8 specify. It holds no key that opens a message.
 //
 // cmd/holdfast-relay runs it, and the tests of any package may start one in their own process:
 //
@@ -10,8 +10,8 @@
 //
 // # The archive's side
 //
-// Under /amx/v1/ARC, for a client certificate with OU=archive and CN=ARC: GET events, POST ack, GET status, GET blobs/BID, PUT keyset and GET
-// keyset. A certificate of another arc gets 403 wrong_archive; without one the TLS handshake fails.
+// Under /amx/v1/ARC, for a client certificate with OU=archive and CN=ARC: GET events, POST ack, GET status, GET blobs/BID, PUT keyset, GET
+// keyset and POST provision (ingest/AMX.md §8). A certificate of another arc gets 403 wrong_archive; without one the TLS handshake fails.
 //
 // An epoch that has ended is served until the archive has asked past its last event; only then does the relay answer 409 epoch_changed, so
 // that a change of epoch loses nothing. A success of ack is 200 {"acked":n}, of keyset 200 {"version":n}.
@@ -20,8 +20,10 @@
 //
 // Under /vendor/v1/ARC, for a client certificate with OU=vendor. AMX/1 leaves this side to each vendor; here it is
 //
-//	POST submit        lines of {"id","kind","data"}, at most 1,000 and 16 MiB, taken whole or not at all and durable before the answer
-//	                   200 {"accepted":n,"duplicates":n,"high":n}. id is the idempotency key: an envelope's mid, 16 random bytes for the rest.
+//	POST submit        lines of {"id","kind","data","usr","key"}, at most 1,000 and 16 MiB, taken together or not at all and durable before the
+//	                   answer 200 {"accepted":n,"duplicates":n,"high":n,"refused":[id]}. id is the idempotency key: an envelope's mid, 16 random
+//	                   bytes for the rest. usr and key, the thumbprint of the sending device's key, may be left out; refused are the envelopes of
+//	                   people whom POST provision disabled and of devices that it revoked.
 //	                   409 key_expired under a key past its not_after: seal again under the current keyset
 //	PUT blobs/BID      a sealed attachment; the same bytes again are a success, other bytes 409
 //	GET keyset         the archive's JWS as it was put, or 404
@@ -124,6 +126,8 @@ type Submission struct {
 	ID   string // idempotency key, at most 64 bytes: an envelope's mid
 	Kind string
 	Data string
+	Usr  string // of an envelope: whose device hands it in; "" where the vendor does not say
+	Key  string // of an envelope: RFC 7638 thumbprint of that device's key; "" likewise
 }
 
 // Receipt says what became of a batch.
@@ -131,6 +135,8 @@ type Receipt struct {
 	Accepted   int    `json:"accepted"`
 	Duplicates int    `json:"duplicates"` // known by their ID, and not queued again
 	High       uint64 `json:"high"`
+	// Refused are the IDs of what people and devices handed in whom the archive had shut out: none of it was queued.
+	Refused []string `json:"refused,omitempty"`
 }
 
 // Submit queues a batch, whole or not at all, durable once it returns. It takes whatever fits a page, also what the vendor's endpoint

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -238,7 +239,7 @@ func TestSubmitIsIdempotentAndWhole(t *testing.T) {
 		}
 	}
 	rec, err := g.relay.Submit(ctx, []Submission{one, two, two})
-	if err != nil || rec != (Receipt{Accepted: 1, Duplicates: 2, High: 2}) {
+	if err != nil || !reflect.DeepEqual(rec, Receipt{Accepted: 1, Duplicates: 2, High: 2}) {
 		t.Errorf("%+v, %v", rec, err)
 	}
 	bad := Submission{ID: "bad", Kind: wire.KindEnv, Data: "\xff"}

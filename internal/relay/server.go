@@ -36,6 +36,7 @@ func (r *Relay) Handler() http.Handler {
 	route(roleArchive, "GET /amx/v1/{arc}/blobs/{bid}", r.serveBlob)
 	route(roleArchive, "PUT /amx/v1/{arc}/keyset", r.servePutKeyset)
 	route(roleArchive, "GET /amx/v1/{arc}/keyset", r.serveGetKeyset)
+	route(roleArchive, "POST /amx/v1/{arc}/provision", r.serveProvision)
 	route(roleVendor, "POST /vendor/v1/{arc}/submit", r.serveSubmit)
 	route(roleVendor, "PUT /vendor/v1/{arc}/blobs/{bid}", r.servePutBlob)
 	route(roleVendor, "GET /vendor/v1/{arc}/keyset", r.serveGetKeyset)
@@ -171,6 +172,8 @@ type submissionLine struct {
 	ID   string `json:"id"`
 	Kind string `json:"kind"`
 	Data string `json:"data"`
+	Usr  string `json:"usr,omitempty"`
+	Key  string `json:"key,omitempty"`
 }
 
 func parseBatch(body []byte) ([]Submission, error) {

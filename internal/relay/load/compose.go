@@ -263,7 +263,11 @@ func (c *composer) send(d *device, at time.Time, p envelope.Payload) (sent, erro
 	}
 	sum := sha256.Sum256(compact[:bytes.LastIndexByte(compact, '.')])
 	d.row.N, d.row.Prev, d.row.Last, d.dirty, d.sent = p.N, jws.EncodeB64(sum[:]), at, true, true
-	c.queue(outgoing{ID: p.Mid, Kind: wire.KindEnv, Data: string(compact)})
+	kid, err := jws.Thumbprint(d.signer.Public())
+	if err != nil {
+		return sent{}, err
+	}
+	c.queue(outgoing{ID: p.Mid, Kind: wire.KindEnv, Data: string(compact), Usr: p.Usr, Key: kid})
 	c.sum.Envelopes++
 	return sent{Dev: p.Dev, Mid: p.Mid, Digest: d.row.Prev}, nil
 }

@@ -42,6 +42,7 @@ type Summary struct {
 	Devices     int `json:"devices"` // added by this run
 	People      int `json:"people"`  // added or renamed by this run
 	Events      int `json:"events"`  // envelopes and directory events
+	Refused     int `json:"refused"` // envelopes that the relay did not take: the archive had their sender or device shut out
 }
 
 // ErrKeyset says that the archive's keyset cannot be used.
@@ -76,7 +77,9 @@ type loader struct {
 	opts  Options
 	arc   string
 	state *state
-	key   envelope.PublicKey // owned by the goroutine that seals and submits
+	key   envelope.PublicKey // owned by the goroutine that seals and submits, as is refused
+	// refused counts what the relay did not take. Their device's counters have moved on: like a phone that was shut out, it keeps them unsent.
+	refused int
 }
 
 func (l *loader) run(ctx context.Context, paths []string) (Summary, error) {
@@ -106,7 +109,9 @@ func (l *loader) run(ctx context.Context, paths []string) (Summary, error) {
 		}
 		return nil
 	})
-	if err := g.Wait(); err != nil {
+	err = g.Wait()
+	c.sum.Refused = l.refused
+	if err != nil {
 		return c.sum, err
 	}
 	return c.sum, l.state.clearOutbox()
@@ -136,7 +141,7 @@ func (l *loader) submit(ctx context.Context, out []outgoing) error {
 		if err != nil {
 			return err
 		}
-		_, err = l.opts.Client.Submit(ctx, sealed)
+		rec, err := l.opts.Client.Submit(ctx, sealed)
 		var p *wire.Problem
 		if errors.As(err, &p) && p.Code == wire.CodeKeyExpired && attempt == 0 {
 			if err := l.fetchKey(ctx, 0); err != nil {
@@ -147,6 +152,7 @@ func (l *loader) submit(ctx context.Context, out []outgoing) error {
 		if err != nil {
 			return fmt.Errorf("hand in a batch: %w", err)
 		}
+		l.refused += len(rec.Refused)
 		return nil
 	}
 }

@@ -86,7 +86,7 @@ func (l *loader) seal(ctx context.Context, out []outgoing) ([]relay.Submission, 
 	for w := range workers {
 		g.Go(func() error {
 			for i := w; i < len(out) && ctx.Err() == nil; i += workers {
-				s := relay.Submission{ID: out[i].ID, Kind: out[i].Kind, Data: out[i].Data}
+				s := relay.Submission{ID: out[i].ID, Kind: out[i].Kind, Data: out[i].Data, Usr: out[i].Usr, Key: out[i].Key}
 				if s.Kind == wire.KindEnv {
 					env, err := envelope.Seal(l.key, l.arc, s.ID, []byte(out[i].Data))
 					if err != nil {

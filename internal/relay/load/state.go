@@ -68,6 +68,8 @@ type outgoing struct {
 	ID   string `json:"id"`
 	Kind string `json:"kind"`
 	Data string `json:"data"`
+	Usr  string `json:"usr,omitempty"` // of a message: its sender
+	Key  string `json:"key,omitempty"` // of a message: thumbprint of its device's key
 }
 
 // blob is a sealed attachment on its way.
