@@ -148,9 +148,9 @@ type Fault struct {
 // Ask is what somebody asks for.
 type Ask struct {
 	Act     Act
-	Digest  string // SHA-256 in lower-case hex
-	Summary string // what is to be done, free of content, 1..MaxText runes
-	Reason  string // why, 1..MaxText runes; the daemon need not give one
+	Digest  string        // SHA-256 in lower-case hex
+	Summary string        // what is to be done, free of content, 1..MaxText runes
+	Reason  string        // why, 1..MaxText runes; the daemon need not give one
 	TTL     time.Duration // how long it is good for, decision and execution together: at most MaxTTL; 0 is DefaultTTL
 }
 
