@@ -130,6 +130,11 @@ func (c Change) body() ([]byte, error) {
 		g.Members = nil
 		c.Group = &g
 	}
+	if c.Person != nil && c.Person.Expires != nil {
+		p := *c.Person
+		p.Expires = new(p.Expires.UTC())
+		c.Person = &p
+	}
 	b, err := json.Marshal(changeBody{Version: 1, Change: c})
 	if err != nil {
 		return nil, invalid("a time that cannot be written") // nothing else of a Change can fail
@@ -260,6 +265,10 @@ func (c *Change) checkPerson() error {
 		return invalid("an unknown why")
 	case (c.Op == OpAdd || byHand) && len(c.Fields) > 0:
 		return invalid("fields go with change, depart and return")
+	case (c.Op == OpAdd || c.Op == OpChange || c.Op == OpReturn) && c.Person.Disabled:
+		return invalid("people who are disabled have departed")
+	case c.Why == WhyDisabled && !c.Person.Disabled || c.Why == WhyExpired && c.Person.Expires == nil:
+		return invalid("why is not what the person's fields say")
 	case c.Op == OpChange && len(c.Fields) == 0:
 		return invalid("a change of no field")
 	case !byHand && (c.Reason != "" || c.By != (role.Principal{})):

@@ -81,6 +81,9 @@ func (h *History) InScope(department, ou string) []Stay {
 		return nil
 	}
 	s := scope{department: fold(department), ou: splitDN(ou)}
+	if ou != "" && len(s.ou) == 0 {
+		return nil // blanks are no DN, and must not widen the scope to everybody
+	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	var stays []Stay

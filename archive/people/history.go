@@ -203,6 +203,7 @@ func (h *History) standing(g GUID, p *person, w *walker) (Standing, bool) {
 	if !ok {
 		return Standing{}, false
 	}
+	s.Groups = []Group{} // in JSON a list, if an empty one
 	for _, id := range w.groups(g) {
 		if is, ok := h.groups[id].asOf(w.at); ok {
 			s.Groups = append(s.Groups, is)

@@ -30,9 +30,9 @@ type SyncBody struct {
 	Changes Counts   `json:"changes"`         // what it changes
 	Digest  string   `json:"digest"`          // Digest of those changes, in hexadecimal
 	Rails   []string `json:"rails,omitempty"` // codes of the rails that it broke
-	Request uint64   `json:"request,omitempty"`
 	// Request is the seq of the request by which it was approved; 0 when it
 	// needed none, or has none yet.
+	Request uint64 `json:"request,omitempty"`
 }
 
 // Entry returns the entry that b is appended as, class control.

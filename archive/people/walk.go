@@ -60,7 +60,7 @@ func (w *walker) above(g GUID) []GUID {
 func reach(start GUID, step func(GUID) []GUID) []GUID {
 	var found []GUID
 	seen := map[GUID]bool{}
-	for queue := step(start); len(queue) > 0; {
+	for queue := slices.Clone(step(start)); len(queue) > 0; { // what step returns may be its own
 		g := queue[len(queue)-1]
 		queue = queue[:len(queue)-1]
 		if seen[g] {
