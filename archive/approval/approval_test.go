@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -159,6 +160,9 @@ func TestClockSetBack(t *testing.T) {
 		})
 		l.size++
 		want(t, "Execute", l.book.Execute(t.Context(), l, person(1), seq, DirectoryDiff, digest), ErrExpired)
+		if len(l.records) != 4 {
+			t.Error("it was recorded")
+		}
 	})
 }
 
@@ -304,12 +308,13 @@ func TestOneOfManyExecutes(t *testing.T) {
 	for _, batch := range []bool{false, true} {
 		l := newLog(true)
 		seq := approved(t, l)
+		l.delay = runtime.Gosched
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		won := 0
 		for range 32 {
 			wg.Go(func() {
-				err := errors.New("not yet")
+				var err error
 				if batch {
 					err = executeBatch(t.Context(), l, seq)
 				} else {
@@ -347,6 +352,11 @@ func TestOneOfManyDecides(t *testing.T) {
 	l := newLog(true)
 	seq, err := l.book.Ask(t.Context(), l, person(1), asking())
 	want(t, "Ask", err, nil)
+	l.delay = func() { // gives the others the time to judge
+		for range 100 {
+			runtime.Gosched()
+		}
+	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	won := 0

@@ -3,6 +3,8 @@ package approval
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,6 +50,9 @@ func newModel() *model {
 func (m *model) whoever(t *rapid.T) role.Principal { return rapid.SampledFrom(m.people).Draw(t, "who") }
 
 func (m *model) whichever(t *rapid.T) uint64 {
+	if len(m.requests) > 0 && rapid.IntRange(0, 9).Draw(t, "known") > 0 {
+		return rapid.SampledFrom(slices.Sorted(maps.Keys(m.requests))).Draw(t, "request")
+	}
 	return rapid.Uint64Range(0, uint64(len(m.log.records))).Draw(t, "seq")
 }
 
@@ -184,27 +189,29 @@ func (m *model) take(t *rapid.T) {
 
 // put appends what take took, or gives up.
 func (m *model) put(t *rapid.T) {
-	for seq, h := range m.held {
-		delete(m.held, seq)
-		if !time.Now().Before(m.requests[seq].expires) || rapid.Bool().Draw(t, "give up") {
-			h.done(errors.Join(archive.ErrInvalid, errors.New("it is not what it was")))
-			return
-		}
-		m.log.fault = m.fails(t)
-		f := m.log.fault
-		_, err := m.log.Append(t.Context(), archive.Batch{Entries: []archive.Entry{{Kind: proof.KindSync, Class: proof.ClassControl}, h.entry}})
-		h.done(err)
-		switch f {
-		case none:
-			m.grown()
-			m.requests[seq].used = true
-		case persisted:
-			m.requests[seq].used = true
-			m.stuck = true
-		case lost:
-			m.stuck = true
-		}
+	if len(m.held) == 0 {
 		return
+	}
+	seq := slices.Min(slices.Collect(maps.Keys(m.held)))
+	h := m.held[seq]
+	delete(m.held, seq)
+	if !time.Now().Before(m.requests[seq].expires) || rapid.Bool().Draw(t, "give up") {
+		h.done(errors.Join(archive.ErrInvalid, errors.New("it is not what it was")))
+		return
+	}
+	f := m.fails(t)
+	m.log.fault = f
+	_, err := m.log.Append(t.Context(), archive.Batch{Entries: []archive.Entry{{Kind: proof.KindSync, Class: proof.ClassControl}, h.entry}})
+	h.done(err)
+	switch f {
+	case none:
+		m.grown()
+		m.requests[seq].used = true
+	case persisted:
+		m.requests[seq].used = true
+		m.stuck = true
+	case lost:
+		m.stuck = true
 	}
 }
 
