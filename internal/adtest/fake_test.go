@@ -14,10 +14,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// client is the test's own connection: of the library that the product uses.
-func client(t *testing.T, url string, a *Authority) *ldap.Conn {
+// connect is the test's own connection: of the library that the product uses.
+func connect(t *testing.T, url string, a *Authority) *ldap.Conn {
 	t.Helper()
-	c, err := ldap.DialURL(url, ldap.DialWithTLSConfig(&tls.Config{RootCAs: a.pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}))
+	c, err := ldap.DialURL(url, ldap.DialWithTLSConfig(&tls.Config{RootCAs: a.pool, ServerName: hostName, MinVersion: tls.VersionTLS12}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestFakeFilters(t *testing.T) {
 	if err := firstOf(f.Disable("eve"), f.AddComputer("ws1", ""), func() error { _, err := f.AddGroup("nurses", "ada", "bob"); return err }()); err != nil {
 		t.Fatal(err)
 	}
-	c := client(t, f.URL(), f.Authority())
+	c := connect(t, f.URL(), f.Authority())
 	if err := c.Bind(BindDN, BindPassword); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestFakeLimits(t *testing.T) {
 	if _, err := f.AddGroup("everybody", all...); err != nil {
 		t.Fatal(err)
 	}
-	c := client(t, f.URL(), f.Authority())
+	c := connect(t, f.URL(), f.Authority())
 	if err := c.Bind(BindUPN, BindPassword); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestFakeSubCodes(t *testing.T) {
 		if err := c.do("who"); err != nil {
 			t.Fatal(err)
 		}
-		err := client(t, f.URL(), f.Authority()).Bind("CN=who,"+StaffDN, c.password)
+		err := connect(t, f.URL(), f.Authority()).Bind("CN=who,"+StaffDN, c.password)
 		var refused *ldap.Error
 		switch {
 		case c.code == "" && err != nil:
@@ -172,7 +172,7 @@ func TestFakeSubCodes(t *testing.T) {
 // TestFakeStartTLS binds on the plain port, before and after TLS.
 func TestFakeStartTLS(t *testing.T) {
 	f := fakeOf(t)
-	c := client(t, f.StartTLSURL(), f.Authority())
+	c := connect(t, f.StartTLSURL(), f.Authority())
 	if err := c.Bind(BindDN, BindPassword); !ldap.IsErrorWithCode(err, ldap.LDAPResultStrongAuthRequired) || f.PlainBinds() != 1 {
 		t.Errorf("a bind without TLS: %v, %d counted", err, f.PlainBinds())
 	}

@@ -42,8 +42,7 @@ const (
 	codeCredentials  = 49
 	codeInsufficient = 50
 	codeUnwilling    = 53
-	codeNoSuchValue  = 16
-	codeValueExists  = 20
+	codeExists       = 68
 	oidStartTLS      = "1.3.6.1.4.1.1466.20037"
 	oidPaged         = "1.2.840.113556.1.4.319"
 	oidRelax         = "1.3.6.1.4.1.4203.666.5.12"
@@ -106,7 +105,7 @@ func (m message) packet() *ber.Packet {
 	for _, c := range m.controls {
 		out := sequence(octets(c.oid))
 		if c.critical {
-			out.AppendChild(ber.NewBoolean(ber.ClassUniversal, ber.TypePrimitive, ber.TagBoolean, true, ""))
+			out.AppendChild(ber.NewLDAPBoolean(ber.ClassUniversal, ber.TypePrimitive, ber.TagBoolean, true, ""))
 		}
 		out.AppendChild(octets(c.value))
 		list.AppendChild(out)
