@@ -37,7 +37,7 @@ func Flags(i Item, w Watch) []string {
 	}
 	add(FlagOutOfHours, byPerson(&i.Access) && !w.usual(i.Received))
 	if o := i.Outcome; o != nil {
-		add(FlagVolume, w.Volume > 0 && o.Shown > 0 && i.DayShown > w.Volume)
+		add(FlagVolume, w.Volume > 0 && i.Access.Action.Reads() && o.Shown > 0 && i.DayShown > w.Volume)
 		add(FlagColleagues, o.Colleagues > 0)
 		add(FlagOwnMessages, o.Own)
 	}

@@ -2,15 +2,12 @@ package audit
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"holdfast/archive"
-	"holdfast/archive/proof"
-	"holdfast/internal/ijson"
 )
 
 // Source gives the audit entries back. *archive.Archive is one.
@@ -20,7 +17,7 @@ type Source interface {
 	ClassRecords(ctx context.Context, class string, from, to uint64) iter.Seq2[archive.Record, error]
 }
 
-// MaxListed bounds what one List returns.
+// MaxListed bounds what one List returns, and a report's newest accesses.
 const MaxListed = 1000
 
 // Filter chooses among the accesses. Its zero value chooses all.
@@ -43,6 +40,22 @@ type Filter struct {
 	Flagged *Watch
 }
 
+// watch returns the watch to flag by, if any.
+func (f *Filter) watch() *Watch {
+	if f.Flagged != nil {
+		return f.Flagged
+	}
+	return f.Watch
+}
+
+// limit returns how many items are listed at most.
+func (f *Filter) limit() int {
+	if f.Limit <= 0 || f.Limit > MaxListed {
+		return MaxListed
+	}
+	return f.Limit
+}
+
 // Item is one access with what it came to.
 type Item struct {
 	Seq      uint64    `json:"seq"`
@@ -51,112 +64,118 @@ type Item struct {
 	Outcome  *Outcome  `json:"outcome"` // null while the look goes on, or when the daemon did not live to finish it
 
 	Flags []string `json:"flags,omitempty"` // with a Watch
-	// DayShown is how many entries the principal was shown on the access's
-	// local day, as far as the log goes; with a Watch, of reads that showed something.
+	// DayShown is how many entries reads showed to the principal on the access's
+	// local day, the whole of it as far as the log goes; with a Watch.
 	DayShown uint64 `json:"day_shown,omitempty"`
 }
 
-// The list is read backwards in windows of seqs, smaller where audit entries
-// are dense and larger where they are rare, so that its memory stays bounded
-// and a few accesses among millions of messages are still found quickly.
-const (
-	minWindow  = 256
-	maxWindow  = 1 << 16
-	denseAudit = 512 // audit entries in a window above which the next one is halved
-)
-
 // List returns the accesses that f chooses, newest first. Outcomes that came
 // after the newest access of the log's present size are seen as well.
+//
+// The log is read backwards from its end, and no further than the list needs;
+// with a Watch to the beginning of the last access's day, and each day twice.
 func List(ctx context.Context, src Source, f Filter) ([]Item, error) {
-	if f.Limit <= 0 || f.Limit > MaxListed {
-		f.Limit = MaxListed
+	var items []Item
+	limit := f.limit()
+	err := f.each(ctx, src, src.Size(), func(i *Item) bool {
+		items = append(items, *i)
+		return len(items) < limit
+	})
+	if err != nil {
+		return nil, err
 	}
-	l := lister{filter: f, outcomes: map[uint64]*Outcome{}}
-	window := uint64(4 * minWindow)
-	// An outcome follows its access, so reading starts at the log's end even
-	// when only older accesses are asked for.
-	for to := src.Size(); to > 0 && !l.done; {
-		from := to - min(to, window)
-		recs, err := collect(ctx, src, from, to)
-		if err != nil {
-			return nil, err
+	return items, nil
+}
+
+// each calls visit with each access that f chooses below size, newest first,
+// until it returns false.
+func (f *Filter) each(ctx context.Context, src Source, size uint64, visit func(*Item) bool) error {
+	if f.Person != "" {
+		clone := *f
+		clone.Person = strings.ToLower(f.Person)
+		f = &clone
+	}
+	var days *daySums
+	if w := f.watch(); w != nil {
+		days = &daySums{watch: w, src: src}
+	}
+	r := reader{src: src, outcomes: map[uint64]*Outcome{}}
+	return r.back(ctx, size, func(i *Item) (bool, error) {
+		if i.Received.Before(f.Since) {
+			return false, nil // received times never fall, so all the rest is older still
 		}
-		for _, rec := range slices.Backward(recs) {
-			if err := l.take(rec); err != nil {
-				return nil, err
+		if days != nil {
+			days.met(i)
+		}
+		if !f.chooses(i) {
+			return true, nil
+		}
+		if days != nil {
+			if err := days.fill(ctx, i, r.outcomes); err != nil {
+				return false, err
 			}
-			if l.done {
-				break
+			i.Flags = Flags(*i, *days.watch)
+			if f.Flagged != nil && len(i.Flags) == 0 {
+				return true, nil
 			}
 		}
-		if len(recs) > denseAudit {
-			window = max(window/2, minWindow)
-		} else {
-			window = min(window*2, maxWindow)
-		}
-		to = from
-	}
-	return l.items, nil
+		return visit(i), nil
+	})
 }
 
-func collect(ctx context.Context, src Source, from, to uint64) ([]archive.Record, error) {
-	var recs []archive.Record
-	for rec, err := range src.ClassRecords(ctx, proof.ClassAudit, from, to) {
-		if errors.Is(err, archive.ErrNoBody) {
-			continue // disposed of, long after
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the audit entries from %d: %w", from, err)
-		}
-		recs = append(recs, rec)
-	}
-	return recs, nil
-}
-
-// lister meets the audit entries newest first, each outcome before its access.
-type lister struct {
-	filter   Filter
-	outcomes map[uint64]*Outcome // by access, of accesses not met yet
-	items    []Item
-	done     bool
-}
-
-func (l *lister) take(rec archive.Record) error {
-	switch rec.Leaf.Kind {
-	case proof.KindOutcome:
-		var o Outcome
-		if err := ijson.Unmarshal(rec.Body, &o); err != nil {
-			return fmt.Errorf("outcome entry %d: %w", rec.Leaf.Seq, err)
-		}
-		l.outcomes[o.Of] = &o
-	case proof.KindAccess:
-		var a Access
-		if err := ijson.Unmarshal(rec.Body, &a); err != nil {
-			return fmt.Errorf("access entry %d: %w", rec.Leaf.Seq, err)
-		}
-		item := Item{Seq: rec.Leaf.Seq, Received: rec.Leaf.ReceivedTime(), Access: a, Outcome: l.outcomes[rec.Leaf.Seq]}
-		delete(l.outcomes, rec.Leaf.Seq)
-		if item.Received.Before(l.filter.Since) {
-			l.done = true // received times never fall, so all the rest is older still
-			return nil
-		}
-		if l.filter.chooses(&item) {
-			l.items = append(l.items, item)
-			l.done = len(l.items) == l.filter.Limit
-		}
-	}
-	return nil
-}
-
+// chooses judges everything but the flags and Since.
 func (f *Filter) chooses(i *Item) bool {
+	p := &i.Access.Principal
 	switch {
 	case f.Before != 0 && i.Seq >= f.Before:
 		return false
+	case !f.Until.IsZero() && !i.Received.Before(f.Until):
+		return false
 	case f.Action != "" && i.Access.Action != f.Action:
 		return false
-	case f.Principal != "" && i.Access.Principal.Name != f.Principal &&
-		i.Access.Principal.ID() != "uid:"+f.Principal:
+	case f.Matter != "" && i.Access.Matter != f.Matter:
+		return false
+	case f.Principal != "" && p.Name != f.Principal && account(p) != "uid:"+f.Principal:
+		return false
+	case f.Person != "" && !slices.Contains([]string{p.ID(), account(p), strings.ToLower(p.Person), strings.ToLower(p.Name)}, f.Person):
+		return false
+	case len(f.Custodians) > 0 && shows(i, f.Custodians) == no:
 		return false
 	}
 	return true
+}
+
+// account returns the ID of the account that the principal came by, whoever
+// uses it; "" for none.
+func account(p *Principal) string {
+	if p.UID == nil {
+		return ""
+	}
+	return Principal{UID: p.UID}.ID()
+}
+
+// verdict says whether an access showed somebody's messages.
+type verdict int
+
+const (
+	no verdict = iota
+	possibly
+	surely
+)
+
+// shows judges whether a read showed messages of one of the relay users. What
+// is not known counts as possible: a custodian is told too much, not too little.
+func shows(i *Item, usrs []string) verdict {
+	o := i.Outcome
+	switch {
+	case !i.Access.Action.Reads():
+		return no
+	case o == nil || o.Many:
+		return possibly
+	case slices.ContainsFunc(o.Custodians, func(usr string) bool { return slices.Contains(usrs, usr) }):
+		return surely
+	case o.Custodians == nil && (o.Shown > 0 || o.Result != ResultShown):
+		return possibly
+	}
+	return no
 }

@@ -1,11 +1,21 @@
 package audit
 
-import "time"
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+)
+
+// ErrWhom is returned for a report about nobody.
+var ErrWhom = errors.New("say whom the report is about: a custodian's relay users, or an officer")
 
 // CustodianReport is who read a custodian's messages.
 type CustodianReport struct {
 	Custodians []string `json:"custodians"`  // relay users that the custodian had
-	Through    uint64   `json:"through_seq"` // the log was read through this entry
+	Through    uint64   `json:"through_seq"` // the newest entry that was there to be read
 	// Accesses are the reads whose outcome names one of the relay users, and
 	// Possible those of which it is not known whom they showed: unfinished,
 	// failed on the way, of too many custodians to name, or recorded by a
@@ -33,7 +43,7 @@ type Reader struct {
 // OfficerReport is what one principal did.
 type OfficerReport struct {
 	Person  string            `json:"person"`      // as asked for
-	Through uint64            `json:"through_seq"` // the log was read through this entry
+	Through uint64            `json:"through_seq"` // the newest entry that was there to be read
 	Actions map[Action]uint64 `json:"actions"`     // accesses by action, counting aggregated ones in full
 	Shown   uint64            `json:"shown"`       // entries handed out by reads
 	Flags   map[string]uint64 `json:"flags"`       // accesses by flag
@@ -57,4 +67,108 @@ type DayCount struct {
 	Day    string `json:"day"` // 2026-03-01
 	Shown  uint64 `json:"shown"`
 	Volume bool   `json:"volume"` // more than the site's usual
+}
+
+// ReportCustodian says who read messages of the custodian who had the relay
+// users f.Custodians: of all that f chooses, with the newest f.Limit in full.
+// The whole audit since f.Since is read; what is held grows with the number of
+// principals.
+func ReportCustodian(ctx context.Context, src Source, f Filter) (*CustodianReport, error) {
+	if len(f.Custodians) == 0 {
+		return nil, ErrWhom
+	}
+	size := src.Size()
+	r := &CustodianReport{Custodians: slices.Sorted(slices.Values(f.Custodians)), Through: size - min(size, 1), By: []Reader{}, Newest: []Item{}}
+	place := map[string]int{} // in By, which is in the order of the newest access
+	err := f.each(ctx, src, size, func(i *Item) bool {
+		r.Newest, r.More = newest(r.Newest, i, f.limit(), r.More)
+		id := i.Access.Principal.ID()
+		at, known := place[id]
+		if !known {
+			at = len(r.By)
+			place[id] = at
+			r.By = append(r.By, Reader{ID: id, Name: i.Access.Principal.Name, Actions: map[Action]uint64{}, Last: i.Received})
+		}
+		by := &r.By[at]
+		by.First = i.Received
+		by.Actions[i.Access.Action]++
+		if shows(i, f.Custodians) == surely {
+			by.Accesses++
+			r.Accesses++
+		} else {
+			by.Possible++
+			r.Possible++
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// ReportOfficer says what the principal f.Person, or f.Principal, did: of all
+// that f chooses, with the newest f.Limit in full. Flags need a Watch; days are
+// UTC's without one. The whole audit since f.Since is read; what is held grows
+// with the number of matters and days.
+func ReportOfficer(ctx context.Context, src Source, f Filter) (*OfficerReport, error) {
+	if f.Person == "" && f.Principal == "" {
+		return nil, ErrWhom
+	}
+	size := src.Size()
+	r := &OfficerReport{
+		Person: cmp.Or(f.Person, f.Principal), Through: size - min(size, 1), Actions: map[Action]uint64{}, Flags: map[string]uint64{},
+		Matters: []MatterCount{}, Days: []DayCount{}, Newest: []Item{},
+	}
+	days := f.watch()
+	if days == nil {
+		days = &Watch{}
+	}
+	matters := map[string]MatterCount{}
+	err := f.each(ctx, src, size, func(i *Item) bool {
+		r.Newest, r.More = newest(r.Newest, i, f.limit(), r.More)
+		r.Actions[i.Access.Action] += max(i.Access.Count, 1)
+		for _, flag := range i.Flags {
+			r.Flags[flag]++
+		}
+		if i.Access.Action.Reads() {
+			r.read(i, matters, days)
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range r.Days {
+		r.Days[i].Volume = days.Volume > 0 && r.Days[i].Shown > days.Volume
+	}
+	r.Matters = slices.SortedFunc(maps.Values(matters), func(a, b MatterCount) int { return cmp.Compare(a.Matter, b.Matter) })
+	return r, nil
+}
+
+// read counts one read by matter and day.
+func (r *OfficerReport) read(i *Item, matters map[string]MatterCount, days *Watch) {
+	var shown uint64
+	if i.Outcome != nil {
+		shown = i.Outcome.Shown
+	}
+	r.Shown += shown
+	m := matters[i.Access.Matter]
+	matters[i.Access.Matter] = MatterCount{Matter: i.Access.Matter, Accesses: m.Accesses + 1, Shown: m.Shown + shown}
+	if shown == 0 {
+		return
+	}
+	day := days.day(i.Received)
+	if n := len(r.Days); n == 0 || r.Days[n-1].Day != day {
+		r.Days = append(r.Days, DayCount{Day: day})
+	}
+	r.Days[len(r.Days)-1].Shown += shown
+}
+
+// newest keeps the first limit items.
+func newest(items []Item, i *Item, limit int, more bool) ([]Item, bool) {
+	if len(items) == limit {
+		return items, true
+	}
+	return append(items, *i), more
 }
