@@ -169,7 +169,7 @@ func (s *Syncer) Apply(ctx context.Context, digest [32]byte, execution func() (a
 	}
 	r := &Report{At: time.Now(), Source: p.Source, People: p.People, Groups: p.Groups, Changes: p.Changes, Counts: people.Count(p.Changes), Digest: digest, Rails: p.Rails}
 	body := p.body(people.SyncApplied)
-	entries, err := entriesOf(p.Changes, body)
+	entries, err := s.entriesOf(p.Changes, body)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ const maxBatchBytes = 32 << 20
 type Syncer struct {
 	o       Options
 	servers sticky
+	read    func(context.Context) (*people.Snapshot, string, error) // Read, with what servers remembers
 
 	reading  chan struct{} // capacity 1: held while one snapshot is read and applied
 	deciding chan struct{} // capacity 1: held while changes are worked out and appended, never while a domain controller is asked
@@ -70,9 +71,11 @@ func New(o Options) (*Syncer, error) {
 	if o.Log == nil || o.History == nil || o.CatchUp == nil {
 		return nil, fmt.Errorf("%w: Log, History and CatchUp are needed", errOptions)
 	}
-	return &Syncer{
+	s := &Syncer{
 		o: o, reading: make(chan struct{}, 1), deciding: make(chan struct{}, 1), kick: make(chan struct{}, 1), episodes: map[string]bool{},
-	}, nil
+	}
+	s.read = func(ctx context.Context) (*people.Snapshot, string, error) { return s.o.read(ctx, &s.servers) }
+	return s, nil
 }
 
 // Status returns how the synchronisation stands.
@@ -94,7 +97,7 @@ func (s *Syncer) Preview(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	defer func() { <-s.reading }()
-	snap, host, err := s.o.read(ctx, &s.servers)
+	snap, host, err := s.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +130,7 @@ func (s *Syncer) once(ctx context.Context, byItself bool) (*Report, error) {
 			return nil, err
 		}
 	}
-	snap, host, err := s.o.read(ctx, &s.servers)
+	snap, host, err := s.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +151,7 @@ func (s *Syncer) once(ctx context.Context, byItself bool) (*Report, error) {
 		return r, nil
 	}
 	body := people.SyncBody{Op: people.SyncApplied, Source: host, People: r.People, Groups: r.Groups, Changes: r.Counts, Digest: hexOf(r.Digest)}
-	entries, err := entriesOf(r.Changes, body)
+	entries, err := s.entriesOf(r.Changes, body)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +193,12 @@ func (s *Syncer) catchUp(ctx context.Context) error {
 }
 
 // entriesOf returns the changes' entries and, last, that of their synchronisation.
-func entriesOf(changes []people.Change, body people.SyncBody) ([]archive.Entry, error) {
+// It gives none that the history would not take: such an entry would stop
+// whatever follows the log.
+func (s *Syncer) entriesOf(changes []people.Change, body people.SyncBody) ([]archive.Entry, error) {
+	if err := s.o.History.Check(changes); err != nil {
+		return nil, fail(ClassOther, "work out what changed", err)
+	}
 	entries := make([]archive.Entry, 0, len(changes)+2)
 	for i := range changes {
 		e, err := changes[i].Entry()
