@@ -34,6 +34,8 @@ const (
 	AlarmBacklogDamaged = "backlog-unreadable"    // entries that a start needs and cannot read back
 	AlarmKeysEnding     = "recipient-keys-ending" // the last key that senders may seal to ends within 30 days, within 7, or has ended
 	AlarmBlobLost       = "attachment-lost"       // an attachment given up
+	AlarmProvision      = "provision-refused"     // the relay refuses to act on a departed person's account or device
+	AlarmProvisionStall = "provision-stalled"     // provision requests have had no answer for a while
 )
 
 const (
@@ -87,11 +89,15 @@ var adviceFor = map[string]advice{
 		"Have new recipient keys made before the time given below; they are published by themselves."},
 	AlarmBlobLost: {warning, "an attachment could not be fetched from the relay and is given up; its message is kept",
 		"Ask the sender or the relay's operator for the attachment."},
+	AlarmProvision: {critical, "the relay refuses to act on the account or device of a person who departed; it may still be in use",
+		"Have the relay's operator do by hand what the request given below asked for, and account for the code."},
+	AlarmProvisionStall: {warning, "requests about departed people's accounts and devices wait for the relay's answer",
+		"Check that the relay takes provision requests (AMX/1 section 8); the class below says what it answers. They are sent again by themselves."},
 }
 
 // alarms raises each cause once until it clears. One that could not be appended is owed and appended when the log takes entries again.
 type alarms struct {
-	log     Log
+	log     appender
 	logger  *slog.Logger
 	metrics *Metrics
 
@@ -100,8 +106,12 @@ type alarms struct {
 	owed   map[string]archive.Entry // cause -> not yet appended
 }
 
-func newAlarms(o *Options) *alarms {
-	return &alarms{log: o.Log, logger: o.Logger, metrics: o.Metrics, raised: map[string]bool{}, owed: map[string]archive.Entry{}}
+type appender interface {
+	Append(ctx context.Context, b archive.Batch) ([]archive.Placed, error)
+}
+
+func newAlarms(log appender, logger *slog.Logger, metrics *Metrics) *alarms {
+	return &alarms{log: log, logger: logger, metrics: metrics, raised: map[string]bool{}, owed: map[string]archive.Entry{}}
 }
 
 // raise appends an alarm unless its cause already stands. The cause is the name, with detail where one name can stand for several.

@@ -282,7 +282,7 @@ func TestMorePendingBlobsThanABatchHolds(t *testing.T) {
 		}
 	}
 	options := Options{Metrics: newMetrics()}
-	c := &Client{alarms: newAlarms(&options)}
+	c := &Client{alarms: newAlarms(options.Log, options.Logger, options.Metrics)}
 	page := &wire.Page{Events: st.events, End: wire.End{Next: 95, Head: st.heads[95]}}
 	parts := c.assemble(o, page, outcomes, states)
 	seq, blobs := uint64(0), 0

@@ -42,7 +42,7 @@ func New(o Options) (*Client, error) {
 
 // newClient takes options whose defaults are filled in.
 func newClient(o Options, arc string, r remote) *Client {
-	c := &Client{o: o, arc: arc, relay: r, alarms: newAlarms(&o), status: newTracker(o.Metrics)}
+	c := &Client{o: o, arc: arc, relay: r, alarms: newAlarms(o.Log, o.Logger, o.Metrics), status: newTracker(o.Metrics)}
 	c.acker = newAcker(c)
 	c.blobs = newBlobFetcher(c)
 	return c

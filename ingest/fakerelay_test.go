@@ -35,6 +35,7 @@ type fakeRelay struct {
 	onAck    func(*wire.Ack) error
 	onKeyset func(*wire.Keyset) error
 	onStatus func() (wire.Status, error, bool)
+	onAsked  func(p *wire.Provision) error
 	onBlob   func(bid string, offset int64) (*blobPart, error, bool)
 }
 
@@ -142,6 +143,15 @@ func (r *fakeRelay) ack(_ context.Context, compact []byte) error {
 		r.order(fmt.Sprintf("ack %d", a.Seq))
 	}
 	return nil
+}
+
+func (r *fakeRelay) provision(_ context.Context, id string, compact []byte) error {
+	p, err := wire.ParseProvision(compact, r.pub)
+	check(r.t, err)
+	if p.ID != id || p.Arc != testArc {
+		r.t.Errorf("provision request %+v", p)
+	}
+	return r.onAsked(p)
 }
 
 func (r *fakeRelay) keyset(_ context.Context, compact []byte) error {

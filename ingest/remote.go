@@ -24,6 +24,8 @@ type remote interface {
 	events(ctx context.Context, want wire.Expect, wait time.Duration) (*wire.Page, error)
 	ack(ctx context.Context, compact []byte) error
 	keyset(ctx context.Context, compact []byte) error
+	// provision returns nil only for an answer that accepts the request id.
+	provision(ctx context.Context, id string, compact []byte) error
 	// blob opens a blob's ciphertext from offset on, if it still has the given strong ETag; else from 0.
 	blob(ctx context.Context, bid string, offset int64, etag string) (*blobPart, error)
 }

@@ -117,12 +117,13 @@ func (s *State) applyApproval(rec archive.Record) error {
 		return err
 	}
 	ordinal, ok := s.epochs[note.Epoch]
+	owner, known := s.dir.NewestDevice(note.Kid)
 	switch {
 	case body.ApprovalNote != note:
 		return errors.New("its note is not of its body")
 	case !ok:
 		return errors.New("no entry before it began its epoch")
-	case len(s.devices[note.Kid]) == 0:
+	case !known || owner.Usr != note.Usr || owner.Dev != note.Dev:
 		return ErrNoDevice
 	}
 	given := envelope.Approval{Kid: note.Kid, At: envelope.Position{Epoch: ordinal, Seq: note.RelaySeq}, When: rec.Leaf.ReceivedTime()}
