@@ -3,10 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"strings"
-	"unicode/utf8"
 
 	"holdfast/archive"
 	"holdfast/archive/audit"
@@ -14,7 +11,7 @@ import (
 	"holdfast/archive/state"
 )
 
-func (s *Server) alarmsList(w http.ResponseWriter, r *http.Request, _ audit.Principal) error {
+func (s *Server) alarmsList(w http.ResponseWriter, r *http.Request, _ *caller) error {
 	var req AlarmsRequest
 	if err := decode(w, r, &req); err != nil {
 		return err
@@ -29,7 +26,7 @@ func (s *Server) alarmsList(w http.ResponseWriter, r *http.Request, _ audit.Prin
 	return reply(w, resp)
 }
 
-func (s *Server) alarmsShow(w http.ResponseWriter, r *http.Request, _ audit.Principal) error {
+func (s *Server) alarmsShow(w http.ResponseWriter, r *http.Request, _ *caller) error {
 	var req AlarmRequest
 	if err := decode(w, r, &req); err != nil {
 		return err
@@ -43,23 +40,20 @@ func (s *Server) alarmsShow(w http.ResponseWriter, r *http.Request, _ audit.Prin
 
 // alarmsAck acknowledges an alarm. One that is acknowledged already stays as
 // it is: the first acknowledgement counts.
-func (s *Server) alarmsAck(w http.ResponseWriter, r *http.Request, who audit.Principal) error {
+func (s *Server) alarmsAck(w http.ResponseWriter, r *http.Request, c *caller) error {
 	var req AckRequest
 	if err := decode(w, r, &req); err != nil {
 		return err
 	}
-	if strings.TrimSpace(req.Reason) == "" {
-		return badRequest("an acknowledgement without a reason", "say with --reason what was done about the alarm")
-	}
-	if utf8.RuneCountInString(req.Reason) > audit.MaxReason {
-		return badRequest(fmt.Sprintf("a reason of more than %d characters", audit.MaxReason), "shorten it")
+	if err := reasoned(req.Reason, "what was done about the alarm"); err != nil {
+		return err
 	}
 	a, err := s.alarm(r.Context(), req.Seq)
 	if err != nil {
 		return err
 	}
 	if a.Ack == nil {
-		if a, err = s.acknowledge(r.Context(), req, who); err != nil {
+		if a, err = s.acknowledge(r.Context(), req, c.who); err != nil {
 			return err
 		}
 	}

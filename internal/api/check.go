@@ -9,10 +9,9 @@ import (
 	"time"
 
 	"holdfast/archive"
-	"holdfast/archive/audit"
 )
 
-func (s *Server) status(w http.ResponseWriter, r *http.Request, _ audit.Principal) error {
+func (s *Server) status(w http.ResponseWriter, r *http.Request, _ *caller) error {
 	st, err := s.Status.Status(r.Context())
 	if err != nil {
 		return err
@@ -20,7 +19,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request, _ audit.Principa
 	return reply(w, st)
 }
 
-func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request, _ audit.Principal) error {
+func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request, _ *caller) error {
 	signed, err := s.Store.Checkpoint(r.Context())
 	if err != nil {
 		return err
@@ -32,19 +31,19 @@ func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request, _ audit.Prin
 	})
 }
 
-func (s *Server) healthz(w http.ResponseWriter, _ *http.Request, _ audit.Principal) error {
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request, _ *caller) error {
 	_, err := fmt.Fprintln(w, "ok")
 	return err
 }
 
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request, who audit.Principal) error {
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request, c *caller) error {
 	if s.Ready != nil {
 		if err := s.Ready(r.Context()); err != nil {
 			p := problemOf(err)
 			return &Problem{Title: "not ready", Status: http.StatusServiceUnavailable, Detail: p.Title, Code: CodeNotReady, Exit: ExitTemporary, Hint: p.Hint, err: err}
 		}
 	}
-	return s.healthz(w, r, who)
+	return s.healthz(w, r, c)
 }
 
 // begin takes one of the places for long tasks, or refuses at once. The
@@ -60,7 +59,7 @@ func (s *Server) begin() (end func(), err error) {
 }
 
 // verify checks the whole store and streams how far it has come.
-func (s *Server) verify(w http.ResponseWriter, r *http.Request, _ audit.Principal) error {
+func (s *Server) verify(w http.ResponseWriter, r *http.Request, _ *caller) error {
 	var req VerifyRequest
 	if err := decode(w, r, &req); err != nil {
 		return err
@@ -74,7 +73,6 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request, _ audit.Principa
 	defer cancel()
 	lines := &lineWriter{w: w, rc: http.NewResponseController(w), cancel: cancel}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	w.Header().Set("Cache-Control", "no-store")
 	report, err := s.Store.Check(ctx, archive.CheckOptions{Bodies: !req.LeavesOnly, Progress: lines.progress})
 	if err != nil {
 		lines.write(VerifyLine{Problem: problemOf(err)})

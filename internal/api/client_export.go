@@ -42,7 +42,11 @@ func (c *Client) Export(ctx context.Context, req ExportRequest, dir string, prog
 			err = errors.Join(err, os.RemoveAll(partial))
 		}
 	}()
-	resp, err := c.do(ctx, http.MethodPost, "/v1/export", req)
+	way := "/v1/export"
+	if req.Request != 0 {
+		way = "/v1/export/approved"
+	}
+	resp, err := c.do(ctx, http.MethodPost, way, req)
 	if err != nil {
 		return nil, err
 	}

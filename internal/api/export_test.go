@@ -61,7 +61,7 @@ func TestExportArrivesWhole(t *testing.T) {
 	c, _ := serve(t, h.server())
 	dir := filepath.Join(t.TempDir(), "out")
 	var lastFiles, lastBytes uint64
-	done, err := c.Export(t.Context(), ExportRequest{Query: "x  y", Matter: "M", As: FormatJSONL, At: 12}, dir+"/", func(files, bytes uint64) {
+	done, err := c.Export(t.Context(), ExportRequest{Query: "x  y", Matter: "M", As: FormatJSONL, At: 1}, dir+"/", func(files, bytes uint64) {
 		lastFiles, lastBytes = files, bytes
 	})
 	if err != nil {
@@ -82,7 +82,7 @@ func TestExportArrivesWhole(t *testing.T) {
 	if lastFiles != 3 || lastBytes != size {
 		t.Errorf("progress ended at %d files, %d bytes", lastFiles, lastBytes)
 	}
-	if asked.Typed != "x  y" || asked.Matter != "M" || asked.At != 12 || asked.Access != 1 || *asked.Principal.UID != uint32(os.Getuid()) {
+	if asked.Typed != "x  y" || asked.Matter != "M" || asked.At != 1 || asked.Access != 1 || *asked.Principal.UID != uint32(os.Getuid()) {
 		t.Errorf("production %+v", asked)
 	}
 	if o := outcomeOf(t, h.records[2]); o.Total != 5 || o.Shown != 4 || o.Through != 99 {
@@ -254,7 +254,7 @@ func captured(t *testing.T) (contentType string, body []byte) {
 	t.Helper()
 	h := newHouse(t)
 	h.produce = files(someFiles...)
-	w := asPeer(h.server(), peer{principal: audit.Principal{UID: new(uint32(0)), Name: "root"}}, "POST", "/v1/export", `{"query":"x","reason":"r","as":"jsonl"}`)
+	w := asAccount(h.server(), 0, "POST", "/v1/export", `{"query":"x","reason":"r","as":"jsonl"}`)
 	if w.Code != http.StatusOK {
 		t.Fatal(w.Body)
 	}

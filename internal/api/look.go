@@ -9,7 +9,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"sync"
 	"time"
 
 	"holdfast/archive/audit"
@@ -47,8 +46,10 @@ func reply(w http.ResponseWriter, v any) error {
 	if err := json.NewEncoder(&b).Encode(v); err != nil {
 		return err
 	}
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
 	_, err := w.Write(b.Bytes())
 	return err
 }
@@ -74,7 +75,7 @@ func (s *Server) look(ctx context.Context, a audit.Access, do func(ctx context.C
 	return err
 }
 
-func (s *Server) search(w http.ResponseWriter, r *http.Request, who audit.Principal) error {
+func (s *Server) search(w http.ResponseWriter, r *http.Request, c *caller) error {
 	var req SearchRequest
 	if err := decode(w, r, &req); err != nil {
 		return err
@@ -87,14 +88,23 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, who audit.Princi
 	if err != nil {
 		return err
 	}
+	if err := s.matter(r.Context(), c, req.Matter); err != nil {
+		return err
+	}
 	var found *SearchResponse
-	access := audit.Access{Action: audit.ActionSearch, Principal: who, Reason: req.Reason, Matter: req.Matter, Query: req.Query}
+	access := audit.Access{Action: audit.ActionSearch, Principal: c.who, Reason: req.Reason, Matter: req.Matter, Query: req.Query}
 	err = s.look(r.Context(), access, func(ctx context.Context, _ uint64) (audit.Outcome, error) {
-		var err error
-		if found, err = s.Search.Search(ctx, q, Page{Limit: limit, Before: req.Before, AsOf: req.AsOf}); err != nil {
+		narrow, people, err := s.narrow(ctx, c, q)
+		if err != nil {
 			return audit.Outcome{}, err
 		}
-		return audit.Outcome{Total: found.Total, Shown: uint64(len(found.Hits)), Through: found.Through}, nil
+		if found, err = s.Search.Search(ctx, narrow, Page{Limit: limit, Before: req.Before, AsOf: req.AsOf}); err != nil {
+			return audit.Outcome{}, err
+		}
+		found.People = people
+		o := audit.Outcome{Total: found.Total, Shown: uint64(len(found.Hits)), Through: found.Through}
+		s.whose(&o, c.who, partiesOf(found.Hits))
+		return o, nil
 	})
 	if err != nil {
 		return err
@@ -108,7 +118,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, who audit.Princi
 
 // fill makes empty lists of missing ones: scripts need not tell them apart.
 func (h *Hit) fill() {
-	h.To, h.Flags, h.Attachments = filled(h.To), filled(h.Flags), filled(h.Attachments)
+	h.To, h.ToUsrs, h.Flags, h.Attachments = filled(h.To), filled(h.ToUsrs), filled(h.Flags), filled(h.Attachments)
 }
 
 func filled[T any](list []T) []T {
@@ -128,7 +138,7 @@ func limitOf(n int) (int, error) {
 	return n, nil
 }
 
-func (s *Server) show(w http.ResponseWriter, r *http.Request, who audit.Principal) error {
+func (s *Server) show(w http.ResponseWriter, r *http.Request, c *caller) error {
 	var req ShowRequest
 	if err := decode(w, r, &req); err != nil {
 		return err
@@ -136,12 +146,34 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, who audit.Principa
 	if len(req.Seqs) == 0 {
 		return badRequest("no entry is asked for", "give the numbers of entries, as search prints them")
 	}
+	if err := s.matter(r.Context(), c, req.Matter); err != nil {
+		return err
+	}
 	var resp ShowResponse
-	access := audit.Access{Action: audit.ActionShow, Principal: who, Reason: req.Reason, Matter: req.Matter, Seqs: req.Seqs}
+	access := audit.Access{Action: audit.ActionShow, Principal: c.who, Reason: req.Reason, Matter: req.Matter, Seqs: req.Seqs}
 	err := s.look(r.Context(), access, func(ctx context.Context, _ uint64) (audit.Outcome, error) {
-		var err error
-		resp.Entries, err = s.Show.Show(ctx, req.Seqs)
-		return audit.Outcome{Total: uint64(len(resp.Entries)), Shown: uint64(len(resp.Entries))}, err
+		within, _, err := s.narrow(ctx, c, s.everything)
+		if err != nil {
+			return audit.Outcome{}, err
+		}
+		if resp.Entries, err = s.Show.Show(ctx, req.Seqs); err != nil {
+			return audit.Outcome{}, err
+		}
+		o := audit.Outcome{Total: uint64(len(resp.Entries))}
+		var hits []Hit
+		for i := range resp.Entries {
+			e := &resp.Entries[i]
+			if !c.scope.All && !covers(within, e) {
+				resp.Entries[i] = withheld(e)
+				continue
+			}
+			o.Shown++
+			if e.Message != nil {
+				hits = append(hits, *e.Message)
+			}
+		}
+		s.whose(&o, c.who, partiesOf(hits))
+		return o, nil
 	})
 	if err != nil {
 		return err
@@ -153,76 +185,4 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, who audit.Principa
 		}
 	}
 	return reply(w, resp)
-}
-
-func (s *Server) audit(w http.ResponseWriter, r *http.Request, who audit.Principal) error {
-	var req AuditRequest
-	if err := decode(w, r, &req); err != nil {
-		return err
-	}
-	limit, err := limitOf(req.Limit)
-	if err != nil {
-		return err
-	}
-	f := audit.Filter{Action: audit.Action(req.Action), Principal: req.Principal, Before: req.Before, Limit: limit}
-	if req.Action != "" && !f.Action.Valid() {
-		return badRequest("an action that does not exist", "actions are search, show, export, audit and refused")
-	}
-	if req.Since != nil {
-		f.Since = *req.Since
-	}
-	var resp AuditResponse
-	access := audit.Access{Action: audit.ActionAudit, Principal: who, Reason: req.Reason, Matter: req.Matter}
-	err = s.look(r.Context(), access, func(ctx context.Context, access uint64) (audit.Outcome, error) {
-		if f.Before == 0 || f.Before > access {
-			f.Before = access // this look itself is not part of what it shows
-		}
-		var err error
-		resp.Accesses, err = audit.List(ctx, s.Ledger, f)
-		n := uint64(len(resp.Accesses))
-		return audit.Outcome{Total: n, Shown: n}, err
-	})
-	if err != nil {
-		return err
-	}
-	resp.Accesses = filled(resp.Accesses)
-	return reply(w, resp)
-}
-
-// refusals keeps a caller who is turned away again and again from filling the
-// log: one entry per uid and refuseEvery says enough.
-type refusals struct {
-	mu   sync.Mutex
-	last map[uint32]time.Time
-}
-
-const (
-	refuseEvery = time.Minute
-	maxRefused  = 1024 // uids remembered; beyond that all are forgotten
-)
-
-func (f *refusals) first(uid uint32, now time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if at, ok := f.last[uid]; ok && now.Sub(at) < refuseEvery {
-		return false
-	}
-	if len(f.last) >= maxRefused {
-		clear(f.last)
-	}
-	f.last[uid] = now
-	return true
-}
-
-// refuse turns away a user who may not use the socket, and records it.
-func (s *Server) refuse(ctx context.Context, who audit.Principal) error {
-	p := &Problem{Title: "you may not use this archive", Status: http.StatusForbidden, Code: CodeForbidden, Exit: ExitPermission,
-		Hint: "log in as a user whom the daemon's configuration names, or ask its administrator"}
-	if !s.refused.first(*who.UID, time.Now()) {
-		return p
-	}
-	if _, err := audit.Begin(ctx, s.Ledger, audit.Access{Action: audit.ActionRefused, Principal: who, At: time.Now()}); err != nil {
-		s.Log.Error("a refusal could not be recorded", "error", err)
-	}
-	return p
 }

@@ -149,7 +149,7 @@ func TestSearchResponseShape(t *testing.T) {
 	h.found = SearchResponse{Total: 2, Through: 7, Quarantined: 3, Hits: []Hit{{Seq: 3, Sent: "2026-03-01T08:00:00.000Z", From: "Anna Berg", FromUsr: "u1", Text: "hi"}}}
 	c, _ := serve(t, h.server())
 	_, body := post(t, c, "POST", "/v1/search", "application/json", `{"query":"hi","reason":"r"}`)
-	const want = `{"total":2,"through_seq":7,"unindexed":0,"quarantined":3,"hits":[{"seq":3,"sent":"2026-03-01T08:00:00.000Z","received":"0001-01-01T00:00:00Z","from":"Anna Berg","from_usr":"u1","to":[],"conversation":"","conversation_id":"","text":"hi","kind":"","typ":"","assurance":"","flags":[],"attachments":[]}]}` + "\n"
+	const want = `{"total":2,"through_seq":7,"unindexed":0,"quarantined":3,"hits":[{"seq":3,"sent":"2026-03-01T08:00:00.000Z","received":"0001-01-01T00:00:00Z","from":"Anna Berg","from_usr":"u1","to":[],"to_usrs":[],"conversation":"","conversation_id":"","text":"hi","kind":"","typ":"","assurance":"","flags":[],"attachments":[]}]}` + "\n"
 	if body != want {
 		t.Errorf("body\n%s\nwant\n%s", body, want)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/user"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"holdfast/archive/audit"
+	"holdfast/internal/role"
 )
 
 // socketMode lets the socket's group in; who of them may do what is decided by
@@ -46,59 +48,73 @@ func Listen(path string) (*net.UnixListener, error) {
 	return l, nil
 }
 
-type peerKey struct{}
+type endKey struct{}
 
-// peer is who is at the other end of a connection, or why that is unknown.
-type peer struct {
-	principal audit.Principal
-	err       error
+// end is who is at the other end of a connection, or why that is unknown.
+type end struct {
+	via     string // role.ViaSocket or role.ViaHTTPS
+	uid     uint32 // over the socket
+	name    string // of the account
+	address string // over HTTPS: IP address, without a zone
+	err     error
 }
 
-// withPeer is the server's ConnContext: it asks the kernel once a connection
+// withPeer is the socket's ConnContext: it asks the kernel once a connection
 // who opened it. The answer cannot be forged by the peer (unix(7), SO_PEERCRED).
 func withPeer(ctx context.Context, c net.Conn) context.Context {
-	var p peer
-	p.principal, p.err = credentials(c)
-	return context.WithValue(ctx, peerKey{}, p)
+	e := end{via: role.ViaSocket}
+	e.uid, e.err = credentials(c)
+	if e.err == nil {
+		e.name = userName(e.uid)
+	}
+	return context.WithValue(ctx, endKey{}, e)
 }
 
-func credentials(c net.Conn) (audit.Principal, error) {
+// withAddress is the ConnContext of HTTPS.
+func withAddress(ctx context.Context, c net.Conn) context.Context {
+	e := end{via: role.ViaHTTPS}
+	a, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	e.address, e.err = a.Addr().Unmap().WithZone("").String(), err
+	return context.WithValue(ctx, endKey{}, e)
+}
+
+func credentials(c net.Conn) (uint32, error) {
 	uc, ok := c.(*net.UnixConn)
 	if !ok {
-		return audit.Principal{}, errors.New("the connection is not over a Unix socket")
+		return 0, errors.New("the connection is not over a Unix socket")
 	}
 	raw, err := uc.SyscallConn()
 	if err != nil {
-		return audit.Principal{}, err
+		return 0, err
 	}
 	var cred *unix.Ucred
 	var sockErr error
 	if err := raw.Control(func(fd uintptr) {
 		cred, sockErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) // #nosec G115 -- a file descriptor
 	}); err != nil {
-		return audit.Principal{}, err
+		return 0, err
 	}
 	if sockErr != nil {
-		return audit.Principal{}, sockErr
+		return 0, sockErr
 	}
-	return audit.Principal{UID: &cred.Uid, Name: userName(cred.Uid)}, nil
+	return cred.Uid, nil
 }
 
 // userName returns the name that the machine's user database has for uid.
 func userName(uid uint32) string {
 	id := strconv.FormatUint(uint64(uid), 10)
 	u, err := user.LookupId(id)
-	if err != nil || u.Username == "" || len(u.Username) > 256 {
+	if err != nil || u.Username == "" || len(u.Username) > audit.MaxName {
 		return "uid " + id
 	}
 	return u.Username
 }
 
-// peerOf returns the principal of a request's connection.
-func peerOf(ctx context.Context) (audit.Principal, error) {
-	p, ok := ctx.Value(peerKey{}).(peer)
+// endOf returns who is at the other end of a request's connection.
+func endOf(ctx context.Context) end {
+	e, ok := ctx.Value(endKey{}).(end)
 	if !ok {
-		return audit.Principal{}, errors.New("the connection's peer was not asked for")
+		e.err = errors.New("the connection's peer was not asked for")
 	}
-	return p.principal, p.err
+	return e
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"holdfast/archive"
+	"holdfast/archive/approval"
 	"holdfast/archive/audit"
 	"holdfast/archive/export"
 	"holdfast/archive/query"
@@ -21,7 +22,16 @@ const (
 	CodeBadQuery    = "bad_query"       // the query cannot be understood; Column says where
 	CodeNoReason    = "reason_required" // neither reason nor matter was given
 	CodeNotFound    = "not_found"       // no such endpoint, entry or alarm
-	CodeForbidden   = "forbidden"       // this user may not use the socket
+	CodeForbidden   = "forbidden"       // this principal may not do that, or not this way
+	CodeMatter      = "not_a_member"    // this principal does not work on such a matter
+	CodeLogin       = "login_required"  // there is no session, or no longer
+	CodeRefused     = "login_refused"   // the login was refused, whatever the cause
+	CodeTooMany     = "too_many"        // too many requests without a session from this address
+	CodeAmbiguous   = "ambiguous"       // several people have, or had, that name
+	CodeApproval    = "approval"        // it takes two people, or the approval is not there, used up, or for something else
+	CodeState       = "not_possible"    // what it is about does not admit it
+	CodeNoPart      = "not_configured"  // the appliance is not configured for it
+	CodeDirectory   = "directory"       // no domain controller answers
 	CodeTooLarge    = "too_large"       // the request is larger than MaxRequest
 	CodeUnaudited   = "unaudited"       // the look could not be recorded and was refused
 	CodeDiskFull    = "disk_full"       // the disk is too full for the entry
@@ -126,8 +136,51 @@ func classify(err error) *Problem {
 		return &Problem{Title: "the entries changed while they were being produced", Status: http.StatusConflict, Code: CodeChanged, Exit: ExitTemporary,
 			Hint: "export again"}
 	default:
-		return storeProblem(err)
+		return peopleProblem(err)
 	}
+}
+
+// peopleProblem is classify for people and what they may do.
+func peopleProblem(err error) *Problem {
+	switch {
+	case errors.Is(err, ErrLogin):
+		return &Problem{Title: "the login was refused", Status: http.StatusUnauthorized, Code: CodeRefused, Exit: ExitPermission,
+			Hint: "check name, password and code, and wait for a new code; if it keeps failing use a recovery code, or ask the archive's administrator: the audit says why"}
+	case errors.Is(err, ErrForbidden):
+		return &Problem{Title: "this is not for you to do", Status: http.StatusForbidden, Code: CodeForbidden, Exit: ExitPermission,
+			Hint: "ask somebody whom the daemon's configuration names for it"}
+	case errors.Is(err, ErrUnreachable):
+		return &Problem{Title: "the directory cannot be reached", Status: http.StatusServiceUnavailable, Code: CodeDirectory, Exit: ExitTemporary,
+			Hint: "`holdfast directory status` says what is wrong; nothing was changed"}
+	case errors.Is(err, ErrUnknown), errors.Is(err, approval.ErrUnknown):
+		return &Problem{Title: "there is none of that name", Status: http.StatusNotFound, Code: CodeNotFound, Exit: ExitUsage,
+			Hint: "list them first: `holdfast directory people`, `holdfast devices list`, `holdfast requests list`"}
+	case errors.Is(err, ErrState):
+		return &Problem{Title: "what it is about does not admit that", Status: http.StatusConflict, Code: CodeState, Exit: ExitUsage,
+			Detail: err.Error(), Hint: "look at it as it is now, then decide again"}
+	}
+	for _, known := range approvalErrors {
+		if errors.Is(err, known) {
+			p := &Problem{Title: known.Error(), Status: http.StatusConflict, Code: CodeApproval, Exit: ExitPermission,
+				Hint: "`holdfast requests list --all` shows how every request stands"}
+			if errors.Is(known, approval.ErrSelf) || errors.Is(known, approval.ErrNotPerson) {
+				p.Status = http.StatusForbidden
+			}
+			return p
+		}
+	}
+	return storeProblem(err)
+}
+
+// approvalErrors say themselves what to do, and are free of content.
+var approvalErrors = []error{
+	approval.ErrSelf, approval.ErrNotPerson, approval.ErrExpired, approval.ErrDecided, approval.ErrNotApproved,
+	approval.ErrDigest, approval.ErrUsed, approval.ErrOpen, approval.ErrBusy, approval.ErrInvalid,
+}
+
+func notConfigured(what string) *Problem {
+	return &Problem{Title: "this appliance has no " + what, Status: http.StatusConflict, Code: CodeNoPart, Exit: ExitConfig,
+		Hint: "the archive's administrator configures it in holdfast.toml"}
 }
 
 // storeProblem is classify for the state that the store or the daemon is in.

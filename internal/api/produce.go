@@ -19,14 +19,17 @@ import (
 
 	"holdfast/archive/audit"
 	"holdfast/archive/query"
+	"holdfast/internal/role"
 )
 
 // Production is what a Producer is asked for.
 type Production struct {
-	Query     *query.Query
-	Typed     string // the query as typed
-	Format    string // FormatJSONL
-	At        uint64 // size of the log that it is as of; 0 is the present size
+	Query     *query.Query // widened by People and narrowed to Scope; it is written as it was typed
+	Typed     string       // the query as typed
+	Format    string       // FormatJSONL
+	At        uint64       // size of the log that it is as of
+	People    []Named      // whom names in the query were taken for
+	Scope     role.Scope   // whose messages; the query is narrowed to it already
 	Principal audit.Principal
 	Reason    string
 	Matter    string
@@ -38,6 +41,10 @@ type Produced struct {
 	Matched, Produced, Withheld uint64
 	Through                     uint64 // newest entry that was examined
 	Quarantined                 uint64 // quarantined entries up to there
+
+	// Custodians are the relay users whose messages were produced, senders and
+	// recipients, each once; nil when that is not known.
+	Custodians []string
 }
 
 // Sink takes a production's files, one at a time: each is closed before the
@@ -59,18 +66,46 @@ var fileName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(/[A-Za-z0-
 // parts, none of which begins with a dot. Server and client both insist on it.
 func ValidFile(name string) bool { return fileName.MatchString(name) && len(name) <= 255 }
 
-func (s *Server) export(w http.ResponseWriter, r *http.Request, who audit.Principal) error {
+// exportRequest reads what an export or the request for one asks for.
+func (s *Server) exportRequest(w http.ResponseWriter, r *http.Request, c *caller) (*ExportRequest, *query.Query, error) {
 	var req ExportRequest
 	if err := decode(w, r, &req); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if req.As != FormatJSONL {
-		return badRequest("a format that this version does not make", "formats are: "+FormatJSONL)
+		return nil, nil, badRequest("a format that this version does not make", "formats are: "+FormatJSONL)
 	}
 	q, err := query.Parse(req.Query)
 	if err != nil {
+		return nil, nil, err
+	}
+	return &req, q, s.matter(r.Context(), c, req.Matter)
+}
+
+func (s *Server) export(w http.ResponseWriter, r *http.Request, c *caller) error {
+	req, q, err := s.exportRequest(w, r, c)
+	if err != nil {
 		return err
 	}
+	if req.Request != 0 {
+		return badRequest("an approved export where others are made", "send it to /v1/export/approved")
+	}
+	return s.produce(w, r, c, req, q)
+}
+
+func (s *Server) exportApproved(w http.ResponseWriter, r *http.Request, c *caller) error {
+	req, q, err := s.exportRequest(w, r, c)
+	if err != nil {
+		return err
+	}
+	if req.Request == 0 || req.At == 0 {
+		return badRequest("it names no approved export", "give the request and the size of the log that was approved")
+	}
+	return s.produce(w, r, c, req, q)
+}
+
+// produce streams a production. One of many entries takes an approval.
+func (s *Server) produce(w http.ResponseWriter, r *http.Request, c *caller, req *ExportRequest, q *query.Query) error {
 	end, err := s.begin()
 	if err != nil {
 		return err
@@ -78,10 +113,29 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, who audit.Princi
 	defer end()
 	sink := newPartSink(w)
 	var done Completion
-	access := audit.Access{Action: audit.ActionExport, Principal: who, Reason: req.Reason, Matter: req.Matter, Query: req.Query}
+	access := audit.Access{Action: audit.ActionExport, Principal: c.who, Reason: req.Reason, Matter: req.Matter, Query: req.Query}
+	if req.Request != 0 {
+		access.Target = "request " + decimal(req.Request)
+	}
 	err = s.look(r.Context(), access, func(ctx context.Context, seq uint64) (audit.Outcome, error) {
-		made, err := s.Produce.Produce(ctx, Production{Query: q, Typed: req.Query, Format: req.As, At: req.At,
-			Principal: who, Reason: req.Reason, Matter: req.Matter, Access: seq}, sink)
+		p := Production{Typed: req.Query, Format: req.As, Principal: c.who, Scope: c.scope, Reason: req.Reason, Matter: req.Matter, Access: seq}
+		var err error
+		if p.Query, p.People, err = s.narrow(ctx, c, q); err != nil {
+			return audit.Outcome{}, err
+		}
+		if p.At, err = s.size(req.At); err != nil {
+			return audit.Outcome{}, err
+		}
+		if req.Request != 0 {
+			// A crash after this leaves an approval used up and no export: it is asked for anew.
+			err = s.approved(ctx, c, req, q)
+		} else {
+			err = s.small(ctx, p.Query, p.At)
+		}
+		if err != nil {
+			return audit.Outcome{}, err
+		}
+		made, err := s.Produce.Produce(ctx, p, sink)
 		switch {
 		case err != nil:
 			return audit.Outcome{}, err
@@ -89,7 +143,15 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, who audit.Princi
 			return audit.Outcome{}, errors.New("a production without a summary")
 		}
 		done = Completion{Access: seq, Matched: made.Matched, Produced: made.Produced, Withheld: made.Withheld, Through: made.Through, Quarantined: made.Quarantined}
-		return audit.Outcome{Total: made.Matched, Shown: made.Produced, Through: made.Through}, sink.idle()
+		o := audit.Outcome{Total: made.Matched, Shown: made.Produced, Through: made.Through}
+		if made.Custodians != nil {
+			parties := make([][]string, 0, len(made.Custodians))
+			for _, usr := range made.Custodians {
+				parties = append(parties, []string{usr})
+			}
+			s.whose(&o, c.who, parties)
+		}
+		return o, sink.idle()
 	})
 	if err != nil {
 		return errors.Join(err, sink.fail(problemOf(err)))
@@ -124,7 +186,6 @@ func (s *partSink) Create(name string) (io.WriteCloser, error) {
 	if s.parts == nil {
 		s.parts = multipart.NewWriter(s.w)
 		s.w.Header().Set("Content-Type", mime.FormatMediaType("multipart/mixed", map[string]string{"boundary": s.parts.Boundary()}))
-		s.w.Header().Set("Cache-Control", "no-store")
 	}
 	if err := s.deadline(); err != nil {
 		return nil, err

@@ -157,7 +157,7 @@ func (r *Renderer) hit(rec archive.Record) (*Hit, error) {
 		h.From, h.FromUsr = label(*row.From), row.From.Usr
 	}
 	for _, p := range row.To {
-		h.To = append(h.To, label(p))
+		h.To, h.ToUsrs = append(h.To, label(p)), append(h.ToUsrs, p.Usr)
 	}
 	if c := row.Conversation; c != nil {
 		h.Conversation, h.ConversationID = c.Name, c.ID
@@ -200,6 +200,10 @@ func (a asOf) User(usr string, at proof.Leaf) (export.Person, bool) {
 	entry, _ := a.state.UserEntry(usr, at)
 	return export.Person{Usr: u.Usr, UPN: u.UPN, Mail: u.Mail, Name: u.Name, Entry: entry}, true
 }
+
+// Approval says nothing: a hit has its assurance from the entry's note, and
+// does not name the approval that it rests on.
+func (a asOf) Approval(string, proof.Leaf) (uint64, bool) { return 0, false }
 
 func (a asOf) Blob(at proof.Leaf, bid string) (status string, entry uint64, ok bool) {
 	b, ok := a.state.Blob(at, bid, a.below)

@@ -132,7 +132,8 @@ func TestHitsAreAsOfTheirPlace(t *testing.T) {
 	}
 	for i := range want {
 		want[i].Sent, want[i].Received = "2026-03-01T08:00:00.000Z", w.records[want[i].Seq].Leaf.ReceivedTime()
-		want[i].To, want[i].Kind, want[i].Typ, want[i].Assurance = []string{"u2@ward.example", "u3"}, "message", "msg", "enrolled"
+		want[i].To, want[i].ToUsrs = []string{"u2@ward.example", "u3"}, []string{"u2", "u3"}
+		want[i].Kind, want[i].Typ, want[i].Assurance = "message", "msg", "enrolled"
 		want[i].Flags = []string{"revoked-device"}
 	}
 	if !reflect.DeepEqual(hits, want) {

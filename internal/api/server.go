@@ -3,13 +3,9 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"os"
-	"slices"
-	"sync"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,7 +70,7 @@ type Producer interface {
 	Produce(ctx context.Context, p Production, sink Sink) (*Produced, error)
 }
 
-// Parts are what a server serves. All are required except Ready.
+// Parts are what a server serves.
 type Parts struct {
 	Ledger   Ledger
 	Store    Store
@@ -83,20 +79,35 @@ type Parts struct {
 	Search   Searcher
 	Show     Shower
 	Produce  Producer
-	Ready    func(ctx context.Context) error // nil error: entries are taken and searches answered
-	Registry *prometheus.Registry            // served as /metrics; the API's own metrics go in as well
+	Registry *prometheus.Registry // served as /metrics; the API's own metrics go in as well
 	Log      *slog.Logger
-	UIDs     []uint32 // who may use the socket besides root and the daemon's own user
+
+	// What follows is optional. What needs a part that is not there is refused.
+
+	Ready     func(ctx context.Context) error // nil error: entries are taken and searches answered
+	Auth      Auth                            // nil: root and the daemon's own account have every role, and so have UIDs
+	UIDs      []uint32
+	People    People
+	Register  Register
+	Directory Directory
+	Devices   Devices
+	Approvals Approvals
+	Matters   Matters      // nil: a matter is any text
+	Watch     *audit.Watch // what is usual at the site; nil: nothing is flagged
+
+	// LargeExport is how many entries one person may export alone; 0 is no limit.
+	LargeExport uint64
 }
 
 // Server answers the API's requests. It holds no data of its own.
 type Server struct {
 	Parts
-	metrics *metrics
-	refused refusals
-	heavy   chan struct{}  // a place for each long task that runs
-	grace   time.Duration  // for requests under way when the daemon stops
-	running sync.WaitGroup // handlers
+	metrics    *metrics
+	refused    refusals
+	strangers  strangers
+	heavy      chan struct{} // a place for each long task that runs
+	grace      time.Duration // for requests under way when the daemon stops
+	everything *query.Query  // matches every message
 }
 
 // heavyTasks bounds exports and checks that run at once: each keeps a core and
@@ -109,127 +120,21 @@ func New(p Parts) (*Server, error) {
 		p.Show == nil || p.Produce == nil || p.Registry == nil || p.Log == nil {
 		return nil, errors.New("the API server needs all of its parts")
 	}
+	everything, err := query.Parse("received>=1900-01-01")
+	if err != nil {
+		return nil, err
+	}
 	m, err := newMetrics(p.Registry)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Parts: p, metrics: m, refused: refusals{last: map[uint32]time.Time{}}, heavy: make(chan struct{}, heavyTasks), grace: stopTimeout}, nil
-}
-
-// Timeouts of a connection. A stream has no timeout as a whole, but each of
-// its writes has one, so that a client that stopped reading holds nothing up.
-const (
-	headerTimeout = 10 * time.Second
-	bodyTimeout   = 30 * time.Second
-	idleTimeout   = 2 * time.Minute
-	writeTimeout  = time.Minute
-	stopTimeout   = 10 * time.Second
-	maxHeader     = 16 << 10
-)
-
-// Serve answers at l until ctx ends; then requests under way get some
-// time before they are cut off. It closes l and returns nil after such a stop.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	requests, abort := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer abort(http.ErrServerClosed)
-	srv := &http.Server{
-		Handler:           s.Handler(),
-		ConnContext:       withPeer,
-		BaseContext:       func(net.Listener) context.Context { return requests },
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
+	if p.Auth == nil {
+		p.Auth = owners{p.UIDs}
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("the API server ended: %w", err)
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
-	defer cancel()
-	err := srv.Shutdown(grace)
-	abort(http.ErrServerClosed) // long tasks notice that the daemon stops, and record how far they came
-	if err != nil {
-		err = srv.Close()
-	}
-	<-ended
-	s.running.Wait() // the store is closed after this: no outcome is appended to a closed log
-	return err
-}
-
-// Handler returns the API's handler. Its requests must have passed a server
-// whose ConnContext says who the peer is, as Serve's does.
-func (s *Server) Handler() http.Handler {
-	// A table instead of http.ServeMux: that would answer a wrong path or method in plain text, or with a redirect.
-	routes := map[string]http.Handler{}
-	for route, h := range map[string]handler{
-		"GET /v1/status":       s.status,
-		"POST /v1/search":      s.search,
-		"POST /v1/show":        s.show,
-		"POST /v1/export":      s.export,
-		"POST /v1/verify":      s.verify,
-		"GET /v1/checkpoint":   s.checkpoint,
-		"POST /v1/audit":       s.audit,
-		"POST /v1/alarms/list": s.alarmsList,
-		"POST /v1/alarms/show": s.alarmsShow,
-		"POST /v1/alarms/ack":  s.alarmsAck,
-		"GET /healthz":         s.healthz,
-		"GET /readyz":          s.readyz,
-		"GET /metrics":         s.serveMetrics,
-	} {
-		routes[route] = s.endpoint(route, h)
-	}
-	unknown := s.endpoint("other", func(http.ResponseWriter, *http.Request, audit.Principal) error {
-		return &Problem{Title: "there is no such endpoint", Status: http.StatusNotFound, Code: CodeNotFound, Exit: ExitUsage,
-			Hint: "the program and the daemon may be of different versions: compare `holdfast version` with `holdfast status`"}
-	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h, ok := routes[r.Method+" "+r.URL.Path]
-		if !ok {
-			h = unknown
-		}
-		h.ServeHTTP(w, r)
-	})
-}
-
-// handler answers one endpoint; an error before the first byte becomes the
-// answer.
-type handler func(http.ResponseWriter, *http.Request, audit.Principal) error
-
-// endpoint puts around a handler what all have in common: the peer's right to
-// be here, no content in URLs, problems for errors, and metrics.
-func (s *Server) endpoint(name string, h handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.running.Add(1)
-		defer s.running.Done()
-		began := time.Now()
-		out := &answer{ResponseWriter: w}
-		if err := s.answer(out, r, h); err != nil {
-			s.fail(out, r, name, err)
-		}
-		s.metrics.observe(name, out.code(), time.Since(began))
-	})
-}
-
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, h handler) error {
-	who, err := peerOf(r.Context())
-	if err != nil {
-		return fmt.Errorf("peer credentials: %w", err)
-	}
-	if !s.allowed(*who.UID) {
-		return s.refuse(r.Context(), who)
-	}
-	if r.URL.RawQuery != "" {
-		return badRequest("a URL with a query part", "send parameters in the body: URLs end up in logs")
-	}
-	return h(w, r, who)
-}
-
-func (s *Server) allowed(uid uint32) bool {
-	return uid == 0 || int(uid) == os.Getuid() || slices.Contains(s.UIDs, uid)
+	return &Server{
+		Parts: p, metrics: m, everything: everything, grace: stopTimeout, heavy: make(chan struct{}, heavyTasks),
+		refused: refusals{last: map[string]time.Time{}}, strangers: strangers{places: map[netip.Prefix]*bucket{}},
+	}, nil
 }
 
 // fail tells the client what went wrong, if nothing was told yet, and the log
@@ -280,7 +185,7 @@ func (a *answer) code() int {
 	return a.status
 }
 
-func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, _ audit.Principal) error {
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, _ *caller) error {
 	promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 	return nil
 }

@@ -87,7 +87,8 @@ type Hit struct {
 	Received       time.Time    `json:"received"` // as the log has it
 	From           string       `json:"from"`     // name, else UPN, mail or usr
 	FromUsr        string       `json:"from_usr"`
-	To             []string     `json:"to"`           // likewise
+	To             []string     `json:"to"` // likewise
+	ToUsrs         []string     `json:"to_usrs"`
 	Conversation   string       `json:"conversation"` // name, else id
 	ConversationID string       `json:"conversation_id"`
 	Text           string       `json:"text"`

@@ -16,7 +16,8 @@ type LoginRequest struct {
 	Ticket   string `json:"ticket,omitempty"`
 }
 
-// LoginResponse is a session.
+// LoginResponse is a session or, after a login with a ticket, a new second
+// factor: then there is no token, and a login with one of its codes follows.
 type LoginResponse struct {
 	Token  string       `json:"token"`
 	Name   string       `json:"name"`

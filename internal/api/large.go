@@ -1,0 +1,135 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"holdfast/archive/audit"
+	"holdfast/archive/query"
+)
+
+// exportDigest names exactly one large export, for its approval: the query in
+// its canonical form, the matter and the size of the log that it is as of.
+func exportDigest(q *query.Query, matter string, at uint64) string {
+	h := sha256.New()
+	h.Write([]byte("holdfast large-export v1\x00"))
+	for _, s := range []string{q.String(), matter} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
+		h.Write([]byte(s))
+	}
+	h.Write(binary.BigEndian.AppendUint64(nil, at))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// count returns how many entries an export as of the size at would find at most.
+func (s *Server) count(ctx context.Context, q *query.Query, at uint64) (uint64, error) {
+	found, err := s.Search.Search(ctx, q, Page{Limit: 1, AsOf: at - 1})
+	if err != nil {
+		return 0, err
+	}
+	return found.Total + found.Unindexed, nil
+}
+
+// size returns the size of the log that an export is as of.
+func (s *Server) size(at uint64) (uint64, error) {
+	now := s.Ledger.Size()
+	if at > now {
+		return 0, BeyondLog(nil)
+	}
+	if at == 0 {
+		at = now
+	}
+	return at, nil
+}
+
+// small refuses an export that one person may not make alone.
+func (s *Server) small(ctx context.Context, q *query.Query, at uint64) error {
+	if s.LargeExport == 0 {
+		return nil
+	}
+	n, err := s.count(ctx, q, at)
+	if err != nil || n <= s.LargeExport {
+		return err
+	}
+	return &Problem{Title: "an export of so many entries takes two people", Status: http.StatusConflict, Code: CodeApproval, Exit: ExitPermission,
+		Detail: fmt.Sprintf("%d entries match; one person exports %d at most", n, s.LargeExport),
+		Hint:   "narrow the query, or ask for its approval with --ask and have an approver look at `holdfast requests list`"}
+}
+
+// askExport asks for the approval of a large export.
+func (s *Server) askExport(w http.ResponseWriter, r *http.Request, c *caller) error {
+	req, q, err := s.exportRequest(w, r, c)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(req.Reason+req.Matter) == "" {
+		return audit.ErrNoReason
+	}
+	if req.Request != 0 {
+		return badRequest("a request for what is approved already", "export it, naming the request")
+	}
+	if s.Approvals == nil {
+		return notConfigured("two-person rule")
+	}
+	var resp LargeExportResponse
+	access := audit.Access{Action: audit.ActionRequest, Principal: c.who, Reason: req.Reason, Matter: req.Matter, Query: req.Query, Target: ActLargeExport}
+	err = s.look(r.Context(), access, func(ctx context.Context, _ uint64) (audit.Outcome, error) {
+		narrow, _, err := s.narrow(ctx, c, q)
+		if err != nil {
+			return audit.Outcome{}, err
+		}
+		if resp.At, err = s.size(req.At); err != nil {
+			return audit.Outcome{}, err
+		}
+		if resp.Total, err = s.count(ctx, narrow, resp.At); err != nil {
+			return audit.Outcome{}, err
+		}
+		reason := req.Reason
+		if strings.TrimSpace(reason) == "" {
+			reason = "matter " + req.Matter
+		}
+		asked, err := s.Approvals.Ask(ctx, c.who, Ask{
+			Act: ActLargeExport, Digest: exportDigest(q, req.Matter, resp.At), Reason: clipped(reason),
+			Summary: fmt.Sprintf("export of %d entries, as of a log of %d", resp.Total, resp.At),
+		})
+		if err != nil {
+			return audit.Outcome{}, err
+		}
+		resp.Request = *asked
+		return audit.Outcome{Total: resp.Total, Through: resp.At - 1}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return reply(w, resp)
+}
+
+// clipped cuts a reason to what an entry holds.
+func clipped(reason string) string {
+	if r := []rune(reason); len(r) > audit.MaxReason {
+		return string(r[:audit.MaxReason])
+	}
+	return reason
+}
+
+// approved uses up the approval of a large export. Whoever asked for it makes
+// it: it was their query that was approved, within their scope.
+func (s *Server) approved(ctx context.Context, c *caller, req *ExportRequest, q *query.Query) error {
+	if s.Approvals == nil {
+		return notConfigured("two-person rule")
+	}
+	asked, err := s.Approvals.Request(ctx, req.Request)
+	if err != nil {
+		return err
+	}
+	if asked.By.ID() != c.who.ID() {
+		return &Problem{Title: "somebody else asked for this export", Status: http.StatusForbidden, Code: CodeForbidden, Exit: ExitPermission,
+			Hint: "whoever asked makes it; ask for your own"}
+	}
+	return s.Approvals.Execute(ctx, c.who, req.Request, ActLargeExport, exportDigest(q, req.Matter, req.At))
+}

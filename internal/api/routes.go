@@ -1,0 +1,123 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"holdfast/internal/role"
+)
+
+// handler answers one endpoint; an error before the first byte becomes the
+// answer.
+type handler func(http.ResponseWriter, *http.Request, *caller) error
+
+// route is one way into the API. Its endpoints say who may take it: endpoint
+// and, where it is set, also as well.
+type route struct {
+	name     string // method and path
+	answer   handler
+	endpoint role.Endpoint
+	also     role.Endpoint
+	only     string // role.ViaSocket or role.ViaHTTPS; "" for both
+}
+
+// routes is every way into the API. role's table says who may take which.
+func (s *Server) routes() []route {
+	return []route{
+		{name: "GET /healthz", answer: s.healthz, endpoint: role.Healthz},
+		{name: "GET /readyz", answer: s.readyz, endpoint: role.Readyz},
+		{name: "GET /metrics", answer: s.serveMetrics, endpoint: role.Metrics, only: role.ViaSocket},
+
+		{name: "POST /v1/login", answer: s.login, endpoint: role.Login, only: role.ViaHTTPS},
+		{name: "POST /v1/logout", answer: s.logout, endpoint: role.Logout},
+		{name: "GET /v1/whoami", answer: s.whoami, endpoint: role.Whoami},
+		{name: "GET /v1/roles", answer: s.roles, endpoint: role.Roles},
+		{name: "POST /v1/break-glass", answer: s.breakGlass, endpoint: role.BreakGlass, only: role.ViaSocket},
+
+		{name: "GET /v1/status", answer: s.status, endpoint: role.Status},
+		{name: "GET /v1/checkpoint", answer: s.checkpoint, endpoint: role.Checkpoint},
+		{name: "POST /v1/verify", answer: s.verify, endpoint: role.Verify},
+
+		{name: "POST /v1/search", answer: s.search, endpoint: role.Search},
+		{name: "POST /v1/show", answer: s.show, endpoint: role.Show},
+		{name: "POST /v1/export", answer: s.export, endpoint: role.Export},
+		{name: "POST /v1/export/ask", answer: s.askExport, endpoint: role.Export, also: role.RequestsMake},
+		{name: "POST /v1/export/approved", answer: s.exportApproved, endpoint: role.Export, also: role.RequestsExecute},
+
+		{name: "POST /v1/audit", answer: s.audit, endpoint: role.Audit},
+		{name: "POST /v1/access-report", answer: s.accessReport, endpoint: role.AccessReport},
+		{name: "POST /v1/sessions/list", answer: s.sessionsList, endpoint: role.SessionsList},
+
+		{name: "POST /v1/alarms/list", answer: s.alarmsList, endpoint: role.AlarmsList},
+		{name: "POST /v1/alarms/show", answer: s.alarmsShow, endpoint: role.AlarmsShow},
+		{name: "POST /v1/alarms/ack", answer: s.alarmsAck, endpoint: role.AlarmsAck},
+
+		{name: "POST /v1/directory/status", answer: s.directoryStatus, endpoint: role.DirectoryStatus},
+		{name: "POST /v1/directory/diff", answer: s.directoryDiff, endpoint: role.DirectoryDiff},
+		{name: "POST /v1/directory/sync", answer: s.directorySync, endpoint: role.DirectorySync},
+		{name: "POST /v1/directory/approve", answer: s.directoryApprove, endpoint: role.DirectoryApprove},
+		{name: "POST /v1/directory/people", answer: s.people, endpoint: role.DirectoryPeople},
+		{name: "POST /v1/directory/person", answer: s.person, endpoint: role.DirectoryPerson},
+		{name: "POST /v1/directory/matches", answer: s.matches, endpoint: role.DirectoryPeople},
+		{name: "POST /v1/directory/match", answer: s.match, endpoint: role.DirectoryMatch},
+		{name: "POST /v1/directory/block", answer: s.block, endpoint: role.DirectoryBlock},
+
+		{name: "POST /v1/devices/list", answer: s.devicesList, endpoint: role.DevicesList},
+		{name: "POST /v1/devices/approve", answer: s.devicesApprove, endpoint: role.DevicesApprove},
+
+		{name: "POST /v1/requests/list", answer: s.requestsList, endpoint: role.RequestsList},
+		{name: "POST /v1/requests/show", answer: s.requestsShow, endpoint: role.RequestsList},
+		{name: "POST /v1/requests/decide", answer: s.requestsDecide, endpoint: role.RequestsDecide},
+
+		{name: "POST /v1/factor/issue", answer: s.factorIssue, endpoint: role.FactorIssue},
+		{name: "POST /v1/factor/reset", answer: s.factorReset, endpoint: role.FactorReset},
+	}
+}
+
+// unknown answers whatever is none of the routes, the same for everybody.
+func unknown(http.ResponseWriter, *http.Request, *caller) error {
+	return &Problem{Title: "there is no such endpoint", Status: http.StatusNotFound, Code: CodeNotFound, Exit: ExitUsage,
+		Hint: "the program and the daemon may be of different versions: compare `holdfast version` with `holdfast status`"}
+}
+
+// Handler returns the API's handler. Its requests must have passed a server
+// whose ConnContext says who is at the other end, as Serve's and ServeTLS's do.
+func (s *Server) Handler() http.Handler {
+	// A table instead of http.ServeMux: that would answer a wrong path or method in plain text, or with a redirect.
+	routes := map[string]http.Handler{}
+	for _, rt := range s.routes() {
+		routes[rt.name] = s.around(rt)
+	}
+	other := s.around(route{name: "other", answer: unknown})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, ok := routes[r.Method+" "+r.URL.Path]
+		if !ok {
+			h = other
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// around puts around a handler what all have in common: who may come here,
+// problems for errors, and metrics.
+func (s *Server) around(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		out := &answer{ResponseWriter: w}
+		harden(out.Header())
+		if err := s.answer(out, r, rt); err != nil {
+			s.fail(out, r, rt.name, err)
+		}
+		s.metrics.observe(rt.name, out.code(), time.Since(began))
+	})
+}
+
+// harden says to whatever shows or keeps an answer that it is no page and is
+// not to be kept. There is no CORS header: no page of another site reads this.
+func harden(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Strict-Transport-Security", "max-age=31536000") // heeded over TLS alone, RFC 6797 section 8.1
+}

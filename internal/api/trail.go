@@ -1,0 +1,109 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"holdfast/archive/audit"
+)
+
+func (s *Server) audit(w http.ResponseWriter, r *http.Request, c *caller) error {
+	var req AuditRequest
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	f, err := s.filter(&req)
+	if err != nil {
+		return err
+	}
+	var resp AuditResponse
+	access := audit.Access{Action: audit.ActionAudit, Principal: c.who, Reason: req.Reason, Query: asked(&req)}
+	err = s.look(r.Context(), access, func(ctx context.Context, access uint64) (audit.Outcome, error) {
+		if f.Before == 0 || f.Before > access {
+			f.Before = access // this look itself is not part of what it shows
+		}
+		var err error
+		if f.Person, err = s.identity(ctx, req.Person); err != nil {
+			return audit.Outcome{}, err
+		}
+		resp.Accesses, err = audit.List(ctx, s.Ledger, f)
+		n := uint64(len(resp.Accesses))
+		return audit.Outcome{Total: n, Shown: n}, err
+	})
+	if err != nil {
+		return err
+	}
+	resp.Accesses = filled(resp.Accesses)
+	return reply(w, resp)
+}
+
+// filter is what a request asks of the trail, but for the person.
+func (s *Server) filter(req *AuditRequest) (audit.Filter, error) {
+	limit, err := limitOf(req.Limit)
+	if err != nil {
+		return audit.Filter{}, err
+	}
+	f := audit.Filter{Action: audit.Action(req.Action), Principal: req.Principal, Matter: req.Matter, Before: req.Before, Limit: limit, Watch: s.Watch}
+	if req.Action != "" && !f.Action.Valid() {
+		var actions []string
+		for _, a := range audit.Actions() {
+			actions = append(actions, string(a))
+		}
+		return f, badRequest("an action that does not exist", "actions are "+strings.Join(actions, ", "))
+	}
+	if len(asked(req)) > audit.MaxQuery {
+		return f, badRequest("a question longer than an access entry may hold", "shorten it")
+	}
+	if req.Flagged {
+		if s.Watch == nil {
+			return f, notConfigured("word on what is usual at the site")
+		}
+		f.Flagged = s.Watch
+	}
+	f.Since, f.Until = moment(req.Since), moment(req.Until)
+	return f, nil
+}
+
+func moment(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// asked is what somebody wanted to know of the trail, as its entry keeps it.
+func asked(req *AuditRequest) string {
+	var parts []string
+	for _, p := range []struct{ name, value string }{
+		{"action", req.Action}, {"principal", req.Principal}, {"person", req.Person}, {"matter", req.Matter},
+	} {
+		if p.value != "" {
+			parts = append(parts, p.name+"="+p.value)
+		}
+	}
+	if req.Flagged {
+		parts = append(parts, "flagged")
+	}
+	return strings.Join(parts, " ")
+}
+
+// identity returns the identity under which the trail knows who a name means:
+// that of the directory's one person, else the name itself, which may be that
+// of an account of the appliance.
+func (s *Server) identity(ctx context.Context, who string) (string, error) {
+	if who == "" || s.People == nil {
+		return who, nil
+	}
+	found, err := s.People.Find(ctx, who)
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) == 0:
+		return who, nil
+	case len(found) > 1:
+		return "", ambiguous()
+	}
+	return "person:" + found[0].GUID, nil
+}

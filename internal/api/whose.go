@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"holdfast/archive/audit"
+	"holdfast/archive/proof"
+	"holdfast/archive/query"
+	"holdfast/internal/role"
+)
+
+// narrow returns q widened by the people whom its names are taken for, and
+// narrowed to the caller's scope.
+func (s *Server) narrow(ctx context.Context, c *caller, q *query.Query) (*query.Query, []Named, error) {
+	q, people, err := s.widen(ctx, q)
+	if err != nil || c.scope.All {
+		return q, people, err
+	}
+	if s.People == nil {
+		return nil, nil, &Problem{Title: "your role is for some people's messages, and there is no directory to say whose they are", Status: http.StatusForbidden,
+			Code: CodeForbidden, Exit: ExitPermission, Hint: "ask the archive's administrator to configure the directory"}
+	}
+	stays, err := s.People.Stays(ctx, c.scope)
+	if err != nil {
+		return nil, nil, err
+	}
+	return q.Within(stays), people, nil
+}
+
+// widen finds the people of a query's names: whoever ever had them.
+func (s *Server) widen(ctx context.Context, q *query.Query) (*query.Query, []Named, error) {
+	if s.People == nil {
+		return q, nil, nil
+	}
+	var named []Named
+	usrs := map[string][]string{}
+	for _, value := range q.Names() {
+		found, err := s.People.Find(ctx, value)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(found) == 0 {
+			continue
+		}
+		n := Named{Value: value, People: []Ref{}, Usrs: []string{}}
+		for _, f := range found {
+			n.People, n.Usrs = append(n.People, f.Ref), append(n.Usrs, f.Usrs...)
+		}
+		named, usrs[value] = append(named, n), n.Usrs
+	}
+	return q.WithNames(func(value string) []string { return usrs[value] }), named, nil
+}
+
+// covers reports whether an entry is a message within a scope. Nobody can say
+// whose a damaged one is.
+func covers(within *query.Query, e *Shown) bool {
+	m := e.Message
+	if e.Kind != proof.KindMessage.String() || m == nil {
+		return false
+	}
+	d := query.Doc{From: query.Parties{{Usr: m.FromUsr}}, Received: e.Received}
+	for _, usr := range m.ToUsrs {
+		d.To = append(d.To, query.Party{Usr: usr})
+	}
+	return within.Match(&d)
+}
+
+// outOfScope is what stands in place of an entry that is not the caller's to read.
+const outOfScope = "outside your scope"
+
+func withheld(e *Shown) Shown {
+	return Shown{Seq: e.Seq, Kind: e.Kind, Class: e.Class, Received: e.Received, LeafHash: e.LeafHash, Missing: outOfScope}
+}
+
+// partiesOf yields the relay users of each hit, sender and recipients.
+func partiesOf(hits []Hit) [][]string {
+	parties := make([][]string, 0, len(hits))
+	for _, h := range hits {
+		usrs := h.ToUsrs
+		if h.FromUsr != "" {
+			usrs = append([]string{h.FromUsr}, usrs...)
+		}
+		parties = append(parties, usrs)
+	}
+	return parties
+}
+
+// whose puts into an outcome whose messages were handed out: parties are the
+// relay users of each entry. Own and colleagues are told by the people whom
+// relay users belong to now.
+func (s *Server) whose(o *audit.Outcome, who role.Principal, parties [][]string) {
+	o.Custodians = []string{}
+	near := s.nearness(who.Person)
+	seen := map[string]nearness{}
+	for _, usrs := range parties {
+		colleagues := false
+		for _, usr := range usrs {
+			if _, ok := seen[usr]; !ok {
+				o.Custodians, seen[usr] = append(o.Custodians, usr), near(usr)
+			}
+			o.Own = o.Own || seen[usr] == self
+			colleagues = colleagues || seen[usr] == colleague
+		}
+		if colleagues {
+			o.Colleagues++
+		}
+	}
+}
+
+// nearness is what a relay user is to a principal.
+type nearness int
+
+const (
+	stranger  nearness = iota
+	colleague          // somebody else of the same department
+	self
+)
+
+// nearness returns what relay users are to a person of the directory.
+func (s *Server) nearness(person string) func(usr string) nearness {
+	if s.People == nil || person == "" {
+		return func(string) nearness { return stranger }
+	}
+	department := s.People.Department(person)
+	return func(usr string) nearness {
+		guid, ok := s.People.PersonOf(usr)
+		switch {
+		case ok && guid == person:
+			return self
+		case ok && department != "" && s.People.Department(guid) == department:
+			return colleague
+		}
+		return stranger
+	}
+}

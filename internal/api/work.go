@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"holdfast/archive/audit"
+)
+
+func (s *Server) devicesList(w http.ResponseWriter, r *http.Request, c *caller) error {
+	var req struct{}
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	if s.Devices == nil {
+		return notConfigured("relay")
+	}
+	var resp DevicesResponse
+	err := s.act(r.Context(), c, audit.ActionDevice, "list", "", func(ctx context.Context) (err error) {
+		resp.Devices, err = s.Devices.Devices(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	resp.Devices = filled(resp.Devices)
+	return reply(w, resp)
+}
+
+// Fingerprint returns a device key's kid as people read it aloud: in groups of
+// four.
+func Fingerprint(kid string) string {
+	var b strings.Builder
+	for i := 0; i < len(kid); i += 4 {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(kid[i:min(i+4, len(kid))])
+	}
+	return b.String()
+}
+
+// maxKid bounds a kid in a request: a thumbprint has 43 characters (RFC 7638).
+const maxKid = 64
+
+func (s *Server) devicesApprove(w http.ResponseWriter, r *http.Request, c *caller) error {
+	var req ApproveDeviceRequest
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	if req.Kid == "" || len(req.Kid) > maxKid {
+		return badRequest("it names no device", "give the device's kid, as `holdfast devices list` shows it")
+	}
+	if err := reasoned(req.Reason, "how the fingerprint was compared"); err != nil {
+		return err
+	}
+	if strings.Join(strings.Fields(req.Fingerprint), "") != req.Kid {
+		return &Problem{Title: "the fingerprint is not that of this device's key", Status: http.StatusConflict, Code: CodeState, Exit: ExitData,
+			Hint: "have the person read it aloud from the device again; if it differs still, somebody else's key stands in the relay's directory: do not approve it, and tell the vendor"}
+	}
+	if s.Devices == nil {
+		return notConfigured("relay")
+	}
+	var resp *Device
+	err := s.act(r.Context(), c, audit.ActionDevice, req.Kid, req.Reason, func(ctx context.Context) (err error) {
+		resp, err = s.Devices.Approve(ctx, c.who, req.Kid, req.Reason)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return reply(w, resp)
+}
+
+func (s *Server) requestsList(w http.ResponseWriter, r *http.Request, c *caller) error {
+	var req RequestsRequest
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	if s.Approvals == nil {
+		return notConfigured("two-person rule")
+	}
+	var resp RequestsResponse
+	err := s.act(r.Context(), c, audit.ActionRequest, "list", "", func(ctx context.Context) (err error) {
+		resp.Requests, err = s.Approvals.Requests(ctx, req.All)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	resp.Requests = filled(resp.Requests)
+	return reply(w, resp)
+}
+
+func (s *Server) requestsShow(w http.ResponseWriter, r *http.Request, c *caller) error {
+	var req RequestRequest
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	if s.Approvals == nil {
+		return notConfigured("two-person rule")
+	}
+	var resp *ApprovalRequest
+	err := s.act(r.Context(), c, audit.ActionRequest, "show "+decimal(req.Seq), "", func(ctx context.Context) (err error) {
+		resp, err = s.Approvals.Request(ctx, req.Seq)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return reply(w, resp)
+}
+
+func (s *Server) requestsDecide(w http.ResponseWriter, r *http.Request, c *caller) error {
+	var req DecideRequest
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	if err := reasoned(req.Reason, "why it shall be done, or not"); err != nil {
+		return err
+	}
+	if s.Approvals == nil {
+		return notConfigured("two-person rule")
+	}
+	what := "deny "
+	if req.Approve {
+		what = "approve "
+	}
+	var resp *ApprovalRequest
+	err := s.act(r.Context(), c, audit.ActionDecide, what+decimal(req.Seq), req.Reason, func(ctx context.Context) (err error) {
+		resp, err = s.Approvals.Decide(ctx, c.who, req.Seq, req.Approve, req.Reason)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return reply(w, resp)
+}
+
+func decimal(seq uint64) string { return strconv.FormatUint(seq, 10) }
