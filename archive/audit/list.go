@@ -67,6 +67,9 @@ type Item struct {
 	// DayShown is how many entries reads showed to the principal on the access's
 	// local day, the whole of it as far as the log goes; with a Watch.
 	DayShown uint64 `json:"day_shown,omitempty"`
+	// NamesCut is how many of the outcome's custodians were left out of a list
+	// that names very many: a list of fewer accesses has them.
+	NamesCut int `json:"names_cut,omitempty"`
 }
 
 // List returns the accesses that f chooses, newest first. Outcomes that came
@@ -75,16 +78,45 @@ type Item struct {
 // The log is read backwards from its end, and no further than the list needs;
 // with a Watch to the beginning of the last access's day, and each day twice.
 func List(ctx context.Context, src Source, f Filter) ([]Item, error) {
-	var items []Item
-	limit := f.limit()
+	l := list{limit: f.limit()}
 	err := f.each(ctx, src, src.Size(), func(i *Item) bool {
-		items = append(items, *i)
-		return len(items) < limit
+		l.take(i)
+		return len(l.items) < l.limit
 	})
 	if err != nil {
 		return nil, err
 	}
-	return items, nil
+	return l.items, nil
+}
+
+// list holds the first items that it takes, up to its limit.
+type list struct {
+	items []Item
+	limit int
+	names int  // custodians held
+	more  bool // something was not taken
+}
+
+const (
+	maxNames = 100_000 // custodians that a list holds before it cuts long outcomes
+	fewNames = 100     // and how many it leaves of each
+)
+
+func (l *list) take(i *Item) {
+	if len(l.items) == l.limit {
+		l.more = true
+		return
+	}
+	item := *i
+	if o := item.Outcome; o != nil {
+		if n := len(o.Custodians); n > fewNames && l.names+n > maxNames {
+			short := *o
+			short.Custodians = slices.Clone(o.Custodians[:fewNames])
+			item.Outcome, item.NamesCut = &short, n-fewNames
+		}
+		l.names += len(item.Outcome.Custodians)
+	}
+	l.items = append(l.items, item)
 }
 
 // each calls visit with each access that f chooses below size, newest first,

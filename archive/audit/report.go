@@ -78,10 +78,11 @@ func ReportCustodian(ctx context.Context, src Source, f Filter) (*CustodianRepor
 		return nil, ErrWhom
 	}
 	size := src.Size()
-	r := &CustodianReport{Custodians: slices.Sorted(slices.Values(f.Custodians)), Through: size - min(size, 1), By: []Reader{}, Newest: []Item{}}
+	r := &CustodianReport{Custodians: slices.Sorted(slices.Values(f.Custodians)), Through: size - min(size, 1), By: []Reader{}}
 	place := map[string]int{} // in By, which is in the order of the newest access
+	l := list{items: []Item{}, limit: f.limit()}
 	err := f.each(ctx, src, size, func(i *Item) bool {
-		r.Newest, r.More = newest(r.Newest, i, f.limit(), r.More)
+		l.take(i)
 		id := i.Access.Principal.ID()
 		at, known := place[id]
 		if !known {
@@ -104,6 +105,7 @@ func ReportCustodian(ctx context.Context, src Source, f Filter) (*CustodianRepor
 	if err != nil {
 		return nil, err
 	}
+	r.Newest, r.More = l.items, l.more
 	return r, nil
 }
 
@@ -118,15 +120,16 @@ func ReportOfficer(ctx context.Context, src Source, f Filter) (*OfficerReport, e
 	size := src.Size()
 	r := &OfficerReport{
 		Person: cmp.Or(f.Person, f.Principal), Through: size - min(size, 1), Actions: map[Action]uint64{}, Flags: map[string]uint64{},
-		Matters: []MatterCount{}, Days: []DayCount{}, Newest: []Item{},
+		Matters: []MatterCount{}, Days: []DayCount{},
 	}
 	days := f.watch()
 	if days == nil {
 		days = &Watch{}
 	}
 	matters := map[string]MatterCount{}
+	l := list{items: []Item{}, limit: f.limit()}
 	err := f.each(ctx, src, size, func(i *Item) bool {
-		r.Newest, r.More = newest(r.Newest, i, f.limit(), r.More)
+		l.take(i)
 		r.Actions[i.Access.Action] += max(i.Access.Count, 1)
 		for _, flag := range i.Flags {
 			r.Flags[flag]++
@@ -139,6 +142,7 @@ func ReportOfficer(ctx context.Context, src Source, f Filter) (*OfficerReport, e
 	if err != nil {
 		return nil, err
 	}
+	r.Newest, r.More = l.items, l.more
 	for i := range r.Days {
 		r.Days[i].Volume = days.Volume > 0 && r.Days[i].Shown > days.Volume
 	}
@@ -163,12 +167,4 @@ func (r *OfficerReport) read(i *Item, matters map[string]MatterCount, days *Watc
 		r.Days = append(r.Days, DayCount{Day: day})
 	}
 	r.Days[len(r.Days)-1].Shown += shown
-}
-
-// newest keeps the first limit items.
-func newest(items []Item, i *Item, limit int, more bool) ([]Item, bool) {
-	if len(items) == limit {
-		return items, true
-	}
-	return append(items, *i), more
 }
