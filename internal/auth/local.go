@@ -92,26 +92,26 @@ func (a *Auth) owner(acc Account) (person string, fit bool) {
 
 // BreakGlass gives an account that the configuration names for it the
 // BreakGlassRoles for an hour, after an audit entry and a critical alarm are
-// durable. Its errors are ErrBreakGlass, audit.ErrNoReason, audit.ErrTooLong
+// durable. Each grant says until when it holds. The errors are ErrBreakGlass, audit.ErrNoReason, audit.ErrTooLong
 // and those of the log.
-func (a *Auth) BreakGlass(ctx context.Context, who role.Principal, reason string) ([]role.Grant, time.Time, error) {
+func (a *Auth) BreakGlass(ctx context.Context, who role.Principal, reason string) ([]role.Grant, error) {
 	if err := a.catchUp(ctx); err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
 	if who.UID == nil {
-		return nil, time.Time{}, ErrBreakGlass // over HTTPS there is no glass
+		return nil, ErrBreakGlass // over HTTPS there is no glass
 	}
 	acc := a.accounts[*who.UID]
 	person, fit := a.owner(acc)
 	if !acc.BreakGlass || !fit {
-		return nil, time.Time{}, errors.Join(ErrBreakGlass, a.refuseGlass(ctx, who))
+		return nil, errors.Join(ErrBreakGlass, a.refuseGlass(ctx, who))
 	}
 	if err := checkReason(reason); err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
 	who.Person, who.Via = person, role.ViaBreakGlass
 	if err := a.record(ctx, audit.Access{Action: audit.ActionBreakGlass, Principal: who, Reason: reason}); err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
 	// A crash here leaves an entry of a glass that was not broken.
 	err := a.alarm(ctx, archive.AlarmBody{
@@ -120,13 +120,13 @@ func (a *Auth) BreakGlass(ctx context.Context, who role.Principal, reason string
 		Fix:  "`holdfast audit --action break-glass` says who and why; ask them, then look at what they did, and acknowledge",
 	})
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("break the glass: %w", err)
+		return nil, fmt.Errorf("break the glass: %w", err)
 	}
 	g := glass{who: who, until: time.Now().Add(BreakGlassFor)}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.glass[*who.UID] = g
-	return g.grants(), g.until, nil
+	return g.grants(), nil
 }
 
 // One refusal of an account in so long is an entry; an account that keeps

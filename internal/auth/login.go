@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"time"
@@ -91,31 +92,41 @@ func (a *Auth) login(ctx context.Context, raw Attempt) (*Granted, *refusal) {
 	if f.code = code; code != "" {
 		return nil, f
 	}
-	f.step, f.proven = sh.step, true
 	fresh, code := a.bind(ctx, p.GUID, at)
+	f.step, f.proven = sh.step, sh.step != 0 || code != codeWithheld && code != codeUnavailable
 	if f.code = a.spend(ctx, f.who, sh, code); f.code != "" {
 		return nil, f
 	}
-	if p, ok = a.o.People.Person(p.GUID); !ok || p.Departed || p.Blocked {
-		f.code = codeDeparted // while the directory was asked
-		return nil, f
-	}
-	denied := a.stale(p, fresh)
-	grants := a.grants(p, denied, time.Now())
-	if len(grants) == 0 {
-		f.code = codeNoRole
-		return nil, f
-	}
-	g := &Granted{Principal: f.who, Grants: grants}
-	if sh.ticket {
-		f.code = a.enrolling(ctx, p, at, g)
-	} else {
-		f.code = a.admit(ctx, p, at, sh, denied, g)
-	}
-	if f.code != "" {
+	g := &Granted{Principal: f.who}
+	if f.code = a.welcome(ctx, p, at, sh, fresh, g); f.code != "" {
 		return nil, f
 	}
 	return g, nil
+}
+
+// welcome fills in g for a person who has shown everything, if the log still
+// knows nothing against it.
+func (a *Auth) welcome(ctx context.Context, p Person, at try, sh shown, fresh []string, g *Granted) string {
+	if err := a.catchUp(ctx); err != nil {
+		a.o.Logger.Error("a login was refused: the state does not follow the log", "error", err)
+		return codeState
+	}
+	// While the directory was asked the person may have left, or been blocked.
+	p, ok := a.o.People.Person(p.GUID)
+	switch {
+	case !ok || p.Departed:
+		return codeDeparted
+	case p.Blocked:
+		return codeBlocked
+	}
+	denied := a.stale(p, fresh)
+	if g.Grants = a.grants(p, denied, time.Now()); len(g.Grants) == 0 {
+		return codeNoRole
+	}
+	if sh.ticket {
+		return a.enrolling(ctx, p, at, g)
+	}
+	return a.admit(ctx, p, at, sh, denied, g)
 }
 
 // named returns the person who has the login name now.
@@ -180,7 +191,7 @@ func (a *Auth) bind(ctx context.Context, person string, at try) ([]string, strin
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		g.binds--
-		if code != "" && !innocent[code] {
+		if wrongPassword(code) {
 			g.mistyped(time.Now())
 		}
 	}()
@@ -211,10 +222,14 @@ func (a *Auth) admit(ctx context.Context, p Person, at try, sh shown, denied map
 	// A crash here leaves a login in the audit that nobody got a token of.
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.attemptsOf(p.GUID).succeeded(at.from, time.Now())
 	if a.stopped {
 		return codeStopping
 	}
+	// A reset ends sessions after it has changed the factor, so that one of the two sees the other.
+	if f := a.factors.of(p.GUID); !bytes.Equal(f.secret, sh.secret) {
+		return codeNoFactor
+	}
+	a.attemptsOf(p.GUID).succeeded(at.from, time.Now())
 	a.begin(g, denied)
 	return ""
 }
@@ -255,11 +270,7 @@ func (a *Auth) remember(i *audit.Item) {
 	switch code := i.Access.Code; {
 	case code == "":
 		g.succeeded(from, i.Received)
-	case i.Access.Step != 0 && !innocent[code] && !ours[code]:
+	case wrongPassword(code):
 		g.mistyped(i.Received)
 	}
 }
-
-// ours are the codes of failures after a good second factor that sent the
-// directory no wrong password.
-var ours = map[string]bool{codeWithheld: true, codeDeparted: true, codeNoRole: true, codeState: true, codeStopping: true}

@@ -10,6 +10,7 @@ import (
 
 // shown is the second factor that an attempt showed.
 type shown struct {
+	secret   []byte   // of the factor that it is of
 	step     uint64   // of a TOTP code, used up from here on
 	recovery *digest  // a recovery code, held for this attempt alone
 	pending  *pending // the enrolment that the code confirms
@@ -71,7 +72,7 @@ func (a *Auth) check(f *factor, person string, at try, now time.Time) (shown, st
 		}
 		if step != 0 {
 			a.used[person] = step
-			return shown{step: step}, ""
+			return shown{secret: f.secret, step: step}, ""
 		}
 		replayed = again
 	}
@@ -82,7 +83,7 @@ func (a *Auth) check(f *factor, person string, at try, now time.Time) (shown, st
 		}
 		if step != 0 {
 			pend.last = step
-			return shown{step: step, pending: pend}, ""
+			return shown{secret: pend.factor.secret, step: step, pending: pend}, ""
 		}
 		replayed = replayed || again
 	}
@@ -103,7 +104,7 @@ func (a *Auth) hold(f *factor, code string) (shown, string) {
 		return shown{}, codeReplayed
 	}
 	a.held[d] = true
-	return shown{recovery: &d}, ""
+	return shown{secret: f.secret, recovery: &d}, ""
 }
 
 // spend makes what was shown unusable, now that the directory has answered

@@ -20,7 +20,7 @@ import (
 // the audit and are told to nobody else.
 const (
 	codeMalformed   = "malformed"     // not a name, password, code or ticket at all
-	codeUnknown     = "unknown"       // nobody has that login name now
+	codeUnknown     = "no-such-name"  // nobody has that login name now
 	codeAmbiguous   = "not-one"       // more than one person has it
 	codeDeparted    = "departed"      //
 	codeBlocked     = "blocked"       //
@@ -36,6 +36,7 @@ const (
 	codeThrottled   = "throttled"       // too many wrong codes
 	codeWithheld    = "throttled-binds" // too many wrong passwords: no more reach the directory for now
 	codeOther       = "other-person"    // the directory says that the name is somebody else's
+	codeRefused     = "unknown"         // the directory refused and did not say why
 	codeUnavailable = "unavailable"     // no domain controller answered
 	codeState       = "state"           // what the log says could not be read, or a credential not be written
 	codeStopping    = "stopping"        // the daemon ends
@@ -109,26 +110,40 @@ type refusal struct {
 	proven bool   // the second factor was shown, which nobody does often
 }
 
-// subCode is what the audit says of a directory's error.
+// subCode is what the audit says of a directory's error: the code that the
+// directory gave, or what its reader made of an answer; every other error says
+// that there was no answer.
 func subCode(err error) string {
 	var s interface{ SubCode() string }
-	if !errors.As(err, &s) || s.SubCode() == "unreachable" {
+	if !errors.As(err, &s) {
 		return codeUnavailable
 	}
-	if code := s.SubCode(); plainCode.MatchString(code) {
+	code := s.SubCode()
+	if serverCode.MatchString(code) || readerCode[code] {
 		return code
 	}
 	return codeUnavailable
 }
 
-var plainCode = regexp.MustCompile(`^[0-9a-z-]{1,32}$`)
+// serverCode is a Win32 error in hexadecimal, as Active Directory writes it
+// behind "data" (MS-ERREF section 2.2); none that a login gives begins with a letter.
+var serverCode = regexp.MustCompile(`^[0-9][0-9a-f]{0,7}$`)
 
-// innocent are the sub-codes at which Active Directory counts no wrong
-// password, or none was sent (MS-ERREF section 2.3.1): no such person, hours,
-// workstation, expired or to be changed, disabled, account expired, locked.
-var innocent = map[string]bool{
-	codeUnavailable: true, codeEmpty: true, codeAmbiguous: true,
-	"525": true, "530": true, "531": true, "532": true, "533": true, "701": true, "773": true, "775": true,
+// readerCode are what the directory's reader says of an answer: refused without
+// a sub-code, name not exactly one person's, nothing asked, groups unreadable.
+var readerCode = map[string]bool{codeRefused: true, codeAmbiguous: true, codeEmpty: true, "too-long": true, "groups": true}
+
+// wrongPassword reports whether a login's code says that the directory may have
+// counted a wrong password. It has not for no such person, hours, workstation,
+// password expired or to be changed, account disabled, expired or locked.
+func wrongPassword(code string) bool {
+	switch code {
+	case "525", "530", "531", "532", "533", "701", "773", "775":
+		return false
+	case codeRefused, codeOther:
+		return true
+	}
+	return serverCode.MatchString(code)
 }
 
 // failed records a failed login: at once, or as one of a count when the same

@@ -93,25 +93,26 @@ func (a *Auth) endAll(person, code string) {
 	}
 }
 
-// Session returns whose session a token opens and what they may do now, and
-// keeps the session from becoming idle. What the log has come to know of the
-// person since the last request counts. The error is ErrSession.
-func (a *Auth) Session(token string) (role.Principal, []role.Grant, error) {
+// Session returns whose session a token opens, what they may do now, and when
+// it ends whatever is asked; it keeps the session from becoming idle. What the
+// log has come to know of the person since the last request counts. The error
+// is ErrSession.
+func (a *Auth) Session(token string) (role.Principal, []role.Grant, time.Time, error) {
 	d := digest(sha256.Sum256([]byte(token)))
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.sessions[d]
 	if s == nil {
-		return role.Principal{}, nil, ErrSession
+		return role.Principal{}, nil, time.Time{}, ErrSession
 	}
 	grants, code := a.judge(s, now)
 	if code != "" {
 		a.end(d, code)
-		return role.Principal{}, nil, ErrSession
+		return role.Principal{}, nil, time.Time{}, ErrSession
 	}
 	s.touched = now
-	return s.who, grants, nil
+	return s.who, grants, s.ends, nil
 }
 
 // judge returns what a session gives at now, or why it is over.
@@ -136,17 +137,6 @@ func (a *Auth) judge(s *session, now time.Time) ([]role.Grant, string) {
 		return nil, codeNoRole
 	}
 	return grants, ""
-}
-
-// Ends returns when a session ends whatever is asked; false if there is none.
-func (a *Auth) Ends(token string) (time.Time, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	s := a.sessions[sha256.Sum256([]byte(token))]
-	if s == nil {
-		return time.Time{}, false
-	}
-	return s.ends, true
 }
 
 // Logout ends a session. It is ended even when that could not be recorded; the
