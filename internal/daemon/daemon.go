@@ -63,13 +63,28 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSocket, err)
 	}
+	desk, err := p.listenHTTPS(c.HTTPS)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	p.noteStart(ctx)
 	o.Logger.Info("serving", "archive", a.Identity().ArchiveID, "entries", a.Size(), "version", o.Version)
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.server.Serve(running, listener) })
 	g.Go(func() error { return ended(running, p.index.Follow(running)) })
+	if desk != nil {
+		g.Go(func() error { return p.server.ServeTLS(running, desk.Listener, desk.certificate) })
+	}
 	if p.client != nil {
 		g.Go(func() error { return p.client.Run(running) })
+	}
+	g.Go(func() error { return p.folk.auth.Run(running) })
+	g.Go(func() error { return p.followMatches(running) })
+	if p.syncer != nil {
+		g.Go(func() error { return p.syncer.Run(running) })
+	}
+	if p.provisioner != nil {
+		g.Go(func() error { return p.provisioner.Run(running) })
 	}
 	if o.Ready != nil {
 		o.Ready()
@@ -100,6 +115,7 @@ type parts struct {
 	started time.Time
 	counts  leafCounts
 	damage  unreadable
+	folk
 }
 
 func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error) {
@@ -108,7 +124,9 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{archive: a, state: state.New(a, pins, nil), logger: o.Logger, version: o.Version, started: time.Now().UTC()}
+	p := &parts{archive: a, logger: o.Logger, version: o.Version, started: time.Now().UTC()}
+	p.registers = newRegisters(c.Directory != nil, func(ctx context.Context, size uint64) error { return p.state.CatchUp(ctx, size) })
+	p.state = state.New(a, pins, p.appliers())
 	p.render = &api.Renderer{Log: a, State: p.state}
 	if err := p.state.CatchUp(ctx, a.Size()); err != nil {
 		return nil, err
@@ -124,9 +142,18 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	if p.client, err = p.newClient(c.Relay, registry); err != nil {
 		return nil, err
 	}
+	if err := p.newFolk(ctx, o, registry); err != nil {
+		return nil, err
+	}
+	watch, err := watchOf(c.Watch)
+	if err != nil {
+		return nil, err
+	}
 	p.server, err = api.New(api.Parts{
 		Ledger: a, Store: a, Alarms: p.state, Status: p, Search: p, Show: p.render, Produce: p,
-		Ready: p.ready, Registry: registry, Log: o.Logger, UIDs: nil,
+		Ready: p.ready, Registry: registry, Log: o.Logger,
+		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Approvals: approvalsAPI{p},
+		Watch: watch, LargeExport: uint64(c.Watch.LargeExport), // #nosec G115 -- checked
 	})
 	if err != nil {
 		return nil, err
@@ -162,7 +189,7 @@ func (p *parts) newClient(r *config.Relay, registry *prometheus.Registry) (*inge
 	client, err := ingest.New(ingest.Options{
 		URL: r.URL, CA: r.CA, Cert: r.Cert, Key: r.Key, HeadKey: head, AllowX25519: r.AllowX25519,
 		Log: p.archive, Blobs: p.archive, Keys: p.archive, State: ingestState{p},
-		Lag: p.lag, Metrics: metrics, Logger: p.logger,
+		Lag: p.lag, Metrics: metrics, Logger: p.logger, Approvals: p.approvals,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", config.ErrConfig, err)

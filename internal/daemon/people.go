@@ -1,0 +1,257 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/archive/approval"
+	"holdfast/archive/audit"
+	"holdfast/archive/people"
+	"holdfast/archive/proof"
+	"holdfast/archive/state"
+	"holdfast/ingest"
+	"holdfast/internal/auth"
+	"holdfast/internal/config"
+	"holdfast/internal/role"
+	"holdfast/ldapsync"
+)
+
+// DirectoryFile is the name of the credential with the password of the account
+// that reads the directory: its first line.
+const DirectoryFile = "holdfast.directory"
+
+// registers is what the log's control entries say of people, and of what people
+// decided. Each follows the log as an applier of archive/state.
+type registers struct {
+	history    *people.History
+	requests   *approval.Book
+	factors    *auth.Factors
+	provisions *ingest.ProvisionBook
+}
+
+func newRegisters(persons bool, catchUp func(context.Context, uint64) error) registers {
+	return registers{
+		history:    people.NewHistory(),
+		requests:   approval.NewBook(approval.Options{CatchUp: catchUp, Persons: persons}),
+		factors:    auth.NewFactors(),
+		provisions: ingest.NewProvisionBook(),
+	}
+}
+
+func (r *registers) appliers() map[proof.Kind]state.Applier {
+	return map[proof.Kind]state.Applier{
+		proof.KindPerson: r.history, proof.KindGroup: r.history, proof.KindSync: r.history, proof.KindMatch: r.history,
+		proof.KindRequest: r.requests, proof.KindDecision: r.requests, proof.KindExecution: r.requests,
+		proof.KindCredential: r.factors, proof.KindProvision: r.provisions,
+	}
+}
+
+// Holds says who is under hold. Whoever cannot tell answers true: unknown
+// means held.
+type Holds interface {
+	Held(person people.GUID) bool
+}
+
+// folk is what has to do with people: who they are, what they may do, and what
+// follows when they come and go.
+type folk struct {
+	registers
+	auth        *auth.Auth
+	syncer      *ldapsync.Syncer // nil without a directory
+	tails       *ingest.Tails
+	provisioner *ingest.Provisioner // nil unless something is to be asked of the relay
+	provision   config.Provision
+	holds       Holds      // nil while the archive knows no holds
+	changing    sync.Mutex // held while somebody works out and appends a match or a block
+	matchNow    chan struct{}
+}
+
+// newFolk makes what serves people, over the parts that are there already.
+func (p *parts) newFolk(ctx context.Context, o Options, registry *prometheus.Registry) error {
+	c := o.Config
+	p.folk.matchNow = make(chan struct{}, 1)
+	p.folk.provision = c.Provision
+	var directory auth.Directory
+	if c.Directory != nil {
+		if err := p.newSyncer(c, registry); err != nil {
+			return err
+		}
+		directory = binder{p.syncer}
+	}
+	own := uint32(os.Getuid()) // #nosec G115 -- a user id
+	options := auth.Options{
+		Directory: directory, People: known{p.history}, Accounts: accountsOf(c), Mapping: mappingOf(c), Configured: c.Configured(),
+		Own: own, Log: p.archive, CatchUp: p.state.CatchUp, Logger: o.Logger,
+	}
+	if c.HTTPS != nil {
+		options.Idle, options.Absolute = c.HTTPS.Idle.Duration, c.HTTPS.Absolute.Duration
+	}
+	var err error
+	if p.folk.auth, err = auth.New(ctx, options, p.factors); err != nil {
+		return err
+	}
+	if !c.Configured() {
+		o.Logger.Warn("nobody has said who may do what: root and the daemon's own account hold every role; add [[account]] or [directory] to the configuration")
+	}
+	return p.newProvisioner(o)
+}
+
+func (p *parts) newSyncer(c *config.Config, registry *prometheus.Registry) error {
+	metrics, err := ldapsync.NewMetrics(registry)
+	if err != nil {
+		return err
+	}
+	d, credentials := c.Directory, CredentialsDir(c.Credentials, c.Data)
+	p.syncer, err = ldapsync.New(ldapsync.Options{
+		URLs: d.URLs, CA: d.CA, Bind: d.Bind, Base: d.Base, GroupBase: d.GroupBase, Filter: d.Filter,
+		Password: func() (string, error) { return readPassword(credentials) },
+		Timeout:  d.Timeout.Duration, Interval: d.Interval.Duration,
+		MaxLossPercent: d.MaxLossPercent, MaxLoss: d.MaxLoss, Mapped: mappedOf(d),
+		Log: p.archive, History: p.history, CatchUp: p.state.CatchUp,
+		Applied: p.peopleChanged, Pending: p.askForDiff, Logger: p.logger, Metrics: metrics,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", config.ErrConfig, err)
+	}
+	return nil
+}
+
+// readPassword reads the first line of the directory's credential.
+func readPassword(dir string) (string, error) {
+	path := filepath.Join(dir, DirectoryFile)
+	text, err := readSmall(path, 4<<10)
+	if err != nil {
+		return "", fmt.Errorf("%w: the password for the directory: %w; put it on the first line of %s, readable for the daemon alone", ErrCredential, err, path)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if line = strings.TrimSuffix(line, "\r"); line == "" {
+		return "", fmt.Errorf("%w: the first line of %s is empty: it has to be the password for the directory", ErrCredential, path)
+	}
+	return line, nil
+}
+
+func mappedOf(d *config.Directory) []string {
+	var groups []string
+	for _, g := range d.Roles {
+		groups = append(groups, g.Group)
+	}
+	return groups
+}
+
+func mappingOf(c *config.Config) []auth.GroupGrant {
+	if c.Directory == nil {
+		return nil
+	}
+	var out []auth.GroupGrant
+	for _, g := range c.Directory.Roles {
+		grant := role.Grant{Role: g.Role, Department: g.Department, OU: g.OU}
+		if g.Until != nil {
+			grant.Until = &g.Until.Time
+		}
+		out = append(out, auth.GroupGrant{Group: g.Group, Grant: grant})
+	}
+	return out
+}
+
+func accountsOf(c *config.Config) []auth.Account {
+	var out []auth.Account
+	for _, a := range c.Accounts {
+		out = append(out, auth.Account{UID: a.UID, Roles: a.Roles, Person: a.Person, BreakGlass: a.BreakGlass})
+	}
+	return out
+}
+
+// watchOf says what is usual at the site. Config has checked every word of it.
+func watchOf(w config.Watch) (*audit.Watch, error) {
+	zone, err := time.LoadLocation(w.Zone)
+	if err != nil {
+		return nil, fmt.Errorf("%w: watch.zone: %w", config.ErrConfig, err)
+	}
+	out := &audit.Watch{Location: zone, Volume: uint64(w.Volume)} // #nosec G115 -- checked
+	for _, t := range []struct {
+		text string
+		to   *int
+	}{{w.From, &out.From}, {w.To, &out.To}} {
+		at, err := time.Parse("15:04", t.text)
+		if err != nil {
+			return nil, fmt.Errorf("%w: watch: %w", config.ErrConfig, err)
+		}
+		*t.to = at.Hour()*60 + at.Minute()
+	}
+	for _, name := range w.Days {
+		day, _ := config.Weekday(name)
+		out.Days = append(out.Days, day)
+	}
+	return out, nil
+}
+
+// caughtUp brings everything that follows the control entries to the log's
+// present size.
+func (p *parts) caughtUp(ctx context.Context) error { return p.state.CatchUp(ctx, p.archive.Size()) }
+
+// known is the history as auth asks for it.
+type known struct{ *people.History }
+
+// Find returns everybody who ever had the name.
+func (k known) Find(name string) []string {
+	var out []string
+	for _, g := range k.History.Find(name) {
+		out = append(out, string(g))
+	}
+	return out
+}
+
+// Person returns what is known of a person now.
+func (k known) Person(guid string) (auth.Person, bool) {
+	s, ok := k.History.Person(people.GUID(guid), time.Time{})
+	if !ok {
+		return auth.Person{}, false
+	}
+	out := auth.Person{
+		GUID: guid, Name: nameOf(s.Person), Account: s.Person.Account, UPN: s.Person.UPN,
+		Departed: s.Status != people.StatusActive, Blocked: s.Blocked,
+	}
+	for _, g := range s.Groups {
+		out.Groups = append(out.Groups, string(g.GUID))
+	}
+	return out, true
+}
+
+// Group returns the one group that is meant.
+func (k known) Group(ref string) (guid, name string, ok bool) {
+	g, ok, err := k.GroupNow(ref)
+	return string(g.GUID), cmp.Or(g.Name, g.Account), ok && err == nil
+}
+
+func nameOf(p people.Person) string { return cmp.Or(p.Name, p.UPN, p.Account, string(p.GUID)) }
+
+// binder is the directory as auth asks it for passwords.
+type binder struct{ *ldapsync.Syncer }
+
+// Authenticate binds as the person, once.
+func (b binder) Authenticate(ctx context.Context, name, password string) (string, []string, error) {
+	id, err := b.Syncer.Authenticate(ctx, name, password)
+	if err != nil {
+		var refused *ldapsync.LoginError
+		if errors.As(err, &refused) && errors.Is(err, ldapsync.ErrUnavailable) {
+			return "", nil, errNoAnswer // no sub-code: no domain controller answered
+		}
+		return "", nil, err
+	}
+	groups := make([]string, 0, len(id.Groups))
+	for _, g := range id.Groups {
+		groups = append(groups, string(g))
+	}
+	return string(id.GUID), groups, nil
+}
+
+var errNoAnswer = errors.New("no domain controller answered")
