@@ -36,7 +36,7 @@ func newAlarmsList(g *globals) *cobra.Command {
 }
 
 func runAlarmsList(ctx context.Context, g *globals, all bool) error {
-	list, err := ask(g, func(c *api.Client) (*api.AlarmsResponse, error) { return c.Alarms(ctx, api.AlarmsRequest{All: all}) })
+	list, err := ask(ctx, g, func(c *api.Client) (*api.AlarmsResponse, error) { return c.Alarms(ctx, api.AlarmsRequest{All: all}) })
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func newAlarmsShow(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return g.alarm(func(c *api.Client) (*api.Alarm, error) { return c.Alarm(cmd.Context(), seq) })
+			return g.alarm(cmd.Context(), func(c *api.Client) (*api.Alarm, error) { return c.Alarm(cmd.Context(), seq) })
 		},
 	}
 }
@@ -85,7 +85,7 @@ func newAlarmsAck(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return g.alarm(func(c *api.Client) (*api.Alarm, error) {
+			return g.alarm(cmd.Context(), func(c *api.Client) (*api.Alarm, error) {
 				return c.AckAlarm(cmd.Context(), api.AckRequest{Seq: seq, Reason: reason})
 			})
 		},
@@ -95,8 +95,8 @@ func newAlarmsAck(g *globals) *cobra.Command {
 }
 
 // alarm asks for an alarm and writes it.
-func (g *globals) alarm(get func(c *api.Client) (*api.Alarm, error)) error {
-	a, err := ask(g, get)
+func (g *globals) alarm(ctx context.Context, get func(c *api.Client) (*api.Alarm, error)) error {
+	a, err := ask(ctx, g, get)
 	if err != nil {
 		return err
 	}

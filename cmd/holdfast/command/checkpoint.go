@@ -28,7 +28,7 @@ productions are verified instead: keep that on another machine too.`,
 }
 
 func runCheckpoint(ctx context.Context, g *globals, logKey bool) error {
-	c, err := ask(g, func(c *api.Client) (*api.CheckpointResponse, error) { return c.Checkpoint(ctx) })
+	c, err := ask(ctx, g, func(c *api.Client) (*api.CheckpointResponse, error) { return c.Checkpoint(ctx) })
 	if err != nil {
 		return err
 	}

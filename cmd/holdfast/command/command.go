@@ -51,9 +51,11 @@ func Run(ctx context.Context, t *Terminal, args []string) int {
 // globals are the options that all commands share.
 type globals struct {
 	*Terminal
-	socket string
-	format string
-	query  string // the query being asked, to point into it
+	socket      string
+	socketGiven bool
+	server      string
+	format      string
+	query       string // the query being asked, to point into it
 }
 
 const (
@@ -65,9 +67,13 @@ func newRoot(g *globals) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "holdfast",
 		Short: "Search, show, export and verify the hospital's message archive",
-		Long: `holdfast asks the archive's daemon on this machine. Every search, show and export
-needs --reason or --matter and is recorded in the archive before its result is shown.`,
+		Long: `holdfast asks the archive's daemon: on its own machine over a Unix socket, where your account
+has its roles, and from elsewhere over HTTPS, after holdfast login. Every search, show and
+export needs --reason or --matter and is recorded in the archive before its result is shown.
+
+` + wayRule,
 		Example: `  holdfast status
+  holdfast login --server https://archive.example.org:8443 --ca hospital-ca.pem --name jdoe
   holdfast search 'potassium from:berg sent>=2026-01-01' --reason 'complaint 2026-014'
   holdfast show 4711 --reason 'complaint 2026-014'
   holdfast export 'conversation:"Ward 3"' --matter M-7 --as jsonl --out ward3
@@ -77,7 +83,8 @@ needs --reason or --matter and is recorded in the archive before its result is s
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			g.socketGiven = cmd.Flags().Changed("socket")
 			if g.format != formatTable && g.format != formatJSON {
 				return usage("--format is table or json")
 			}
@@ -87,7 +94,8 @@ needs --reason or --matter and is recorded in the archive before its result is s
 	root.SetIn(g.In)
 	root.SetOut(g.Out)
 	root.SetErr(g.Err)
-	root.PersistentFlags().StringVar(&g.socket, "socket", DefaultSocket, "the daemon's `PATH`")
+	root.PersistentFlags().StringVar(&g.socket, "socket", DefaultSocket, "the daemon's Unix socket `PATH`; given, it goes before any login")
+	root.PersistentFlags().StringVar(&g.server, "server", "", "the daemon's `URL` over the network, https://HOST:PORT")
 	root.PersistentFlags().StringVar(&g.format, "format", formatTable, "`FORMAT`: table for people, json for scripts")
 	choices(root, "format", formatTable, formatJSON)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -96,6 +104,8 @@ needs --reason or --matter and is recorded in the archive before its result is s
 	root.AddCommand(
 		newStatus(g), newSearch(g), newShow(g), newExport(g), newVerify(g),
 		newCheckpoint(g), newAudit(g), newAlarms(g), newVersion(g),
+		newLogin(g), newLogout(g), newWhoami(g), newRoles(g), newBreakGlass(g), newSessions(g), newFactor(g),
+		newDirectory(g), newDevices(g), newRequests(g),
 	)
 	addCompletion(root)
 	for _, c := range root.Commands() {
@@ -140,13 +150,6 @@ func strictArgs(c *cobra.Command) {
 func choices(cmd *cobra.Command, flag string, values ...string) {
 	// It fails only for a flag that does not exist, which a test would show.
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
-}
-
-// ask runs f with a client of the daemon.
-func ask[T any](g *globals, f func(c *api.Client) (T, error)) (T, error) {
-	c := api.NewClient(g.socket)
-	defer c.Close()
-	return f(c)
 }
 
 // usage returns the error of a command that was used wrongly.

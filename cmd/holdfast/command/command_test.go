@@ -150,18 +150,18 @@ func TestEveryCommandHasExamples(t *testing.T) {
 	visit(newRoot(&globals{Terminal: &Terminal{}}))
 }
 
-func TestParseSince(t *testing.T) {
+func TestParseTime(t *testing.T) {
 	now := time.Date(2026, 3, 8, 12, 0, 0, 0, time.UTC)
 	for s, want := range map[string]string{
 		"2026-01-01": "2026-01-01T00:00:00Z", "2026-01-01T08:00:00+01:00": "2026-01-01T07:00:00Z",
 		"7d": "2026-03-01T12:00:00Z", "90m": "2026-03-08T10:30:00Z", "0d": "2026-03-08T12:00:00Z",
 	} {
-		if got, err := parseSince(s, now); err != nil || got.UTC().Format(time.RFC3339) != want {
+		if got, err := parseTime("--since", s, now); err != nil || got.UTC().Format(time.RFC3339) != want {
 			t.Errorf("%s: %v, %v; want %s", s, got, err, want)
 		}
 	}
 	for _, s := range []string{"", "d", "-1d", "-5m", "yesterday", "99999999d", "2026-13-01"} {
-		if got, err := parseSince(s, now); err == nil {
+		if got, err := parseTime("--since", s, now); err == nil {
 			t.Errorf("%s: %v", s, got)
 		}
 	}

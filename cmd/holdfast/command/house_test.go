@@ -7,6 +7,8 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/archive"
+	"holdfast/archive/audit"
 	"holdfast/archive/proof"
 	"holdfast/archive/query"
 	"holdfast/archive/state"
@@ -31,13 +34,17 @@ type house struct {
 	damaged bool  // checks find something
 	unheard bool  // nothing has come from a relay
 	fail    error // what a production ends with
+	town
+
+	server string // over the network, once it is served: https://HOST:PORT
+	ca     string // file of its authority
 }
 
 var received = time.Date(2026, 3, 1, 8, 30, 0, 0, time.UTC)
 
 // hits are the messages of the house, newest first.
 var hits = []api.Hit{
-	{Seq: 12, Sent: "2026-03-01T08:29:59.000Z", Received: received, From: "Bo Dahl", FromUsr: "u2", To: []string{"Anna Berg"}, Conversation: "Ward 3",
+	{Seq: 12, Sent: "2026-03-01T08:29:59.000Z", Received: received, From: "Bo Dahl", FromUsr: "u2", To: []string{"Anna Berg"}, ToUsrs: []string{"u1"}, Conversation: "Ward 3",
 		ConversationID: "c1", Text: "potassium 6.1\nrepeat ECG \u202e\x1b[31mnow", Kind: "message", Typ: "msg", Assurance: "relay-asserted", Flags: []string{"revoked-device"},
 		Attachments: []api.Attachment{{BID: "b", Name: "ecg\x07.pdf", Mime: "application/pdf", Size: 1234, Status: "stored"}}},
 	{Seq: 11, Sent: "2026-03-01T08:15:00.000Z", Received: received, From: "Anna Berg", FromUsr: "u1", To: []string{"Bo Dahl", "Cy Ek"}, Conversation: "Ward 3",
@@ -47,7 +54,7 @@ var hits = []api.Hit{
 }
 
 func newHouse() *house {
-	h := &house{}
+	h := &house{town: newTown()}
 	h.add(proof.KindGenesis, proof.ClassControl, nil)
 	h.add(proof.KindAlarm, proof.ClassControl, archive.AlarmBody{Name: "relay-gap", Severity: "critical", Text: "the relay left out 3 events",
 		Fix: "ask the vendor for events 4 to 6", Facts: map[string]string{"from": "4", "to": "6"}})
@@ -193,24 +200,44 @@ func (h *house) Produce(_ context.Context, p api.Production, sink api.Sink) (*ap
 	return &api.Produced{Matched: 3, Produced: 2, Withheld: 1, Through: 13}, h.fail
 }
 
-// start serves the house at path until the function that it returns is called.
+// start serves the house at the socket path, and on the network, until the
+// function that it returns is called.
 func (h *house) start(path string) (stop func() error, err error) {
-	s, err := api.New(api.Parts{
+	log := slog.New(slog.DiscardHandler)
+	parts := api.Parts{
 		Ledger: h, Store: h, Alarms: state.New(h, envelope.Pins{}, nil), Status: h, Search: h, Show: h, Produce: h,
-		Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
-	})
+		Registry: prometheus.NewRegistry(), Log: log, Auth: porter{h}, People: clerk{h}, LargeExport: 2, Watch: &audit.Watch{Days: []time.Weekday{time.Monday}},
+	}
+	if !h.unknown {
+		parts.Register, parts.Directory, parts.Devices, parts.Approvals = clerk{h}, registrar{h}, mechanic{h}, notary{h}
+	}
+	s, err := api.New(parts)
 	if err != nil {
 		return nil, err
 	}
-	l, err := api.Listen(path)
+	ca, cert, key, err := certify(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
+	pair, err := api.LoadCertificate(cert, key, log, nil)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := api.Listen(path)
+	if err != nil {
+		return nil, err
+	}
+	network, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	h.server, h.ca = "https://"+network.Addr().String(), ca
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, l) }()
+	ended := make(chan error, 2)
+	go func() { ended <- s.Serve(ctx, socket) }()
+	go func() { ended <- s.ServeTLS(ctx, network, pair) }()
 	return sync.OnceValue(func() error {
 		cancel()
-		return <-ended
+		return errors.Join(<-ended, <-ended)
 	}), nil
 }

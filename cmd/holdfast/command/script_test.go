@@ -21,6 +21,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(leakless{m}, map[string]func(){
 		"holdfast": func() { os.Exit(Main(os.Args[1:])) },
+		"keepsake": keepsake,
 	})
 }
 
@@ -41,8 +42,14 @@ func (l leakless) Run() int {
 //
 //	run ARGS...                  holdfast in-process, with --socket $SOCKET unless it is given
 //	exit N ARGS...               the same, ending with exit code N
-//	house full|damaged|failing   makes something go wrong; new: no relay has been heard
+//	desk N ARGS...               from elsewhere than the appliance: without --socket, ending with exit code N
+//	types FILE                   what the person at the desk answers, one a line; also stdin
+//	house full|damaged|failing   makes something go wrong; new: no relay has been heard; ended: all sessions end;
+//	                             locked: the desk's keyring does not answer, unlocked: it does
 //	looks N                      so many looks went through so far
+//
+// The house is at $SERVER with $CA's certificate as well. The desk's login is
+// in the script's folder desk. In what commands print, $SERVER is called SERVER.
 //
 // A name that begins with ./ is that of a file of the script. `exec holdfast`
 // runs a process.
@@ -54,6 +61,9 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("NAME", regexp.QuoteMeta(me.Username))
+			env.Setenv("DIGEST", digest)
+			env.Setenv("DEVICE", device)
 			env.Setenv("ME", regexp.QuoteMeta(me.Username+" ("+strconv.Itoa(os.Getuid())+")"))
 			return moveIn(t, env)
 		},
@@ -71,11 +81,25 @@ func TestScripts(t *testing.T) {
 			"house": func(ts *testscript.TestScript, _ bool, args []string) {
 				h := ts.Value("house").(*house)
 				h.set(func() {
+					switch args[0] {
+					case "ended":
+						clear(h.sessions)
+					case "locked", "unlocked":
+						ts.Value("keyring").(*memoryKeyring).silent = args[0] == "locked"
+					}
 					h.full, h.damaged, h.unheard = args[0] == "full", args[0] == "damaged", args[0] == "new"
 					if args[0] == "failing" {
 						h.fail = export.ErrChanged
 					}
 				})
+			},
+			"desk": func(ts *testscript.TestScript, _ bool, args []string) {
+				if code := atDesk(ts, args[1:]); strconv.Itoa(code) != args[0] {
+					ts.Fatalf("exit code %d, want %s", code, args[0])
+				}
+			},
+			"types": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Value("person").(*person).types = ts.ReadFile(args[0])
 			},
 			"looks": func(ts *testscript.TestScript, _ bool, args []string) {
 				h := ts.Value("house").(*house)
@@ -103,6 +127,9 @@ func moveIn(t *testing.T, env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	env.Values["person"], env.Values["keyring"] = &person{}, &memoryKeyring{tokens: map[string]string{}, silent: true}
+	env.Setenv("SERVER", h.server)
+	env.Setenv("CA", h.ca)
 	env.Defer(func() {
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -114,9 +141,31 @@ func moveIn(t *testing.T, env *testscript.Env) error {
 	return nil
 }
 
+// person is who sits at a script's desk.
+type person struct{ types string }
+
+// answer is a Terminal's Ask: the question stands on the terminal, not on
+// stdout or stderr.
+func (p *person) answer(context.Context, string) (string, error) {
+	line, rest, _ := strings.Cut(p.types, "\n")
+	p.types = rest
+	return line, nil
+}
+
+// inProcess runs holdfast at the appliance.
 func inProcess(ts *testscript.TestScript, args []string) int {
+	return runIn(ts, &Terminal{In: strings.NewReader("")}, append([]string{"--socket", ts.Getenv("SOCKET")}, args...))
+}
+
+// atDesk runs holdfast at a desk elsewhere.
+func atDesk(ts *testscript.TestScript, args []string) int {
+	p := ts.Value("person").(*person)
+	return runIn(ts, &Terminal{In: strings.NewReader(p.types), Ask: p.answer, Desk: Desk{Dir: ts.MkAbs("desk"), Keyring: ts.Value("keyring").(*memoryKeyring)}}, args)
+}
+
+func runIn(ts *testscript.TestScript, t *Terminal, args []string) int {
 	here := ts.MkAbs(".") + "/"
-	full := []string{"--socket", ts.Getenv("SOCKET")}
+	var full []string
 	for _, a := range args {
 		if rest, ok := strings.CutPrefix(a, "./"); ok {
 			a = here + rest
@@ -124,8 +173,9 @@ func inProcess(ts *testscript.TestScript, args []string) int {
 		full = append(full, a)
 	}
 	var out, errs bytes.Buffer
-	code := Run(context.Background(), &Terminal{In: strings.NewReader(""), Out: &out, Err: &errs}, full)
-	names := strings.NewReplacer(here, "./")
+	t.Out, t.Err = &out, &errs
+	code := Run(context.Background(), t, full)
+	names := strings.NewReplacer(here, "./", ts.Getenv("SERVER"), "SERVER", ts.Getenv("SOCKET"), "SOCKET")
 	_, err := names.WriteString(ts.Stdout(), out.String())
 	ts.Check(err)
 	_, err = names.WriteString(ts.Stderr(), errs.String())

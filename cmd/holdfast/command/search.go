@@ -46,7 +46,7 @@ func runSearch(ctx context.Context, g *globals, o *searchOptions, args []string)
 		return usage("--limit is 1 to %d", api.MaxLimit)
 	}
 	req := api.SearchRequest{Query: q, Reason: o.reason, Matter: o.matter, Limit: o.limit, Before: o.before, AsOf: o.asOf}
-	found, err := ask(g, func(c *api.Client) (*api.SearchResponse, error) { return c.Search(ctx, req) })
+	found, err := ask(ctx, g, func(c *api.Client) (*api.SearchResponse, error) { return c.Search(ctx, req) })
 	if err != nil {
 		return err
 	}
@@ -90,11 +90,27 @@ func summary(h *api.Hit) string {
 	return strings.Join(parts, " ")
 }
 
+// whom says whom a name in the query was taken for.
+func whom(n *api.Named) string {
+	people := make([]string, 0, len(n.People))
+	for _, p := range n.People {
+		people = append(people, p.Name+" ("+p.GUID+")")
+	}
+	s := visible(n.Value) + " is taken for " + visible(strings.Join(people, ", "))
+	if len(n.Usrs) == 0 {
+		return s + ", of whom no relay user is known"
+	}
+	return s + ": relay users " + visible(strings.Join(n.Usrs, ", "))
+}
+
 // saySearched tells how much was found, and what the search could not see.
 func (g *globals) saySearched(found *api.SearchResponse) error {
 	lines := []string{number(found.Total) + " found through entry " + number(found.Through) + ", " + number(uint64(len(found.Hits))) + " shown"}
 	if n := len(found.Hits); n > 0 && uint64(n) < found.Total {
 		lines = append(lines, "the next page: --before "+number(found.Hits[n-1].Seq)+" --as-of "+number(found.Through))
+	}
+	for i := range found.People {
+		lines = append(lines, whom(&found.People[i]))
 	}
 	if found.Unindexed > 0 {
 		lines = append(lines, "warning: "+number(found.Unindexed)+" entries could not be searched; there may be more")

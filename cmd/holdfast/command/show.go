@@ -37,7 +37,7 @@ func runShow(ctx context.Context, g *globals, o *why, args []string) error {
 		}
 		req.Seqs = append(req.Seqs, seq)
 	}
-	shown, err := ask(g, func(c *api.Client) (*api.ShowResponse, error) { return c.Show(ctx, req) })
+	shown, err := ask(ctx, g, func(c *api.Client) (*api.ShowResponse, error) { return c.Show(ctx, req) })
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func newStatus(g *globals) *cobra.Command {
 }
 
 func runStatus(ctx context.Context, g *globals) error {
-	st, err := ask(g, func(c *api.Client) (*api.Status, error) { return c.Status(ctx) })
+	st, err := ask(ctx, g, func(c *api.Client) (*api.Status, error) { return c.Status(ctx) })
 	if err != nil {
 		return err
 	}

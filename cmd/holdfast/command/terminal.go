@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,7 +22,8 @@ import (
 //     progress bar is drawn only when stderr is a terminal.
 //   - A query is repeated, with a mark under the fault, only when stderr is a
 //     terminal: elsewhere it may be somebody's log.
-//   - stdin is read only for --query-file -. Nothing ever asks a question.
+//   - stdin is read only for --query-file - and --stdin. Only login asks
+//     questions, on the terminal itself (/dev/tty), and shows no answer.
 //   - Text from messages, and whatever else somebody outside wrote, cannot
 //     steer a terminal: control characters and bidi overrides are made visible
 //     in tables and texts (see visible) and escaped in JSON (see writeJSON).
@@ -31,12 +33,18 @@ type Terminal struct {
 	Out, Err io.Writer
 	Width    int  // of stdout in columns; 0 when it is not a terminal
 	ErrTTY   bool // stderr is a terminal
+
+	// Ask puts a question to the person at the terminal, whose answer is not
+	// shown; nil when there is none.
+	Ask  func(ctx context.Context, prompt string) (string, error)
+	Desk Desk // where the person's login is kept
 }
 
 // system returns the process's own terminal.
 func system() *Terminal {
-	t := &Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, ErrTTY: term.IsTerminal(int(os.Stderr.Fd()))} // #nosec G115 -- a file descriptor
-	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {                                            // #nosec G115 -- likewise
+	t := &Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, ErrTTY: term.IsTerminal(int(os.Stderr.Fd())), // #nosec G115 -- a file descriptor
+		Ask: askTerminal, Desk: systemDesk()}
+	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil { // #nosec G115 -- likewise
 		t.Width = w
 	}
 	return t

@@ -57,7 +57,7 @@ Exit code 65 means that something does not hold; the output says what.`,
 
 func runVerify(ctx context.Context, g *globals, o *verifyOptions) error {
 	b := g.startBar("checking", 0, progress.UnitsDefault)
-	report, err := ask(g, func(c *api.Client) (*api.CheckReport, error) {
+	report, err := ask(ctx, g, func(c *api.Client) (*api.CheckReport, error) {
 		return c.Verify(ctx, api.VerifyRequest{LeavesOnly: o.leavesOnly}, func(p api.Progress) { b.set(p.Done, p.Total) })
 	})
 	b.stop(err == nil)
