@@ -46,6 +46,7 @@ func readCA(path string) (*x509.CertPool, error) {
 type meter struct {
 	net.Conn
 	left    atomic.Int64
+	broken  atomic.Bool // reading or writing has failed
 	timeout time.Duration
 }
 
@@ -55,14 +56,22 @@ func (m *meter) Read(b []byte) (int, error) {
 	}
 	n, err := m.Conn.Read(b)
 	m.left.Add(-int64(n))
+	if err != nil {
+		m.broken.Store(true)
+	}
 	return n, err
 }
 
 func (m *meter) Write(b []byte) (int, error) {
-	if err := m.SetWriteDeadline(time.Now().Add(m.timeout)); err != nil {
-		return 0, err
+	err := m.SetWriteDeadline(time.Now().Add(m.timeout))
+	n := 0
+	if err == nil {
+		n, err = m.Conn.Write(b)
 	}
-	return m.Conn.Write(b)
+	if err != nil {
+		m.broken.Store(true)
+	}
+	return n, err
 }
 
 // conn is a connection to one domain controller over TLS.
@@ -98,7 +107,7 @@ func (o *Options) dial(ctx context.Context, t target) (_ *conn, err error) {
 	if err != nil {
 		return nil, errors.Join(err, ignoreClosed(raw.Close()))
 	}
-	c.ldap.SetTimeout(o.Timeout)
+	c.ldap.SetTimeout(2 * o.Timeout) // request ends it before; this is for what go-ldap waits for by itself
 	return c, nil
 }
 
@@ -145,10 +154,9 @@ func (c *conn) startTLS(ctx context.Context, config *tls.Config) error {
 		err = errHandshake
 	}
 	_ = c.ldap.Close()
-	var l *ldap.Error
-	if errors.As(err, &l) && l.ResultCode < ldap.ErrorNetwork {
+	if code := answerCode(err); code != 0 {
 		// The server answered and refused. There is no plain LDAP to fall back to.
-		return &Failure{Class: ClassTLS, Code: int(l.ResultCode), What: "StartTLS", Err: err}
+		return &Failure{Class: ClassTLS, Code: code, What: "StartTLS", Err: err}
 	}
 	return handshakeFailed(ctx, err)
 }
@@ -190,6 +198,9 @@ func (c *conn) request(ctx context.Context, what string, f func(ctx context.Cont
 		return &Failure{Class: ClassTimeout, What: what, Err: limited.Err()}
 	case c.meter.left.Load() <= 0:
 		return &Failure{Class: ClassLimit, What: what, Err: errBytes}
+	case answerCode(err) == 0 && (c.meter.broken.Load() || c.ldap.IsClosing()):
+		// go-ldap makes plain text of the network's errors.
+		return &Failure{Class: ClassUnreachable, What: what, Err: err}
 	}
 	return failed(what, err)
 }

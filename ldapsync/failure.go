@@ -107,12 +107,17 @@ func failed(what string, err error) error {
 	if err == nil || errors.As(err, &f) {
 		return err
 	}
-	f = &Failure{Class: classOf(err), What: what, Err: err}
+	return &Failure{Class: classOf(err), Code: answerCode(err), What: what, Err: err}
+}
+
+// answerCode returns the result code with which a server answered, 0 if it did
+// not or if the failure is this program's own finding.
+func answerCode(err error) int {
 	var l *ldap.Error
 	if errors.As(err, &l) && l.ResultCode < ldap.ErrorNetwork {
-		f.Code = int(l.ResultCode)
+		return int(l.ResultCode)
 	}
-	return f
+	return 0
 }
 
 func classOf(err error) Class {
