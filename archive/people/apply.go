@@ -120,12 +120,12 @@ func (h *History) groupFollows(c *Change) error {
 		return invalid("fields are not those in which the group differs from what was known")
 	}
 	for _, m := range c.Added {
-		if t := g.ties[m]; t != nil && t.spans.has(present) {
+		if _, there := slices.BinarySearch(g.now, m); there {
 			return invalid("it adds a member that the group has")
 		}
 	}
 	for _, m := range c.Removed {
-		if t := g.ties[m]; t == nil || !t.spans.has(present) {
+		if _, there := slices.BinarySearch(g.now, m); !there {
 			return invalid("it removes a member that the group has not")
 		}
 	}
@@ -179,19 +179,20 @@ func (h *History) takeGroup(at int64, c *Change) {
 	v.group.Members = nil
 	if v.gone {
 		v.group = g.versions[len(g.versions)-1].group
-		for _, t := range g.ties {
-			t.end(at)
-		}
 	} else {
 		h.sids.add(v.group.SID, id)
 	}
 	g.versions = append(g.versions, v)
-	for _, m := range c.Removed {
-		g.ties[m].end(at)
-	}
-	joined := c.Added
-	if c.Op == OpAdd {
+	left, joined := c.Removed, c.Added
+	switch c.Op {
+	case OpAdd:
 		joined = c.Group.Members
+	case OpRemove:
+		left = g.now
+	}
+	for _, m := range left {
+		was := g.ties[m].spans
+		was[len(was)-1].to = at
 	}
 	for _, m := range joined {
 		t := g.ties[m]
@@ -202,11 +203,10 @@ func (h *History) takeGroup(at int64, c *Change) {
 		}
 		t.spans = append(t.spans, span{at, forever})
 	}
-}
-
-// end ends the membership, if it goes on.
-func (t *tie) end(at int64) {
-	if n := len(t.spans); n > 0 && t.spans[n-1].to == forever {
-		t.spans[n-1].to = at
-	}
+	added := slices.Concat(g.now, joined)
+	slices.Sort(added)
+	g.now = slices.DeleteFunc(added, func(m GUID) bool {
+		_, gone := slices.BinarySearch(left, m)
+		return gone
+	})
 }

@@ -44,6 +44,7 @@ type person struct {
 type group struct {
 	versions []groupVersion // ascending
 	ties     map[GUID]*tie  // by member: everyone who ever was one
+	now      []GUID         // the members now, sorted
 }
 
 type groupVersion struct {
@@ -259,6 +260,9 @@ func (g *group) asOf(at int64) (Group, bool) {
 
 // members returns the direct members, sorted.
 func (g *group) members(at int64) []GUID {
+	if at == present {
+		return slices.Clone(g.now)
+	}
 	var m []GUID
 	for id, t := range g.ties {
 		if t.spans.has(at) {
