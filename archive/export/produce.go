@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"holdfast/archive"
@@ -34,6 +36,7 @@ type producer struct {
 	rows      uint64
 	withheld  map[string]uint64 // by kind
 	excluded  map[string]uint64 // by reason
+	usrs      map[string]bool   // who sent or got what was written
 	files     []File            // as listed
 	annexHash string
 }
@@ -43,7 +46,7 @@ type producer struct {
 func Produce(ctx context.Context, src Source, req Request, sink Sink) (*Summary, error) {
 	p := &producer{
 		log: src.Log, req: &req, sink: sink, created: clock(),
-		withheld: map[string]uint64{}, excluded: map[string]uint64{},
+		withheld: map[string]uint64{}, excluded: map[string]uint64{}, usrs: map[string]bool{},
 	}
 	if err := req.check(src.Log.Size()); err != nil {
 		return nil, err
@@ -194,6 +197,12 @@ func (p *producer) writeRecords(ctx context.Context) error {
 				return nil
 			}
 			p.rows++
+			if it.row.From != nil {
+				p.usrs[it.row.From.Usr] = true
+			}
+			for _, to := range it.row.To {
+				p.usrs[to.Usr] = true
+			}
 			_, err := w.Write(append(it.line, '\n'))
 			return err
 		})
@@ -260,5 +269,5 @@ func (p *producer) writeManifest(ctx context.Context) (*Summary, error) {
 		return nil, err
 	}
 	digest := sha256.Sum256(b)
-	return &Summary{Manifest: m, Excluded: p.excluded, Digest: hex.EncodeToString(digest[:])}, nil
+	return &Summary{Manifest: m, Excluded: p.excluded, Digest: hex.EncodeToString(digest[:]), Usrs: slices.Sorted(maps.Keys(p.usrs))}, nil
 }

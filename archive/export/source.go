@@ -112,6 +112,7 @@ type Summary struct {
 	Manifest Manifest          `json:"manifest"`
 	Excluded map[string]uint64 `json:"excluded"` // by reason
 	Digest   string            `json:"digest"`   // SHA-256 of manifest.json, hex
+	Usrs     []string          `json:"-"`        // relay users who sent or got what was written, sorted
 }
 
 // check fills in the defaults of r and refuses what contradicts itself.

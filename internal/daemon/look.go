@@ -107,7 +107,8 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 		return nil, err
 	}
 	c := summary.Manifest.Counts
-	return &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: found.ThroughSeq - 1, Quarantined: c.Quarantined}, nil
+	return &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: found.ThroughSeq - 1, Quarantined: c.Quarantined,
+		Custodians: summary.Usrs}, nil
 }
 
 // unseen yields, as exclusions of a production, the messages that could not be

@@ -170,8 +170,12 @@ func accountsOf(c *config.Config) []auth.Account {
 	return out
 }
 
-// watchOf says what is usual at the site. Config has checked every word of it.
+// watchOf says what is usual at the site. Config has checked every word of it,
+// or it is zero and nothing is flagged.
 func watchOf(w config.Watch) (*audit.Watch, error) {
+	if w.Zone == "" {
+		return nil, nil
+	}
 	zone, err := time.LoadLocation(w.Zone)
 	if err != nil {
 		return nil, fmt.Errorf("%w: watch.zone: %w", config.ErrConfig, err)
