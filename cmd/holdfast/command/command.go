@@ -94,7 +94,7 @@ export needs --reason or --matter and is recorded in the archive before its resu
 	root.SetIn(g.In)
 	root.SetOut(g.Out)
 	root.SetErr(g.Err)
-	root.PersistentFlags().StringVar(&g.socket, "socket", DefaultSocket, "the daemon's Unix socket `PATH`; given, it goes before any login")
+	root.PersistentFlags().StringVar(&g.socket, "socket", g.Socket, "the daemon's Unix socket `PATH`; given, it goes before any login")
 	root.PersistentFlags().StringVar(&g.server, "server", "", "the daemon's `URL` over the network, https://HOST:PORT")
 	root.PersistentFlags().StringVar(&g.format, "format", formatTable, "`FORMAT`: table for people, json for scripts")
 	choices(root, "format", formatTable, formatJSON)

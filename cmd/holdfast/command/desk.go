@@ -72,14 +72,14 @@ func systemDesk() Desk {
 	if !filepath.IsAbs(state) { // as the specification has it, a relative path is ignored
 		home, err := os.UserHomeDir()
 		if err != nil || !filepath.IsAbs(home) {
-			return Desk{Keyring: secretService{}}
+			return Desk{Keyring: desktopKeyring{}}
 		}
 		if info, err := os.Stat(home); err != nil || !info.IsDir() { // an account without a home gets none here
-			return Desk{Keyring: secretService{}}
+			return Desk{Keyring: desktopKeyring{}}
 		}
 		state = filepath.Join(home, ".local", "state")
 	}
-	return Desk{Dir: filepath.Join(state, "holdfast"), Keyring: secretService{}}
+	return Desk{Dir: filepath.Join(state, "holdfast"), Keyring: desktopKeyring{}}
 }
 
 func (d *Desk) path() string { return filepath.Join(d.Dir, loginFile) }

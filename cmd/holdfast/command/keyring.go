@@ -35,23 +35,23 @@ const keyringTimeout = 2 * time.Second
 var errNoKeyring = &api.Problem{Title: "the keyring that holds your session's token does not answer", Exit: api.ExitPermission,
 	Hint: "unlock it and try again, or log in again with `holdfast login`"}
 
-// secretService is the keyring of a Linux desktop: the Secret Service of the
+// desktopKeyring is the keyring of a Linux desktop: the Secret Service of the
 // session's D-Bus.
-type secretService struct{}
+type desktopKeyring struct{}
 
 // Keep implements Keyring.
-func (secretService) Keep(ctx context.Context, server, token string) error {
+func (desktopKeyring) Keep(ctx context.Context, server, token string) error {
 	_, err := askKeyring(ctx, func() (string, error) { return "", keyring.Set(keyringService, server, token) })
 	return err
 }
 
 // Token implements Keyring.
-func (secretService) Token(ctx context.Context, server string) (string, error) {
+func (desktopKeyring) Token(ctx context.Context, server string) (string, error) {
 	return askKeyring(ctx, func() (string, error) { return keyring.Get(keyringService, server) })
 }
 
 // Forget implements Keyring.
-func (secretService) Forget(ctx context.Context, server string) error {
+func (desktopKeyring) Forget(ctx context.Context, server string) error {
 	_, err := askKeyring(ctx, func() (string, error) {
 		err := keyring.Delete(keyringService, server)
 		if errors.Is(err, keyring.ErrNotFound) {

@@ -182,7 +182,8 @@ func (g *globals) enrol(ctx context.Context, c *api.Client, req api.LoginRequest
 		fields = append(fields, field{fmt.Sprintf("recovery code %d", i+1), code})
 	}
 	return errors.Join(g.writeFields(fields),
-		g.say("this is shown once: enter the secret or the URL into your authenticator, and keep the recovery codes where only you find them"))
+		g.say("this is shown once: enter the secret or the URL into your authenticator, and keep the recovery codes where only you find them\n"+
+			"should the first code be refused, repeat the command without --ticket and give the next one"))
 }
 
 // endSession ends a session that cannot be kept.

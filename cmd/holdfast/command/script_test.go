@@ -48,6 +48,7 @@ func (l leakless) Run() int {
 //	                             locked: the desk's keyring does not answer, unlocked: it does
 //	looks N                      so many looks went through so far
 //
+// At the desk a daemon of the same machine would be at $LOCAL, where none is.
 // The house is at $SERVER with $CA's certificate as well. The desk's login is
 // in the script's folder desk. In what commands print, $SERVER is called SERVER.
 //
@@ -128,6 +129,7 @@ func moveIn(t *testing.T, env *testscript.Env) error {
 		return err
 	}
 	env.Values["person"], env.Values["keyring"] = &person{}, &memoryKeyring{tokens: map[string]string{}, silent: true}
+	env.Setenv("LOCAL", filepath.Join(dir, "none"))
 	env.Setenv("SERVER", h.server)
 	env.Setenv("CA", h.ca)
 	env.Defer(func() {
@@ -160,7 +162,7 @@ func inProcess(ts *testscript.TestScript, args []string) int {
 // atDesk runs holdfast at a desk elsewhere.
 func atDesk(ts *testscript.TestScript, args []string) int {
 	p := ts.Value("person").(*person)
-	return runIn(ts, &Terminal{In: strings.NewReader(p.types), Ask: p.answer, Desk: Desk{Dir: ts.MkAbs("desk"), Keyring: ts.Value("keyring").(*memoryKeyring)}}, args)
+	return runIn(ts, &Terminal{In: strings.NewReader(p.types), Ask: p.answer, Socket: ts.Getenv("LOCAL"), Desk: Desk{Dir: ts.MkAbs("desk"), Keyring: ts.Value("keyring").(*memoryKeyring)}}, args)
 }
 
 func runIn(ts *testscript.TestScript, t *Terminal, args []string) int {

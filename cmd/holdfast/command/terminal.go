@@ -38,12 +38,14 @@ type Terminal struct {
 	// shown; nil when there is none.
 	Ask  func(ctx context.Context, prompt string) (string, error)
 	Desk Desk // where the person's login is kept
+
+	Socket string // where a daemon of this machine listens
 }
 
 // system returns the process's own terminal.
 func system() *Terminal {
 	t := &Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, ErrTTY: term.IsTerminal(int(os.Stderr.Fd())), // #nosec G115 -- a file descriptor
-		Ask: askTerminal, Desk: systemDesk()}
+		Ask: askTerminal, Desk: systemDesk(), Socket: DefaultSocket}
 	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil { // #nosec G115 -- likewise
 		t.Width = w
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 
@@ -30,7 +29,8 @@ const wayRule = `Which way a command goes to the daemon, by the first of these t
   2. --server https://HOST:PORT: the network, with the session that login saved for that server
   3. a saved session: the network, to the server that it was logged in to
   4. a socket at ` + DefaultSocket + `: that one
-A session that has ended is not passed over for the socket: exit code 77 asks for a new login.`
+A session that has ended is not passed over for the socket: exit code 77 asks for a new login.
+So does having logged out where there is no such socket.`
 
 // chooseWay applies wayRule.
 func (g *globals) chooseWay() (*way, error) {
@@ -106,17 +106,5 @@ func askBy[T any](ctx context.Context, g *globals, w *way, f func(c *api.Client)
 		return none, err
 	}
 	defer c.Close()
-	out, err := f(c)
-	return out, w.explain(err)
-}
-
-// explain says what to do about a session that has ended, whatever the
-// daemon's words.
-func (w *way) explain(err error) error {
-	var p *api.Problem
-	if w.Kind != wayHTTPS || !errors.As(err, &p) || p.Status != http.StatusUnauthorized {
-		return err
-	}
-	return &api.Problem{Title: p.Title, Status: p.Status, Detail: p.Detail, Code: p.Code, Exit: api.ExitPermission,
-		Hint: "log in with `holdfast login`"}
+	return f(c)
 }
