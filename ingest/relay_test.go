@@ -61,7 +61,7 @@ func (l *live) pki(name string) string { return filepath.Join(l.dir, "pki", name
 func (l *live) options() Options {
 	return Options{
 		URL: l.run.URL, CA: l.pki("ca.pem"), Cert: l.pki("archive.pem"), Key: l.pki("archive.key"), HeadKey: l.relay.HeadKey(),
-		Log: l.archive, Blobs: l.archive, Keys: l.archive, State: l.site,
+		Log: l.archive, Blobs: l.archive, Keys: l.archive, State: l.site, Approvals: l.site.Approvals,
 		Wait: time.Second, BackoffMin: 5 * time.Millisecond, BackoffMax: 50 * time.Millisecond, BlobGrace: 50 * time.Millisecond,
 	}
 }

@@ -117,6 +117,9 @@ func (v *Verdict) conclude() {
 		"that a sender's own time (sent) is right",
 		"that nothing that matched was left out, and that no later entry of the directory contradicts one shown here",
 	)
+	if v.Approved > 0 {
+		v.NotProven = append(v.NotProven, "who approved a sender's device: only that the archive logged an approval before the message")
+	}
 	if v.Withheld > 0 {
 		v.NotProven = append(v.NotProven, fmt.Sprintf("the %d rows whose data is withheld: the archive states them, and only its signature stands for them", v.Withheld))
 	}
