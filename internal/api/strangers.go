@@ -13,7 +13,8 @@ import (
 type strangers struct {
 	mu     sync.Mutex
 	places map[netip.Prefix]*bucket
-	rest   bucket // of all addresses beyond maxPlaces
+	rest   bucket    // of all addresses beyond maxPlaces
+	swept  time.Time // when those that are full again were last forgotten
 }
 
 // bucket lets burst requests pass at once, and one more each refill.
@@ -44,7 +45,8 @@ func (f *strangers) bucket(address string, now time.Time) *bucket {
 	if b, ok := f.places[key]; ok {
 		return b
 	}
-	if len(f.places) >= maxPlaces {
+	if len(f.places) >= maxPlaces && now.Sub(f.swept) >= refill {
+		f.swept = now
 		for k, b := range f.places {
 			if b.left(now) == burst {
 				delete(f.places, k)
