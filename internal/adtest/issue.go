@@ -2,7 +2,6 @@ package adtest
 
 import (
 	"net"
-	"os"
 	"path/filepath"
 )
 
@@ -18,8 +17,5 @@ func (a *Authority) Issue(dir, name, host string) (certFile, keyFile string, err
 		return "", "", err
 	}
 	certFile, keyFile = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
-	if err := os.WriteFile(certFile, cert, 0o600); err != nil {
-		return "", "", err
-	}
-	return certFile, keyFile, os.WriteFile(keyFile, key, 0o600)
+	return certFile, keyFile, firstOf(put(certFile, cert, 0o600), put(keyFile, key, 0o600))
 }
