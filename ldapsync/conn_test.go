@@ -102,7 +102,7 @@ func TestCut(t *testing.T) {
 
 // TestFaults: whatever else a server does wrong, a snapshot is whole or none.
 func TestFaults(t *testing.T) {
-	w := wards(t, func(o *Options) { o.Timeout = 300 * time.Millisecond })
+	w := wards(t, func(o *Options) { o.Timeout = 700 * time.Millisecond })
 	p := w.between(limits)
 	for name, c := range map[string]struct {
 		fault adtest.Fault
@@ -111,7 +111,7 @@ func TestFaults(t *testing.T) {
 		"silent from the start": {adtest.Fault{SilentAfter: -1}, ClassTimeout},
 		"silent after the bind": {adtest.Fault{SilentAfter: 1}, ClassTimeout},
 		"silent in a page":      {adtest.Fault{SilentAfter: 12}, ClassTimeout},
-		"slow":                  {adtest.Fault{Delay: 100 * time.Millisecond}, ClassTimeout},
+		"slow":                  {adtest.Fault{Delay: 300 * time.Millisecond}, ClassTimeout},
 		"size limit":            {adtest.Fault{Code: 4}, ClassSizeLimit},
 		"time limit":            {adtest.Fault{Code: 3}, ClassTimeLimit},
 		"referral":              {adtest.Fault{Code: 10}, ClassReferral},
@@ -190,7 +190,7 @@ func TestTLS(t *testing.T) {
 // TestFailover: the next server is asked after network errors and codes 51 and
 // 52, never after 49, and the one that answered stays.
 func TestFailover(t *testing.T) {
-	w := wards(t, func(o *Options) { o.Timeout = 300 * time.Millisecond })
+	w := wards(t, func(o *Options) { o.Timeout = 1500 * time.Millisecond })
 	first, second := w.between(limits), w.between(limits)
 	w.s.o.URLs = []string{first.URL(), second.URL()}
 	for name, c := range map[string]struct {

@@ -185,8 +185,13 @@ func isTLS(err error) bool {
 
 // elsewhere reports whether another domain controller may do better: after
 // network errors and codes 51 and 52. A wrong password is wrong everywhere, and
-// trying it elsewhere only locks the account sooner.
+// trying it elsewhere only locks the account sooner. A LoginError is final,
+// whatever is behind it: a person's password has been sent.
 func elsewhere(err error) bool {
+	var l *LoginError
+	if errors.As(err, &l) {
+		return false
+	}
 	switch classOf(err) {
 	case ClassUnreachable, ClassTimeout, ClassTLS, ClassBusy:
 		return true

@@ -41,10 +41,11 @@ const (
 // password is refused. It holds no lock while it waits for a domain controller,
 // and appends nothing before a snapshot is complete.
 func (s *Syncer) Run(ctx context.Context) error {
-	var pause time.Duration
+	var backoff time.Duration
 	for ctx.Err() == nil {
 		_, err := s.sync(ctx, true)
-		pause = s.pause(pause, err)
+		var pause time.Duration
+		pause, backoff = s.pause(backoff, err)
 		timer := time.NewTimer(s.untilDue(jitter(pause)))
 		select {
 		case <-timer.C:
@@ -64,21 +65,18 @@ func (s *Syncer) wake() {
 	}
 }
 
-// pause returns how long to wait after an outcome; before is the last pause.
-func (s *Syncer) pause(before time.Duration, err error) time.Duration {
-	switch classOf(err) {
-	case ClassBind:
-		return min(max(2*before, bindPause, s.o.Interval), max(bindBackoff, s.o.Interval))
-	case ClassRefused:
-		return s.o.Interval
+// pause returns how long to wait after an outcome, and how long that was because
+// of failures; backoff is the latter of the time before.
+func (s *Syncer) pause(backoff time.Duration, err error) (pause, next time.Duration) {
+	switch class := classOf(err); {
+	case err == nil, class == ClassRefused:
+		return s.o.Interval, 0
+	case class == ClassBind:
+		backoff = min(max(2*backoff, bindPause, s.o.Interval), max(bindBackoff, s.o.Interval))
+	default:
+		backoff = min(max(2*backoff, backoffMin), s.o.Interval)
 	}
-	if err == nil {
-		return s.o.Interval
-	}
-	if before >= s.o.Interval {
-		before = 0 // it went well until now
-	}
-	return min(max(2*before, backoffMin), s.o.Interval)
+	return backoff, backoff
 }
 
 // jitter shortens a pause by up to a tenth, so that what the directory changed
