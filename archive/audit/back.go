@@ -95,9 +95,7 @@ func (r *reader) take(rec archive.Record) (*Item, error) {
 		if err := ijson.Unmarshal(rec.Body, &o); err != nil {
 			return nil, fmt.Errorf("outcome entry %d: %w", rec.Leaf.Seq, err)
 		}
-		if o.Of < rec.Leaf.Seq {
-			r.outcomes[o.Of] = &o
-		}
+		r.outcomes[o.Of] = &o // of several, which nobody writes, the first counts
 	case proof.KindAccess:
 		var a Access
 		if err := ijson.Unmarshal(rec.Body, &a); err != nil {
