@@ -1,0 +1,153 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"holdfast/archive/approval"
+	"holdfast/internal/role"
+)
+
+func largeTown(t *testing.T) (*town, *Server, *Client) {
+	w := newTown(t)
+	w.found.Total = 500
+	w.grants["token-officer"] = []role.Grant{{Role: role.ComplianceOfficer}}
+	w.grants["token-other"] = []role.Grant{{Role: role.ComplianceOfficer}}
+	s := w.server()
+	s.LargeExport = 499
+	return w, s, serveTLS(t, s).client(t, "token-officer")
+}
+
+func (w *town) produced() int {
+	n := 0
+	for _, did := range w.traced() {
+		if strings.HasPrefix(did, "produce") {
+			n++
+		}
+	}
+	return n
+}
+
+// An export of more entries than one person may make takes another person's
+// word for exactly this one, once.
+func TestLargeExports(t *testing.T) {
+	w, s, c := largeTown(t)
+	req := ExportRequest{Query: "  canary", Reason: "r", Matter: "M-1", As: FormatJSONL}
+	export := func(req ExportRequest) (*Completion, error) {
+		return c.Export(t.Context(), req, filepath.Join(t.TempDir(), "out"), nil)
+	}
+	_, err := export(req)
+	if p := problem(t, err); p.Code != CodeApproval || p.Exit != ExitPermission || p.Detail != "500 entries match; one person exports 499 at most" || w.produced() != 0 {
+		t.Fatalf("without approval: %+v", p)
+	}
+	asked, err := c.AskExport(t.Context(), req)
+	if err != nil || asked.Total != 500 || asked.At == 0 || asked.Request.Act != ActLargeExport || strings.Contains(asked.Request.Summary, "canary") {
+		t.Fatalf("ask: %+v, %v", asked, err)
+	}
+	req.Request, req.At = asked.Request.Seq, asked.At
+	if _, err := export(req); problem(t, err).Code != CodeApproval {
+		t.Errorf("before the approval: %v", err)
+	}
+	if _, err := (approvals{w}).Decide(t.Context(), role.Principal{Person: anna}, req.Request, true, "r"); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*ExportRequest){
+		"another query":   func(r *ExportRequest) { r.Query = "canary OR x" },
+		"another matter":  func(r *ExportRequest) { r.Matter = "M-2" },
+		"as of later":     func(r *ExportRequest) { r.At++ },
+		"no size":         func(r *ExportRequest) { r.At = 0 },
+		"another request": func(r *ExportRequest) { r.Request = 1 },
+	} {
+		other := req
+		change(&other)
+		if _, err := export(other); err == nil || w.produced() != 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	req.Query = "canary" // the same query, written otherwise
+	done, err := export(req)
+	if err != nil || done.Produced != 4 || w.produced() != 1 {
+		t.Fatalf("approved: %+v, %v", done, err)
+	}
+	if a := w.accessAt(t, int(done.Access)); a.Target != "request "+decimal(req.Request) {
+		t.Errorf("access %+v", a)
+	}
+	if _, err := export(req); problem(t, err).Code != CodeApproval || w.produced() != 1 {
+		t.Errorf("used twice: %v", err)
+	}
+	s.LargeExport = 500
+	if _, err := export(ExportRequest{Query: "canary", Reason: "r", As: FormatJSONL}); err != nil {
+		t.Errorf("as many as one person may export: %v", err)
+	}
+}
+
+// What a search has not seen counts as found, and the production is as of the
+// size that was counted.
+func TestLargeExportsAreCountedWithCare(t *testing.T) {
+	w, s, c := largeTown(t)
+	w.found.Total, w.found.Unindexed = 1, 499
+	_, err := c.Export(t.Context(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL}, filepath.Join(t.TempDir(), "out"), nil)
+	if problem(t, err).Code != CodeApproval {
+		t.Errorf("unindexed: %v", err)
+	}
+	w.found.Unindexed = 0
+	var at uint64
+	inner := w.produce
+	w.produce = func(ctx context.Context, p Production, sink Sink) (*Produced, error) {
+		at = p.At
+		return inner(ctx, p, sink)
+	}
+	if _, err := c.Export(t.Context(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL}, filepath.Join(t.TempDir(), "out"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if last := w.traced(); at == 0 || !slices.Contains(last, "search x limit 1 before 0 as of "+decimal(at-1)) {
+		t.Errorf("produced as of %d: %q", at, last)
+	}
+	if _, err := c.Export(t.Context(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL, At: 1000}, filepath.Join(t.TempDir(), "out"), nil); problem(t, err).Code != CodeBadRequest {
+		t.Errorf("beyond the log: %v", err)
+	}
+	// Somebody else's approval is not one's own.
+	asked, err := c.AskExport(t.Context(), ExportRequest{Query: "x", Matter: "M", As: FormatJSONL})
+	if err != nil || asked.Request.Reason != "matter M" {
+		t.Fatal(asked, err)
+	}
+	w.requests[asked.Request.Seq].Status = "approved"
+	w.requests[asked.Request.Seq].By = role.Principal{Person: bo}
+	_, err = c.Export(t.Context(), ExportRequest{Query: "x", Matter: "M", As: FormatJSONL, At: asked.At, Request: asked.Request.Seq}, filepath.Join(t.TempDir(), "out"), nil)
+	if p := problem(t, err); p.Code != CodeForbidden || w.requests[asked.Request.Seq].Status != "approved" {
+		t.Errorf("somebody else's: %+v", p)
+	}
+	w.err = errors.Join(approval.ErrOpen)
+	if _, err := c.AskExport(t.Context(), ExportRequest{Query: "y", Reason: "r", As: FormatJSONL}); problem(t, err).Code != CodeApproval {
+		t.Errorf("already asked for: %v", err)
+	}
+	s.Approvals = nil
+	if _, err := c.AskExport(t.Context(), ExportRequest{Query: "y", Reason: "r", As: FormatJSONL}); problem(t, err).Code != CodeNoPart {
+		t.Errorf("without approvals: %v", err)
+	}
+}
+
+// The digest is a promise between the one who asks and the one who approves.
+func TestExportDigest(t *testing.T) {
+	q, err := parse("from:anna   potassium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "29f9af9e4e03a82a0e40f968ad61d8b84e42a654bd6e9c224bd4f9a28f61f760" // made by another program
+	if got := exportDigest(q, "M-1", 7); got != want {
+		t.Errorf("digest %s", got)
+	}
+	seen := map[string]bool{}
+	for _, matter := range []string{"", "M", "M-1"} {
+		for _, at := range []uint64{1, 2} {
+			seen[exportDigest(q, matter, at)] = true
+		}
+	}
+	if len(seen) != 6 {
+		t.Errorf("%d digests of 6 exports", len(seen))
+	}
+}
