@@ -35,7 +35,7 @@ func (d *demo) makeRelay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config := fmt.Sprintf("data = %q\nsocket = %q\n\n%s", d.path("data"), d.path("socket"), table)
+	config := fmt.Sprintf("data = %q\nsocket = %q\n\n%s\n%s", d.path("data"), d.path("socket"), d.directoryConfig(), table)
 	if err := os.WriteFile(d.path("holdfastd.toml"), []byte(config), 0o600); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (d *demo) load(ctx context.Context) error {
 	}
 	d.events = sum.Events
 	return d.say("Sent %d invented ward messages of %d people, signed on %d devices and sealed to the archive's key, with %d attachments, through the relay.",
-		sum.Messages, d.set.people, sum.Devices, sum.Attachments)
+		sum.Messages, len(d.set.users), sum.Devices, sum.Attachments)
 }
 
 // relayStatus is how far the relay says the archive has acked.

@@ -19,6 +19,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"holdfast/internal/adtest"
 )
 
 // patience bounds the whole demo. It takes seconds; this is for a machine that
@@ -28,17 +30,18 @@ const patience = 3 * time.Minute
 func main() {
 	bin := flag.String("bin", "bin", "folder of holdfast, holdfastd and holdfast-relay")
 	set := flag.String("set", "cmd/holdfast-relay/testdata/ward.jsonl", "message set to load")
+	kind := flag.String("directory", kindFake, "where people come from: fake, or samba for a real domain controller")
 	flag.Parse()
-	os.Exit(run(*bin, *set, os.Stdout, os.Stderr))
+	os.Exit(run(*bin, *set, *kind, os.Stdout, os.Stderr))
 }
 
-func run(bin, set string, out, errs io.Writer) int {
+func run(bin, set, kind string, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 
-	d, err := newDemo(bin, set, out)
+	d, err := newDemo(bin, set, kind, out)
 	if err != nil {
 		_, _ = fmt.Fprintln(errs, "demo: FAILED:", err)
 		return 1
@@ -70,7 +73,13 @@ type demo struct {
 	setPath       string
 	out           io.Writer
 	relay, daemon *process // nil while they do not run
-	step          int
+
+	kind            string           // of directory
+	directory       adtest.Directory // nil while it does not run; then stopDirectory ends it
+	stopDirectory   func()
+	apiCert, apiKey string // files of the HTTPS side's certificate
+
+	step int
 
 	events uint64 // relay events that the set became
 
@@ -86,7 +95,7 @@ type demo struct {
 // leaves its socket within the kernel's limit for socket names.
 const socketRoom = 80
 
-func newDemo(bin, setPath string, out io.Writer) (*demo, error) {
+func newDemo(bin, setPath, kind string, out io.Writer) (*demo, error) {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
 		return nil, err
@@ -112,13 +121,16 @@ func newDemo(bin, setPath string, out io.Writer) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &demo{bin: bin, dir: dir, set: s, setPath: setPath, out: out, looks: map[string]int{}}, nil
+	return &demo{bin: bin, dir: dir, set: s, setPath: setPath, kind: kind, out: out, looks: map[string]int{}}, nil
 }
 
 // clean ends what still runs and removes everything.
 func (d *demo) clean() error {
 	d.daemon.kill()
 	d.relay.kill()
+	if d.stopDirectory != nil {
+		d.stopDirectory()
+	}
 	return os.RemoveAll(d.dir)
 }
 
@@ -141,14 +153,20 @@ func (d *demo) play(ctx context.Context) error {
 		do   func(context.Context) error
 	}{
 		{"make the archive", d.makeArchive},
+		{"start the directory", d.openDirectory},
 		{"make the relay", d.makeRelay},
 		{"start relay and daemon", d.start},
 		{"load messages", d.load},
 		{"wait for the ack", d.awaitAck},
+		{"match people", d.matchPeople},
 		{"search", d.search},
 		{"show", d.show},
 		{"export", d.export},
 		{"audit", d.audit},
+		{"log in", d.logIn},
+		{"find by a former name", d.rename},
+		{"refuse", d.refuse},
+		{"leave", d.leave},
 		{"verify the live store", d.verifyLive},
 		{"stop", d.stop},
 		{"verify the export offline", d.verifyOffline},

@@ -35,7 +35,13 @@ func (d *demo) command(ctx context.Context, name string, args ...string) *exec.C
 // ask runs a command to its end, wants the given exit code and returns what
 // it printed.
 func (d *demo) ask(ctx context.Context, code int, name string, args ...string) ([]byte, error) {
-	c := d.command(ctx, name, args...)
+	return finish(d.command(ctx, name, args...), code)
+}
+
+// finish is ask for a command that is made already. What it was given to read,
+// passwords for one, is not told when it fails.
+func finish(c *exec.Cmd, code int) ([]byte, error) {
+	name, args := filepath.Base(c.Path), c.Args[1:]
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
 	err := c.Run()

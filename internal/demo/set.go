@@ -14,17 +14,21 @@ type message struct {
 	ID   string `json:"id"`
 	Typ  string `json:"typ"`
 	In   string `json:"in"`
+	From string `json:"from"`
 	Text string `json:"text"`
 	Att  []struct {
 		Name string `json:"name"`
 	} `json:"att"`
 }
 
+// relayUser is a line of the set that is a person.
+type relayUser struct{ User, Name, Mail string }
+
 // set is the message set as a plain reading of the file gives it: the truth
 // with which the archive's answers are compared.
 type set struct {
 	messages      []message
-	people        int
+	users         []relayUser
 	conversations map[string]string // names by id
 }
 
@@ -43,6 +47,7 @@ func readSet(path string) (*set, error) {
 			User string `json:"user"`
 			Conv string `json:"conv"`
 			Name string `json:"name"`
+			Mail string `json:"mail"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", path, n, err)
@@ -53,7 +58,7 @@ func readSet(path string) (*set, error) {
 		case l.Conv != "":
 			s.conversations[l.Conv] = l.Name
 		case l.User != "":
-			s.people++
+			s.users = append(s.users, relayUser{l.User, l.Name, l.Mail})
 		}
 	}
 	return s, lines.Err()
@@ -103,6 +108,11 @@ func phraseIn(text, words []string) bool {
 		}
 	}
 	return false
+}
+
+// from counts the messages that somebody sent.
+func (s *set) from(user string) int {
+	return s.count(func(m *message) bool { return m.From == user })
 }
 
 // inConversation counts the messages of a conversation.
