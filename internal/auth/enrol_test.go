@@ -54,7 +54,10 @@ func TestEnrolment(t *testing.T) {
 			t.Fatalf("recovery codes %v", codes)
 		}
 		d := deviceOf(t, g.Enrol)
-		time.Sleep(pendingFor - time.Second)
+		time.Sleep(pendingFor - time.Minute)
+		s.refused(t, "52e", Attempt{Name: "aadams", Password: "wrong", Code: d.now(t)})
+		s.refused(t, codeReplayed, Attempt{Name: "aadams", Password: password, Code: d.now(t)})
+		time.Sleep(time.Minute - 3*time.Second)
 		s.admitted(t, "aadams", d.now(t), desk) // without the ticket
 		on, left, until := s.factors.Enrolled(alice)
 		if !on || left != recoveryCodes || !until.IsZero() {

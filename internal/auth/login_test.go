@@ -163,11 +163,17 @@ func TestWrongPasswordsThatReachTheDirectory(t *testing.T) {
 		s.start(t)
 		nextStep()
 		s.refused(t, codeWithheld, Attempt{Name: "aadams", Password: password, Code: d.now(t)})
-		time.Sleep(wrongForget)
+		time.Sleep(wrongForget - 10*time.Minute)
+		s.refused(t, codeWithheld, Attempt{Name: "aadams", Password: password, Code: d.now(t)})
+		time.Sleep(10 * time.Minute)
 		s.admitted(t, "aadams", d.now(t), desk)
 		// A right password begins the count anew.
-		for range wrongBinds {
+		for i := range 2*wrongBinds - 1 {
 			nextStep()
+			if i == wrongBinds-1 {
+				s.admitted(t, "aadams", d.now(t), desk)
+				nextStep()
+			}
 			s.refused(t, "52e", Attempt{Name: "aadams", Password: "wrong", Code: d.now(t)})
 		}
 	})
@@ -178,7 +184,10 @@ func TestAnOutageWithholdsNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t)
 		d := s.enrol(t, alice, "aadams")
-		for _, fail := range []error{errors.New("down"), subError("775"), errors.New("down"), subError("unreachable"), subError("532")} {
+		for _, fail := range []error{
+			errors.New("down"), errors.New("down"), subError("unreachable"), subError("775"), subError("775"), subError("775"),
+			subError("532"), subError("773"), subError("533"), subError("701"),
+		} {
 			s.dc.fail = fail
 			nextStep()
 			s.refused(t, subCode(fail), Attempt{Name: "aadams", Password: password, Code: d.now(t)})
@@ -250,7 +259,11 @@ func TestAStateThatDoesNotFollowLetsNobodyIn(t *testing.T) {
 		s := newSite(t)
 		d := s.enrol(t, alice, "aadams")
 		s.stuck = errors.New("an entry that cannot be read")
+		used := s.dc.bindCount()
 		s.refused(t, codeState, Attempt{Name: "aadams", Password: password, Code: d.now(t)})
+		if s.dc.bindCount() != used {
+			t.Fatal("the directory was asked all the same")
+		}
 	})
 }
 
@@ -261,6 +274,7 @@ func TestHangingUp(t *testing.T) {
 		d := s.enrol(t, alice, "aadams")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
+		s.dc.takes = time.Second / 4
 		if _, err := s.Login(ctx, Attempt{Name: "aadams", Password: "wrong", Code: d.now(t), Address: desk}); !errors.Is(err, ErrLogin) {
 			t.Fatal(err)
 		}
