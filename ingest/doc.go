@@ -1,7 +1,7 @@
 // Package ingest is the archive's end of AMX/1: it pulls the relay's events, verifies each page whole, opens and verifies the envelopes on
 // all cores, appends them to the log in the relay's order, and acknowledges what is durable, never before.
 //
-// The protocol is specified in ingest/AMX.md, sections 3 to 5. Floor 3: internal/daemon wires it; it imports archive below it and the two
+// The protocol is specified in ingest/AMX.md, sections 3 to 5, and 8 for provisioning. Floor 3: internal/daemon wires it; it imports archive below it and the two
 // halves of the protocol, ingest/wire and ingest/envelope. Its neighbours reach it through the interfaces of options.go.
 //
 // The way of a page is a pipeline of three stages, so that while page k is committed page k+1 is opened and page k+2 fetched:
@@ -13,5 +13,9 @@
 //
 // Beside them run the acker, the keyset's publisher, the fetcher of pending attachments and the watch over the lag. Whatever goes wrong
 // with the log ends the pipeline; it starts again from the stored cursor, with the directory as committed, so that nothing depends on what
-// a failed write did or did not leave.
+// a failed write did or did not leave. People's approvals of devices are taken in between two pages (approvals.go): the directory that judges is
+// ahead of the log, and hears of them from the log like everybody else.
+//
+// Apart from the Client stands the Provisioner, which has the relay act on the accounts and devices of people who departed: PlanProvision
+// decides, over the policy, the holds and the Tails of the devices' streams; the ProvisionBook keeps what was wanted and answered.
 package ingest

@@ -17,8 +17,8 @@ import (
 
 const secretReason = "Officer Brand read it out on 4 West"
 
-// approve appends a person's approval of usr's newest device.
-func (w *ward) approve(usr string) uint64 {
+// approve appends a person's approval of usr's newest device. What underWay sends was judged before and comes into the log after.
+func (w *ward) approve(usr string, underWay func()) uint64 {
 	w.t.Helper()
 	kid, err := jws.Thumbprint(w.keys[usr].Public())
 	must(w.t, err)
@@ -29,16 +29,21 @@ func (w *ward) approve(usr string) uint64 {
 	placed, err := w.a.Append(w.t.Context(), archive.Batch{Entries: []archive.Entry{{
 		Kind: proof.KindDevice, Class: proof.ClassControl, Note: note, Body: []byte(`{"reason":"` + secretReason + `"}`)}}})
 	must(w.t, err)
-	if _, ok := w.dir.Approve(envelope.Approval{Kid: kid, At: envelope.Position{Seq: w.relay}}); !ok {
+	w.device[kid] = append(given, placed[0].Seq)
+	at := envelope.Position{Seq: w.relay}
+	if underWay != nil {
+		underWay()
+	}
+	if _, ok := w.dir.Approve(envelope.Approval{Kid: kid, At: at}); !ok {
 		w.t.Fatal("the directory does not take the approval")
 	}
-	w.device[kid] = append(given, placed[0].Seq)
 	return placed[0].Seq
 }
 
 func TestAProductionSaysThatAPersonApproved(t *testing.T) {
 	w := furnish(t)
-	approval := w.approve("li")
+	var underWay uint64
+	approval := w.approve("li", func() { underWay = w.send("li", "under way", nil) })
 	after := w.send("li", "after the approval", nil)
 	_, files := produce(t, w, request(all(w.a.Size())))
 	v := verify(t, files, w.logKey())
@@ -54,6 +59,9 @@ func TestAProductionSaysThatAPersonApproved(t *testing.T) {
 	for line := range bytes.Lines(files[fileRecords].Data) {
 		var row Row
 		must(t, json.Unmarshal(line, &row))
+		if row.Seq == underWay && row.Assurance != "relay-asserted" {
+			t.Errorf("what was under way is %s", row.Assurance)
+		}
 		if row.Approved != 0 {
 			approved++
 			if row.Seq != after || row.Approved != approval || row.Assurance != "enrolled" {
@@ -104,7 +112,9 @@ func (l *lyingLog) approval(n envelope.ApprovalNote) uint64 {
 func TestALyingArchiveCannotInventAnApproval(t *testing.T) {
 	const truth = "the truth"
 	for name, tell := range map[string]func(l *lyingLog, anna crypto.Signer, n envelope.ApprovalNote, dev uint64) []uint64{
-		truth: func(l *lyingLog, _ crypto.Signer, n envelope.ApprovalNote, _ uint64) []uint64 { return []uint64{l.approval(n)} },
+		truth: func(l *lyingLog, _ crypto.Signer, n envelope.ApprovalNote, _ uint64) []uint64 {
+			return []uint64{l.approval(n)}
+		},
 		"of another key": func(l *lyingLog, _ crypto.Signer, n envelope.ApprovalNote, _ uint64) []uint64 {
 			n.Kid = jws.EncodeB64(make([]byte, 32))
 			return []uint64{l.approval(n)}
@@ -126,7 +136,9 @@ func TestALyingArchiveCannotInventAnApproval(t *testing.T) {
 			return []uint64{l.approval(n)}
 		},
 		"an entry of another kind": func(l *lyingLog, _ crypto.Signer, n envelope.ApprovalNote, dev uint64) []uint64 { return []uint64{dev} },
-		"one that is not shown":    func(l *lyingLog, _ crypto.Signer, n envelope.ApprovalNote, _ uint64) []uint64 { return []uint64{l.approval(n), 0} },
+		"one that is not shown": func(l *lyingLog, _ crypto.Signer, n envelope.ApprovalNote, _ uint64) []uint64 {
+			return []uint64{l.approval(n), 0}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLyingLog(t).begin(nil)
@@ -194,7 +206,7 @@ func TestALyingArchiveCannotInventAnApproval(t *testing.T) {
 // A message whose approval cannot be shown is not produced as if there were none.
 func TestAnApprovalThatIsGoneIsTold(t *testing.T) {
 	w := furnish(t)
-	approval := w.approve("li")
+	approval := w.approve("li", nil)
 	after := w.send("li", "after", nil)
 	s, err := Produce(t.Context(), Source{Log: &brokenLog{Archive: w.a, fail: map[uint64]error{approval: archive.ErrDamaged}}, Places: w}, request(these(after)), newSink())
 	must(t, err)

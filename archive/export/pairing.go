@@ -329,12 +329,6 @@ func (p *pairing) judge(r *rowLine, e *proofLine) {
 	}
 }
 
-// A proofFault is a fault of proofs.json, where others are of records.jsonl.
-type proofFault struct{ err error }
-
-func (f *proofFault) Error() string { return f.err.Error() }
-func (f *proofFault) Unwrap() error { return f.err }
-
 // prove checks one row: its body's place in the log, its sender's signature,
 // and that it says what its body says.
 func (p *pairing) prove(r *rowLine, e *proofEntry) error {

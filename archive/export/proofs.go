@@ -150,6 +150,12 @@ func decode32(dst []byte, s string) error {
 	return nil
 }
 
+// A proofFault is a fault of proofs.json, where others are of records.jsonl.
+type proofFault struct{ err error }
+
+func (f *proofFault) Error() string { return f.err.Error() }
+func (f *proofFault) Unwrap() error { return f.err }
+
 // parseProofEntry reads one entry's line without its comma.
 func parseProofEntry(line []byte) (proofEntry, error) {
 	var e proofEntry

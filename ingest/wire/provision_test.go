@@ -5,6 +5,9 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"flag"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -136,4 +139,66 @@ func FuzzProvision(f *testing.F) {
 			t.Fatalf("%+v read back as %+v: %v", p, q, err)
 		}
 	})
+}
+
+var update = flag.Bool("update", false, "make testdata/provision.json anew")
+
+// provisionVectors is testdata/provision.json. Ed25519 signs the same bytes the same way, so that the archive's requests are there to the byte.
+type provisionVectors struct {
+	Seed     string                 `json:"seed"`
+	Public   string                 `json:"public"`
+	Requests []provisionVectorEntry `json:"requests"`
+}
+
+type provisionVectorEntry struct {
+	Payload string `json:"payload"`
+	JWS     string `json:"jws"`
+	Answer  string `json:"answer"`
+}
+
+func TestProvisionVectors(t *testing.T) {
+	const file = "testdata/provision.json"
+	want := provisionVectors{Seed: jws.EncodeB64(identity.Seed()), Public: jws.EncodeB64(identPub.(ed25519.PublicKey))}
+	for i, op := range []string{OpUserDisable, OpDeviceRevoke, OpDeviceWipe} {
+		p := wipeRequest
+		p.ID, p.Op = string(rune('a'+i)), op
+		if op == OpUserDisable {
+			p.Dev, p.Kid = "", ""
+		}
+		compact, err := p.Sign(identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := AppendAccepted(nil, p.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, err := jws.DecodeB64(strings.Split(string(compact), ".")[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Requests = append(want.Requests, provisionVectorEntry{string(payload), string(compact), string(answer)})
+	}
+	if *update {
+		b, err := json.MarshalIndent(want, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, append(b, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got provisionVectors
+	if err := json.Unmarshal(b, &got); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v: the vectors are not what the archive signs", err)
+	}
+	for _, r := range got.Requests {
+		if _, err := ParseProvision([]byte(r.JWS), identPub); err != nil {
+			t.Errorf("%s: %v", r.Payload, err)
+		}
+	}
 }

@@ -1,7 +1,7 @@
 // Package wire is the pull protocol between the relay and the archive: the bytes of a page of events, the chain of heads over them, the
-// acknowledgement, the keyset, the status and the problem reports. It parses and writes; it neither dials nor stores.
+// acknowledgement, the keyset, the provision request, the status and the problem reports. It parses and writes; it neither dials nor stores.
 //
-// The format is specified in ingest/AMX.md, sections 0 (bytes and limits) and 3 (pull). Package ingest reads pages with it, and the
+// The format is specified in ingest/AMX.md, sections 0 (bytes and limits), 3 (pull) and 8 (provisioning). Package ingest reads pages with it, and the
 // reference relay writes them. It imports nothing of Holdfast but internal/jws and internal/ijson.
 package wire
 
@@ -61,7 +61,7 @@ var (
 	ErrMalformed = errors.New("malformed")
 )
 
-// ErrIdentity says that an ack or a keyset is not signed by the archive's pinned identity key.
+// ErrIdentity says that an ack, a keyset or a provision request is not signed by the archive's pinned identity key.
 var ErrIdentity = errors.New("not signed by the archive's identity key")
 
 // Head is the head of the relay's chain after an event: SHA-256 over the head before and the event's hash.
