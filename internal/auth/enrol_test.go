@@ -338,9 +338,16 @@ func TestWhoMayHaveATicket(t *testing.T) {
 		if _, _, err := s.IssueTicket(ctx, admin, bob, "first"); err != nil {
 			t.Error(err)
 		}
-		s.log.fail = func(archive.Entry) error { return errors.New("disk full") }
-		if text, _, err := s.IssueTicket(ctx, admin, bob, "x"); err == nil || text != "" {
-			t.Error("a ticket that is not in the log")
+		for _, kind := range []proof.Kind{proof.KindAccess, proof.KindCredential} {
+			s.log.fail = func(e archive.Entry) error {
+				if e.Kind == kind {
+					return errors.New("disk full")
+				}
+				return nil
+			}
+			if text, _, err := s.IssueTicket(ctx, admin, bob, "x"); err == nil || text != "" {
+				t.Errorf("a ticket without its %s entry", kind)
+			}
 		}
 	})
 }

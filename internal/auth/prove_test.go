@@ -104,6 +104,7 @@ func TestTwoLoginsWithOneCode(t *testing.T) {
 			d := s.enrol(t, alice, "aadams")
 			code := map[string]string{"code": d.now(t), "pair": d.pair(t), "recovery code": d.recovery[3]}[what]
 			s.dc.takes = 20 * time.Millisecond
+			before := s.dc.bindCount()
 			var mu sync.Mutex
 			won := 0
 			var wg sync.WaitGroup
@@ -119,6 +120,9 @@ func TestTwoLoginsWithOneCode(t *testing.T) {
 			wg.Wait()
 			if won != 1 || len(s.sessions) != 1 {
 				t.Fatalf("%d of 20 logins with one %s won", won, what)
+			}
+			if n := s.dc.bindCount() - before; n != 1 {
+				t.Fatalf("%d binds with one %s", n, what)
 			}
 		})
 	}
