@@ -103,7 +103,7 @@ func TestFindByAnyNameEver(t *testing.T) {
 	l.at(l.day(2)).do(l.depart(ann))
 	for _, name := range []string{
 		string(ann), strings.ToUpper(string(ann)), "{" + string(ann) + "}", "ann", "ANN@ST.EXAMPLE", "ann.mueller@MAIL.example",
-		"anneliese müller-groß", "ANNELIESE MÜLLER-GROß", "Anneliese Mu\u0308ller-Groß", "Anneliese Müller-Gro\u1e9e",
+		"anneliese müller-groß", "ANNELIESE MÜLLER-GROß", "Anneliese Mu\u0308ller-Groß", "Anneliese Müller-Gro\u1e9e", "ANNELIESE MÜLLER-GROSS",
 		"Ann Schmidt", "aschmidt@st.example", "ASCHMIDT", "ann.schmidt@mail.example",
 	} {
 		if got := l.h.Find(name); !slices.Equal(got, []GUID{ann}) {

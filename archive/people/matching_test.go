@@ -83,7 +83,11 @@ func TestMatchNeverGuesses(t *testing.T) {
 			t.Errorf("%s: Match changed something", name)
 		}
 	}
-	l.at(l.day(3)).do(l.depart(id('p', 6)), l.depart(bob), l.depart(ann))
+	l.at(l.day(3)).do(l.change(bob, func(p *Person) { p.Mail = "dora@mail.example" }))
+	if m, un := Match([]envelope.User{user("u", "dora.new@st.example", "dora@mail.example")}, l.h); len(m) != 0 || un[0].Reason != ReasonContradiction {
+		t.Errorf("a mail that was hers and is bob's: %v %v", m, un)
+	}
+	l.at(l.day(4)).do(l.depart(id('p', 6)), l.depart(bob), l.depart(ann))
 	if m, un := Match([]envelope.User{user("u", "ann@st.example", ""), user("v", "", "desk@mail.example")}, l.h); len(m) != 0 || un[0].Reason != ReasonDeparted || un[1].Reason != ReasonReused {
 		t.Errorf("once they departed: %v %v", m, un)
 	}
@@ -116,6 +120,9 @@ func TestMatchStaysWithItsPerson(t *testing.T) {
 	// A new relay user with the re-used address is bob's: ann's own relay user is known.
 	if m, un := Match([]envelope.User{user("u3", "ann@st.example", "")}, l.h); len(un) != 0 || len(m) != 1 || m[0].GUID != bob {
 		t.Errorf("another user: %v %v", m, un)
+	}
+	if _, un := Match([]envelope.User{user("u1", "ann@st.example", "")}, l.h); len(un) != 1 || un[0].Reason != ReasonConflict {
+		t.Errorf("re-used, by its UPN alone: %v", un)
 	}
 	// The relay renames u2 to somebody else's address.
 	if _, un := Match([]envelope.User{user("u2", "bob@st.example", "dora.new@mail.example")}, l.h); len(un) != 1 || un[0].Reason != ReasonConflict || un[0].GUID != bob {

@@ -135,7 +135,14 @@ func TestGroupNow(t *testing.T) {
 			}
 		}
 	}
-	l.do(Change{Op: OpRemove, Group: &Group{GUID: nurses}})
+	// A group that is called what another is: the identity outweighs every name.
+	l.do(addGroup(id('g', 9), string(nurses)))
+	for range 20 {
+		if g, ok, err := l.h.GroupNow(string(nurses)); !ok || err != nil || g.GUID != nurses {
+			t.Fatalf("by a GUID that is a name too: %+v %v %v", g, ok, err)
+		}
+	}
+	l.do(Change{Op: OpRemove, Group: &Group{GUID: id('g', 9)}}, Change{Op: OpRemove, Group: &Group{GUID: nurses}})
 	if g, ok, err := l.h.GroupNow("nurses"); !ok || err != nil || g.GUID != night {
 		t.Errorf("once the other is gone: %+v %v %v", g, ok, err)
 	}
