@@ -199,10 +199,10 @@ func (dc *DC) Move(account, ou string) error {
 	return dc.on(account, func(e found) error { return dc.admin.rename(e.dn, splitDN(e.dn)[0], ouDN(ou)) })
 }
 
-// RenameOU gives an organisational unit below StaffDN another name, which
-// changes the DNs of all in it.
+// RenameOU gives an organisational unit, a name below StaffDN or a whole DN,
+// another name, which changes the DNs of all in it.
 func (dc *DC) RenameOU(ou, name string) error {
-	return dc.admin.rename(ouDN(ou), "OU="+escape(name), StaffDN)
+	return dc.admin.rename(ouDN(ou), "OU="+escape(name), parentOf(ouDN(ou)))
 }
 
 // Delete removes an entry. Its names are free.

@@ -65,6 +65,12 @@ type Fault struct {
 	Code int64
 	// BindCode refuses each bind with this code, without asking the server.
 	BindCode int64
+	// PersonCode refuses the binds of everybody but the reading account with
+	// code 49 and this sub-code, without asking the server.
+	PersonCode string
+	// PersonCut passes such a bind and cuts the connection instead of passing
+	// the server's answer.
+	PersonCut bool
 	// ShortGUID takes the last byte off each objectGUID.
 	ShortGUID bool
 	// NoPaging takes the paging control off each answer: the cookie is lost.

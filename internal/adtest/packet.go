@@ -1,7 +1,9 @@
 package adtest
 
 import (
+	"bufio"
 	"errors"
+	"io"
 	"strconv"
 	"strings"
 
@@ -57,6 +59,7 @@ type message struct {
 	id       int64
 	op       *ber.Packet
 	controls []control
+	raw      []byte // if not nil, the message as it came; then op has its tag alone
 }
 
 type control struct {
@@ -112,6 +115,79 @@ func (m message) packet() *ber.Packet {
 	}
 	p.AppendChild(list)
 	return p
+}
+
+// bytes is the message as it goes over the wire.
+func (m message) bytes() []byte {
+	if m.raw != nil {
+		return m.raw
+	}
+	return m.packet().Bytes()
+}
+
+// small is how long an entry may be that a proxy passes as it came: one with
+// more than maxRange values is longer.
+const small = 4096
+
+// readMessage reads a message. An entry that is small is not taken apart if
+// raw says so: taking 3,000 of them apart is most of what a proxy does.
+func readMessage(r *bufio.Reader, raw bool) (message, error) {
+	head, err := r.Peek(2)
+	if raw && err == nil && head[0] == 0x30 {
+		if b, err := r.Peek(min(r.Buffered(), 24)); err == nil {
+			if m, length, ok := peekEntry(b); ok && length <= small {
+				m.raw = make([]byte, length)
+				_, err := io.ReadFull(r, m.raw)
+				return m, err
+			}
+		}
+	}
+	p, err := ber.ReadPacket(r)
+	if err != nil {
+		return message{}, err
+	}
+	return parse(p)
+}
+
+// peekEntry reads the head of a message: if it is an entry, its id and the
+// message's length.
+func peekEntry(b []byte) (m message, length int, ok bool) {
+	size, head, ok := lengthOf(b[1:])
+	if !ok {
+		return message{}, 0, false
+	}
+	length = 1 + head + size
+	b = b[1+head:]
+	if len(b) < 2 || b[0] != 0x02 || b[1] > 4 || len(b) < 3+int(b[1]) {
+		return message{}, 0, false
+	}
+	for _, d := range b[2 : 2+b[1]] {
+		m.id = m.id<<8 | int64(d)
+	}
+	const entry = 0x60 | opEntry
+	if b[2+b[1]] != entry {
+		return message{}, 0, false
+	}
+	m.op = &ber.Packet{Identifier: ber.Identifier{ClassType: ber.ClassApplication, TagType: ber.TypeConstructed, Tag: opEntry}}
+	return m, length, true
+}
+
+// lengthOf reads a definite length of up to four bytes.
+func lengthOf(b []byte) (size, head int, ok bool) {
+	if len(b) == 0 {
+		return 0, 0, false
+	}
+	if b[0] < 0x80 {
+		return int(b[0]), 1, true
+	}
+	n := int(b[0] & 0x7f)
+	if n == 0 || n > 4 || len(b) < 1+n {
+		return 0, 0, false
+	}
+	for _, d := range b[1 : 1+n] {
+		size = size<<8 | int(d)
+	}
+	return size, 1 + n, true
 }
 
 // text is the content of a primitive packet.

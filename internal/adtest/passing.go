@@ -88,16 +88,27 @@ func narrowRanges(op *ber.Packet, limit int, stale bool) {
 	*op = *changed
 }
 
-// toClient passes the server's messages.
-func (s *passage) toClient() {
+// toClient writes to the client of a passage.
+type toClient struct{ s *passage }
+
+// Write takes the lock under which the proxy's own answers are written.
+func (t toClient) Write(b []byte) (int, error) {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	return t.s.client.Write(b)
+}
+
+// answers passes the server's messages.
+func (s *passage) answers() {
 	r := bufio.NewReader(s.server)
+	w := bufio.NewWriterSize(toClient{s}, 16<<10)
 	for {
-		packet, err := ber.ReadPacket(r)
-		if err != nil {
+		fault, _ := s.proxy.now()
+		m, err := readMessage(r, !fault.ShortGUID)
+		if err != nil || s.pass(m, w) != nil {
 			break
 		}
-		m, err := parse(packet)
-		if err != nil || s.pass(m) != nil {
+		if r.Buffered() == 0 && w.Flush() != nil {
 			break
 		}
 	}
@@ -110,7 +121,7 @@ func (s *passage) toClient() {
 }
 
 // pass gives one message to the client, or what the fault makes of it.
-func (s *passage) pass(m message) error {
+func (s *passage) pass(m message, w *bufio.Writer) error {
 	fault, _ := s.proxy.now()
 	if fault.Delay > 0 {
 		select {
@@ -119,6 +130,26 @@ func (s *passage) pass(m message) error {
 			return errCut
 		}
 	}
+	pass, cut := s.judge(m, fault)
+	for _, out := range pass {
+		if _, err := w.Write(out.bytes()); err != nil {
+			return err
+		}
+	}
+	if cut || fault.Delay > 0 {
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	if cut {
+		return s.cut(fault.Clean)
+	}
+	return nil
+}
+
+// judge says which messages the client gets for one of the server's, and
+// whether the connection is cut then.
+func (s *passage) judge(m message, fault Fault) (pass []message, cut bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, out := range s.limited(m, fault) {
@@ -126,18 +157,18 @@ func (s *passage) pass(m message) error {
 		switch {
 		case fault.SilentAfter > 0 && s.sent > fault.SilentAfter:
 			continue
-		case fault.CutMessage > 0 && s.sent >= fault.CutMessage, s.cutsPage(out, fault):
-			return s.cut(fault.Clean)
+		case s.last, fault.CutMessage > 0 && s.sent >= fault.CutMessage, s.cutsPage(out, fault):
+			return pass, true
 		}
-		if _, err := s.client.Write(out.packet().Bytes()); err != nil {
-			return err
-		}
+		pass = append(pass, out)
 	}
-	return nil
+	return pass, false
 }
 
-// cut ends the connection. The caller holds the mutex.
+// cut ends the connection.
 func (s *passage) cut(clean bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.over = true
 	s.proxy.count(func(c *Counts) { c.Cut++ })
 	if clean {
@@ -195,6 +226,9 @@ func (s *passage) entry(m message, q *passing, fault Fault) []message {
 	case !q.paged && q.size > 0 && int64(q.entries) > q.size:
 		q.ended = true
 		return []message{result(m.id, opSearchDone, codeSizeLimit, "000020E1: SvcErr: DSID-03140C0F, problem 5003 (WILL_NOT_PERFORM), data 0")}
+	}
+	if m.raw != nil {
+		return []message{m}
 	}
 	e, err := parseEntry(m.op)
 	if err != nil {

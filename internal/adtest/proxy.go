@@ -213,8 +213,9 @@ type passage struct {
 
 	mu       sync.Mutex // guards writing to the client, and what follows
 	searches map[int64]*passing
-	sent     int // messages passed to the client
-	pages    int // paged searches begun
+	sent     int  // messages passed to the client
+	pages    int  // paged searches begun
+	last     bool // the next message from the server is not passed: the connection is cut
 	over     bool
 }
 
@@ -260,7 +261,7 @@ func (s *passage) dial() error {
 	}
 	s.server = c
 	s.proxy.keep(c)
-	s.done.Go(s.toClient)
+	s.done.Go(s.answers)
 	return nil
 }
 
@@ -336,6 +337,7 @@ func (s *passage) bind(m *message, fault Fault) (bool, error) {
 		return false, errPacket
 	}
 	name := text(m.op.Children[1])
+	person := name != BindDN && name != BindUPN
 	plain := !s.secure
 	s.proxy.count(func(c *Counts) {
 		if plain {
@@ -350,6 +352,12 @@ func (s *passage) bind(m *message, fault Fault) (bool, error) {
 		return true, s.answer(result(m.id, opBindDone, codeSuccess, ""))
 	case fault.BindCode != 0:
 		return true, s.answer(result(m.id, opBindDone, fault.BindCode, ""))
+	case person && fault.PersonCode != "":
+		return true, s.answer(result(m.id, opBindDone, codeCredentials, SubCodeText(fault.PersonCode)))
+	case person && fault.PersonCut:
+		s.mu.Lock()
+		s.last = true
+		s.mu.Unlock()
 	}
 	return false, nil
 }
