@@ -189,6 +189,7 @@ func (c *conn) request(ctx context.Context, what string, f func(ctx context.Cont
 	if !stop() && err == nil {
 		err = limited.Err()
 	}
+	var found *Failure
 	switch {
 	case err == nil:
 		return nil
@@ -198,6 +199,8 @@ func (c *conn) request(ctx context.Context, what string, f func(ctx context.Cont
 		return &Failure{Class: ClassTimeout, What: what, Err: limited.Err()}
 	case c.meter.left.Load() <= 0:
 		return &Failure{Class: ClassLimit, What: what, Err: errBytes}
+	case errors.As(err, &found):
+		return err
 	case answerCode(err) == 0 && (c.meter.broken.Load() || c.ldap.IsClosing()):
 		// go-ldap makes plain text of the network's errors.
 		return &Failure{Class: ClassUnreachable, What: what, Err: err}

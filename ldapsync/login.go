@@ -155,13 +155,17 @@ func (o *Options) find(ctx context.Context, c *conn, name string) (*people.Perso
 			}
 		}
 	}
-	if len(found) != 1 {
-		return nil, &LoginError{Code: CodeNotOne}
-	}
-	for _, p := range found {
-		// Active Directory overlooks accents and blanks when it compares names.
-		if strings.EqualFold(p.UPN, name) || strings.EqualFold(p.Account, name) {
-			return p, nil
+	return theOne(found, name)
+}
+
+// theOne returns the only one of those who were found, if the name is really
+// that person's: Active Directory overlooks accents and blanks when it compares.
+func theOne(found map[people.GUID]*people.Person, name string) (*people.Person, error) {
+	if len(found) == 1 {
+		for _, p := range found {
+			if strings.EqualFold(p.UPN, name) || strings.EqualFold(p.Account, name) {
+				return p, nil
+			}
 		}
 	}
 	return nil, &LoginError{Code: CodeNotOne}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/archive/people"
 	"holdfast/internal/adtest"
 )
 
@@ -124,6 +125,41 @@ func TestTwoOfAName(t *testing.T) {
 		if got := w.login(name, adtest.Password); got != CodeNotOne {
 			t.Errorf("%s: %q", name, got)
 		}
+	}
+}
+
+// TestExactly: who was found by a name that is only like it is not who is meant.
+func TestExactly(t *testing.T) {
+	found := map[people.GUID]*people.Person{id(1): {GUID: id(1), Account: "jose", UPN: "josé@hospital.test"}}
+	for name, want := range map[string]bool{"jose": true, "JOSÉ@hospital.test": true, "josé": false, "jose@hospital.test": false, "jose ": false} {
+		if p, err := theOne(found, name); (err == nil) != want || (p != nil) != want {
+			t.Errorf("%q: %v, %v", name, p, err)
+		}
+	}
+	found[id(2)] = &people.Person{GUID: id(2), Account: "other"}
+	if _, err := theOne(found, "jose"); err == nil {
+		t.Error("two are one")
+	}
+}
+
+// TestOwnConnection: the person's password goes over a connection of its own.
+// The reader's carries its bind, one search of two messages, and another one.
+func TestOwnConnection(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Timeout = time.Second }, staff(2)...)
+	w.sync()
+	p := w.between(adtest.Limits{})
+	for message, want := range map[int]string{6: "", 5: CodeGroups} {
+		p.Set(adtest.Fault{CutMessage: message})
+		p.Reset()
+		if got := w.login("p0", adtest.Password); got != want || p.Counts().Connections != 2 {
+			t.Errorf("cut at message %d: code %q after %d connections", message, got, p.Counts().Connections)
+		}
+	}
+	// A server that is silent after the reader's bind holds nobody for longer than the limit.
+	before := w.fake.Attempts("p0")
+	p.Set(adtest.Fault{SilentAfter: 1})
+	if got := w.login("p0", adtest.Password); got != string(ClassTimeout) || w.fake.Attempts("p0") != before {
+		t.Errorf("silent: code %q", got)
 	}
 }
 
