@@ -116,7 +116,7 @@ func TestEqualsMatch(t *testing.T) {
 	}
 	found := 0
 	rapid.Check(t, func(t *rapid.T) {
-		q := parse(t, randomQuery(t, 0))
+		q := narrowed(t, parse(t, randomQuery(t, 0)))
 		opts := SearchOptions{Limit: rapid.SampledFrom([]int{0, 1, 10, 5000}).Draw(t, "limit")}
 		size := src.Size()
 		if rapid.Bool().Draw(t, "earlier") {
@@ -138,6 +138,29 @@ func TestEqualsMatch(t *testing.T) {
 	if found < 1000 {
 		t.Fatalf("the queries found only %d entries; they test nothing", found)
 	}
+}
+
+// narrowed draws whether people's names widen the query, and whether it is
+// narrowed to a scope.
+func narrowed(t *rapid.T, q *query.Query) *query.Query {
+	usrs := rapid.SliceOfN(rapid.SampledFrom([]string{"u1", "u2", "u3", "u9"}), 0, 3)
+	if rapid.IntRange(0, 3).Draw(t, "widened") == 0 {
+		q = q.WithNames(func(string) []string { return usrs.Draw(t, "usrs") })
+	}
+	if rapid.IntRange(0, 3).Draw(t, "scoped") > 0 {
+		return q
+	}
+	moment := func(label string) time.Time {
+		if rapid.Bool().Draw(t, label) {
+			return time.Time{}
+		}
+		return time.UnixMilli(1767225600_000 + rapid.Int64Range(-86_400_000, 5*86_400_000).Draw(t, "at")).UTC()
+	}
+	var stays []query.Stay
+	for range rapid.IntRange(0, 3).Draw(t, "stays") {
+		stays = append(stays, query.Stay{Usrs: usrs.Draw(t, "of"), From: moment("from"), To: moment("to")})
+	}
+	return q.Within(stays)
 }
 
 func page(all []uint64, opts SearchOptions) []uint64 {
