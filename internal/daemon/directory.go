@@ -95,14 +95,8 @@ func (d directoryAPI) Status(ctx context.Context) (*api.DirectoryStatus, error) 
 		return nil, err
 	}
 	s.Unmatched = len(unmatched)
-	for _, person := range d.history.All(true) {
-		if person.Status == people.StatusActive {
-			s.People++
-		} else {
-			s.Departed++
-		}
-	}
-	s.Groups = len(d.history.Snapshot().Groups)
+	snap := d.history.Snapshot()
+	s.People, s.Departed, s.Groups = len(snap.People), len(snap.Departed), len(snap.Groups)
 	if d.syncer == nil {
 		return s, nil
 	}

@@ -46,19 +46,16 @@ func (p *parts) planProvision(ctx context.Context) ([]ingest.ProvisionDecision, 
 // says so.
 func (p *parts) departed() []ingest.Departed {
 	var out []ingest.Departed
-	for _, s := range p.history.All(true) {
-		if s.Status == people.StatusActive {
-			continue
-		}
+	for g := range p.history.Snapshot().Departed {
 		var since uint64
-		for _, v := range p.history.Versions(s.Person.GUID) {
+		for _, v := range p.history.Versions(g) {
 			if v.Op == people.OpDepart {
 				since = v.Seq
 			}
 		}
-		for _, usr := range p.history.Usrs(s.Person.GUID) {
+		for _, usr := range p.history.Usrs(g) {
 			// A relay user that was found to be somebody else's since is not shut out.
-			if now, ok := p.history.PersonOf(usr); ok && now == s.Person.GUID {
+			if now, ok := p.history.PersonOf(usr); ok && now == g {
 				out = append(out, ingest.Departed{Usr: usr, Since: since})
 			}
 		}
