@@ -206,7 +206,7 @@ func (h *house) start(path string) (stop func() error, err error) {
 	log := slog.New(slog.DiscardHandler)
 	parts := api.Parts{
 		Ledger: h, Store: h, Alarms: state.New(h, envelope.Pins{}, nil), Status: h, Search: h, Show: h, Produce: h,
-		Registry: prometheus.NewRegistry(), Log: log, Auth: porter{h}, People: clerk{h}, LargeExport: 2, Watch: &audit.Watch{Days: []time.Weekday{time.Monday}},
+		Registry: prometheus.NewRegistry(), Log: log, Auth: porter{h}, People: clerk{h}, LargeExport: 2, Watch: &audit.Watch{Days: []time.Weekday{time.Sunday}, To: 8*60 + 39},
 	}
 	if !h.unknown {
 		parts.Register, parts.Directory, parts.Devices, parts.Approvals = clerk{h}, registrar{h}, mechanic{h}, notary{h}
