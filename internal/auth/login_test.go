@@ -407,3 +407,15 @@ func TestEntriesHoldNoSecret(t *testing.T) {
 		}
 	})
 }
+
+// A name that the person had once is nobody's to log in with.
+func TestAFormerName(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		d := s.enrol(t, alice, "aadams")
+		s.folk.former[alice] = []string{"asmith"}
+		s.refused(t, codeUnknown, Attempt{Name: "asmith", Password: password, Code: d.now(t)})
+		s.folk.people["88"] = Person{GUID: "88", Account: "aadams", Departed: true, Groups: []string{officers}}
+		s.admitted(t, "aadams", d.now(t), desk) // whoever had the account before has left
+	})
+}
