@@ -68,7 +68,7 @@ func TestPlanProvision(t *testing.T) {
 		}
 		ids[r.ID] = name
 	}
-	if disable("ann") != disable("ann") || disable("ann").OverrideDigest() == disable("bob").OverrideDigest() {
+	if again := disable("ann"); again != disable("ann") || disable("ann").OverrideDigest() == disable("bob").OverrideDigest() {
 		t.Error("ids or digests")
 	}
 	last := PlanProvision([]Departed{{"bob", 7}, {"bob", 9}, {"bob", 8}}, nil, all, nil, nil, nil)
