@@ -207,7 +207,9 @@ func (l *life) effective(t *testing.T) {
 func (h *hospital) rails(t *testing.T) {
 	for name, fault := range map[string]adtest.Fault{"zero results with success": {Zero: true}, "half of the results with success": {Half: true}} {
 		h.run(t, name, func(t *testing.T) {
-			s, log := h.syncer(t, h.department())
+			o := h.department()
+			o.GroupBase = []string{"CN=nobody," + adtest.GroupsDN}
+			s, log := h.syncer(t, o)
 			if _, err := s.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -241,24 +243,25 @@ func (h *hospital) rails(t *testing.T) {
 		}
 	})
 	h.run(t, "a filter that narrows too much is approved as it was", h.narrowed)
-	h.run(t, "a mapped group is not there", func(t *testing.T) { h.mapped(t, "no-such-group", RailGroupMissing, nil) })
+	h.run(t, "a mapped group is not there", func(t *testing.T) { h.mapped(t, "no-such-group", RailGroupMissing, "12", nil) })
 	h.run(t, "a mapped group loses everybody", func(t *testing.T) {
-		h.mapped(t, "holdfast-auditors", RailGroupEmpty, func() error { return h.dc.SetMembers("holdfast-auditors") })
+		h.mapped(t, "holdfast-auditors", RailGroupEmpty, "18", func() error { return h.dc.SetMembers("holdfast-auditors") })
 	})
 	h.run(t, "a mapped group is deleted", func(t *testing.T) {
-		h.mapped(t, "CN=holdfast-records,"+adtest.GroupsDN, RailGroupMissing, func() error { return h.dc.Delete("holdfast-records") })
+		h.mapped(t, "CN=holdfast-records,"+adtest.GroupsDN, RailGroupMissing, "12", func() error { return h.dc.Delete("holdfast-records") })
 	})
 	h.run(t, "a mapped group is made anew", func(t *testing.T) {
-		h.mapped(t, "holdfast-approvers", RailGroupOther, all(func() error { return h.dc.Delete("holdfast-approvers") },
+		h.mapped(t, "holdfast-approvers", RailGroupOther, "16", all(func() error { return h.dc.Delete("holdfast-approvers") },
 			func() error { _, err := h.dc.AddGroup("holdfast-approvers", "p0017"); return err }))
 	})
 }
 
-// mapped synchronises, changes the directory, and wants a rail.
-func (h *hospital) mapped(t *testing.T, group, rail string, do func() error) {
+// mapped synchronises with a department that has a member of the group, changes
+// the directory, and wants a rail.
+func (h *hospital) mapped(t *testing.T, group, rail, departmentOf string, do func() error) {
 	t.Helper()
 	o := h.options()
-	o.Base, o.Mapped = departments("12", "13", "16", "17", "18", "19"), []string{group}
+	o.Base, o.Mapped = departments(departmentOf), []string{group}
 	s, log := h.syncer(t, o)
 	if do != nil {
 		if _, err := s.Sync(t.Context()); err != nil {
@@ -281,7 +284,7 @@ func (h *hospital) mapped(t *testing.T, group, rail string, do func() error) {
 // narrowed has a diff approved, and nothing but that diff.
 func (h *hospital) narrowed(t *testing.T) {
 	o := h.options()
-	o.Base = departments("10", "11")
+	o.Base, o.GroupBase = departments("10", "11"), []string{"CN=nobody," + adtest.GroupsDN}
 	s, log := h.syncer(t, o)
 	if _, err := s.Sync(t.Context()); err != nil {
 		t.Fatal(err)
