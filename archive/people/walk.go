@@ -137,8 +137,9 @@ func (h *History) GroupsOfSIDs(sids []string) []GUID {
 }
 
 // GroupNow returns the group that is there now under a GUID, DN, account or
-// name, with its direct members. It is false when there is none, and
-// ErrAmbiguous when there are several.
+// name, in this order: a display name, which several may have, takes nothing
+// from the group whose account it is. It comes with its direct members. It is
+// false when there is none, and ErrAmbiguous when there are several alike.
 func (h *History) GroupNow(name string) (Group, bool, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -168,17 +169,26 @@ func groupNamed(groups func(func(GUID, Group) bool), name string) (found Group, 
 	}
 	guid, noGUID := ParseGUID(name)
 	folded, dn := fold(name), splitDN(name)
+	best := 0 // what of the group found so far is the name
 	for id, g := range groups {
-		if noGUID == nil && id == guid {
-			return g, true, nil // no name outweighs the identity
+		is := 0
+		switch {
+		case noGUID == nil && id == guid:
+			is = 4
+		case slices.Equal(splitDN(g.DN), dn):
+			is = 3
+		case fold(g.Account) == folded:
+			is = 2
+		case fold(g.Name) == folded:
+			is = 1
 		}
-		if fold(g.Account) != folded && fold(g.Name) != folded && !slices.Equal(splitDN(g.DN), dn) {
-			continue
-		}
-		if ok {
+		switch {
+		case is == 0 || is < best:
+		case is > best:
+			found, ok, err, best = g, true, nil, is
+		default:
 			err = ErrAmbiguous
 		}
-		found, ok = g, true
 	}
 	if err != nil {
 		return Group{}, false, err

@@ -2,8 +2,8 @@
 package main
 
 import (
-	_ "time/tzdata" // the site's time zone, on machines without the files
 	"os"
+	_ "time/tzdata" // the site's time zone, on machines without the files
 
 	"holdfast/cmd/holdfastd/command"
 )

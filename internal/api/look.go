@@ -163,8 +163,8 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, c *caller) error {
 		var hits []Hit
 		for i := range resp.Entries {
 			e := &resp.Entries[i]
-			if !c.scope.All && !covers(within, e) {
-				resp.Entries[i] = withheld(e)
+			if why := c.withhold(e, within); why != "" {
+				resp.Entries[i] = withheld(e, why)
 				continue
 			}
 			o.Shown++

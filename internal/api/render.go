@@ -96,7 +96,10 @@ func (r *Renderer) shown(rec archive.Record, missing string) (*Shown, error) {
 		Seq: rec.Leaf.Seq, Kind: rec.Leaf.Kind.String(), Class: rec.Leaf.Class, Received: rec.Leaf.ReceivedTime(),
 		Epoch: rec.Leaf.Epoch, RelaySeq: rec.Leaf.RelaySeq, LeafHash: hex.EncodeToString(hash[:]), Missing: missing,
 	}
-	if missing != "" {
+	if missing == "" && rec.Leaf.Kind == proof.KindCredential {
+		s.Missing = "it holds a second factor, which is shown to nobody"
+	}
+	if s.Missing != "" {
 		return s, nil
 	}
 	if len(rec.Note) > 0 {

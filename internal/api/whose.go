@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"holdfast/archive/audit"
 	"holdfast/archive/proof"
@@ -69,8 +70,23 @@ func covers(within *query.Query, e *Shown) bool {
 // outOfScope is what stands in place of an entry that is not the caller's to read.
 const outOfScope = "outside your scope"
 
-func withheld(e *Shown) Shown {
-	return Shown{Seq: e.Seq, Kind: e.Kind, Class: e.Class, Received: e.Received, LeafHash: e.LeafHash, Missing: outOfScope}
+// forAuditors is what stands in place of an entry of the audit for whoever may
+// not read that.
+const forAuditors = "the audit is read by auditors, with `holdfast audit`"
+
+// withhold returns why an entry is not the caller's to read, or nothing.
+func (c *caller) withhold(e *Shown, within *query.Query) string {
+	switch _, audits := role.Allowed(c.grants, role.Audit, time.Now()); {
+	case !c.scope.All && !covers(within, e):
+		return outOfScope
+	case e.Class == proof.ClassAudit && !audits:
+		return forAuditors
+	}
+	return ""
+}
+
+func withheld(e *Shown, why string) Shown {
+	return Shown{Seq: e.Seq, Kind: e.Kind, Class: e.Class, Received: e.Received, LeafHash: e.LeafHash, Missing: why}
 }
 
 // partiesOf yields the relay users of each hit, sender and recipients.

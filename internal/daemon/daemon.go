@@ -107,7 +107,10 @@ type parts struct {
 	archive *archive.Archive
 	state   *state.State
 	index   *search.Index
-	client  *ingest.Client // nil without a relay
+	client  *ingest.Client // nil without a relay, like its metrics
+
+	ingestMetrics *ingest.Metrics
+
 	server  *api.Server
 	render  *api.Renderer
 	logger  *slog.Logger
@@ -182,14 +185,13 @@ func (p *parts) newClient(r *config.Relay, registry *prometheus.Registry) (*inge
 	if err != nil {
 		return nil, fmt.Errorf("%w: relay.head_key: %w", config.ErrConfig, err)
 	}
-	metrics, err := ingest.NewMetrics(registry)
-	if err != nil {
+	if p.ingestMetrics, err = ingest.NewMetrics(registry); err != nil {
 		return nil, err
 	}
 	client, err := ingest.New(ingest.Options{
 		URL: r.URL, CA: r.CA, Cert: r.Cert, Key: r.Key, HeadKey: head, AllowX25519: r.AllowX25519,
 		Log: p.archive, Blobs: p.archive, Keys: p.archive, State: ingestState{p},
-		Lag: p.lag, Metrics: metrics, Logger: p.logger, Approvals: p.approvals,
+		Lag: p.lag, Metrics: p.ingestMetrics, Logger: p.logger, Approvals: p.approvals,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", config.ErrConfig, err)

@@ -89,7 +89,7 @@ func (p *parts) newFolk(ctx context.Context, o Options, registry *prometheus.Reg
 	}
 	own := uint32(os.Getuid()) // #nosec G115 -- a user id
 	options := auth.Options{
-		Directory: directory, People: known{p.history}, Accounts: accountsOf(c), Mapping: mappingOf(c), Configured: c.Configured(),
+		Directory: directory, People: auth.Known(p.history), Accounts: accountsOf(c), Mapping: mappingOf(c), Configured: c.Configured(),
 		Own: own, Log: p.archive, CatchUp: p.state.CatchUp, Logger: o.Logger,
 	}
 	if c.HTTPS != nil {
@@ -201,40 +201,6 @@ func watchOf(w config.Watch) (*audit.Watch, error) {
 // caughtUp brings everything that follows the control entries to the log's
 // present size.
 func (p *parts) caughtUp(ctx context.Context) error { return p.state.CatchUp(ctx, p.archive.Size()) }
-
-// known is the history as auth asks for it.
-type known struct{ *people.History }
-
-// Find returns everybody who ever had the name.
-func (k known) Find(name string) []string {
-	var out []string
-	for _, g := range k.History.Find(name) {
-		out = append(out, string(g))
-	}
-	return out
-}
-
-// Person returns what is known of a person now.
-func (k known) Person(guid string) (auth.Person, bool) {
-	s, ok := k.History.Person(people.GUID(guid), time.Time{})
-	if !ok {
-		return auth.Person{}, false
-	}
-	out := auth.Person{
-		GUID: guid, Name: nameOf(s.Person), Account: s.Person.Account, UPN: s.Person.UPN,
-		Departed: s.Status != people.StatusActive, Blocked: s.Blocked,
-	}
-	for _, g := range s.Groups {
-		out.Groups = append(out.Groups, string(g.GUID))
-	}
-	return out, true
-}
-
-// Group returns the one group that is meant.
-func (k known) Group(ref string) (guid, name string, ok bool) {
-	g, ok, err := k.GroupNow(ref)
-	return string(g.GUID), cmp.Or(g.Name, g.Account), ok && err == nil
-}
 
 func nameOf(p people.Person) string { return cmp.Or(p.Name, p.UPN, p.Account, string(p.GUID)) }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"holdfast/archive"
 	"holdfast/archive/approval"
 	"holdfast/archive/people"
 	"holdfast/ingest"
@@ -13,13 +14,14 @@ import (
 // newProvisioner makes what asks the relay to shut out whoever departed, if the
 // site wants that.
 func (p *parts) newProvisioner(o Options) error {
-	p.tails = ingest.NewTails(p.archive)
 	if !p.provision.On() || p.client == nil {
 		return nil
 	}
+	p.tails = ingest.NewTails(p.archive)
 	var err error
 	p.provisioner, err = ingest.NewProvisioner(ingest.ProvisionerOptions{
-		Relay: p.client, Log: p.archive, Book: p.provisions, CatchUp: p.state.CatchUp, Plan: p.planProvision, Logger: o.Logger,
+		Relay: p.client, Log: p.archive, Book: p.provisions, CatchUp: p.state.CatchUp,
+		Plan: p.planProvision, Override: p.override, Metrics: p.ingestMetrics, Logger: o.Logger,
 	})
 	return err
 }
@@ -29,17 +31,13 @@ func (p *parts) planProvision(ctx context.Context) ([]ingest.ProvisionDecision, 
 	if err := p.caughtUp(ctx); err != nil {
 		return nil, err
 	}
-	if p.holds != nil {
+	if p.provision.Wipe {
 		if err := p.tails.CatchUp(ctx, p.archive.Size()); err != nil {
 			return nil, err
 		}
 	}
-	overridden, err := p.overridden(ctx)
-	if err != nil {
-		return nil, err
-	}
 	policy := ingest.ProvisionPolicy{Disable: p.provision.Disable, Revoke: p.provision.Revoke, Wipe: p.provision.Wipe}
-	return ingest.PlanProvision(p.departed(), slices.Collect(p.state.Directory().Devices()), policy, p.held, p.tails.Tail, overridden), nil
+	return ingest.PlanProvision(p.departed(), slices.Collect(p.state.Directory().Devices()), policy, p.held, p.tails.Tail, p.overridden), nil
 }
 
 // departed returns the relay users of whoever departed, with the entry that
@@ -73,22 +71,40 @@ func (p *parts) held(usr string) bool {
 	return !ok || p.holds.Held(g)
 }
 
-// overridden uses up what two people approved, and returns whether a request
-// is among that.
-func (p *parts) overridden(ctx context.Context) (func(id string) bool, error) {
-	used := map[string]bool{}
-	for _, r := range p.requests.Requests(approval.Filter{Act: approval.WipeOverride}) {
-		if r.Status == approval.Approved {
-			// A crash after this leaves an approval that is used and counts from now on: the wipe it is for is wanted by the next plan.
-			if err := p.requests.Execute(ctx, p.archive, role.Daemon(), r.Seq, r.Act, r.Digest); err != nil {
-				return nil, err
-			}
-			r.Status = approval.Executed
-		}
-		used[r.Digest] = used[r.Digest] || r.Status == approval.Executed
+// overridden reports whether two people let the wipe with that id go ahead.
+func (p *parts) overridden(id string) bool {
+	request, ok := p.provisions.Get(id)
+	if !ok {
+		return false
 	}
-	return func(id string) bool {
-		request, ok := p.provisions.Get(id)
-		return ok && used[request.OverrideDigest()]
+	_, ok = p.overrideOf(request.ProvisionRequest)
+	return ok
+}
+
+func (p *parts) overrideOf(r ingest.ProvisionRequest) (approval.Request, bool) {
+	for _, a := range p.requests.Requests(approval.Filter{Act: approval.WipeOverride, Digest: r.OverrideDigest()}) {
+		if a.Status == approval.Approved || a.Status == approval.Executed {
+			return a, true
+		}
+	}
+	return approval.Request{}, false
+}
+
+// override returns the entry that uses the approval of a wipe up.
+func (p *parts) override(ctx context.Context, r ingest.ProvisionRequest) (archive.Entry, func(bool), error) {
+	a, ok := p.overrideOf(r)
+	if !ok {
+		return archive.Entry{}, nil, approval.ErrNotApproved
+	}
+	entry, done, err := p.requests.Executing(ctx, p.archive, role.Daemon(), a.Seq, a.Act, a.Digest)
+	if err != nil {
+		return archive.Entry{}, nil, err
+	}
+	return entry, func(appended bool) {
+		if appended {
+			done(nil)
+			return
+		}
+		done(archive.ErrFailed) // whether it is in the log shows by the log's next entry
 	}, nil
 }

@@ -1,8 +1,0 @@
-//go:build !race
-
-package people
-
-const (
-	raceFactor = 1
-	changes    = 4000
-)
