@@ -1,21 +1,52 @@
 // Package api is how people and scripts reach a running daemon: HTTP/JSON over
-// a Unix socket, its server, and its Go client. The kernel says which user is
-// at the other end of the socket (SO_PEERCRED), and that user is the principal
-// of every look.
+// a Unix socket and over HTTPS, its server, and its Go client. Over the socket
+// the kernel says which account is at the other end (SO_PEERCRED); over HTTPS,
+// which is TLS 1.3 and HTTP/1.1 alone, whose session a bearer token opens (RFC
+// 6750 section 2.1; there are no cookies and there is no CORS). That principal
+// stands in the log with everything asked for.
 //
-// internal/daemon serves it; cmd/holdfast is its client. The endpoints:
+// internal/daemon serves it; cmd/holdfast is its client. It decides who may
+// take which route in one place (Server.answer) by one table (internal/role);
+// who somebody is and which roles they hold is said by its Auth. What it asks
+// of people, directory, devices and approvals are interfaces of its own
+// (parts.go), which internal/daemon fills. The endpoints:
 //
 //	GET  /v1/status       Status
 //	POST /v1/search       SearchRequest   -> SearchResponse
 //	POST /v1/show         ShowRequest     -> ShowResponse
 //	POST /v1/export       ExportRequest   -> multipart/mixed, see below
+//	POST /v1/export/ask       ExportRequest -> LargeExportResponse
+//	POST /v1/export/approved  ExportRequest -> multipart/mixed
 //	POST /v1/verify       VerifyRequest   -> application/x-ndjson of VerifyLine
 //	GET  /v1/checkpoint   CheckpointResponse
 //	POST /v1/audit        AuditRequest    -> AuditResponse
+//	POST /v1/access-report    AccessReportRequest -> AccessReport
 //	POST /v1/alarms/list  AlarmsRequest   -> AlarmsResponse
 //	POST /v1/alarms/show  AlarmRequest    -> Alarm
 //	POST /v1/alarms/ack   AckRequest      -> Alarm
-//	GET  /metrics         Prometheus text
+//	POST /v1/login        LoginRequest    -> LoginResponse    over HTTPS only
+//	POST /v1/logout       {}              -> {}
+//	GET  /v1/whoami       WhoamiResponse
+//	GET  /v1/roles        RolesResponse
+//	POST /v1/break-glass  BreakGlassRequest -> BreakGlassResponse    over the socket only
+//	POST /v1/sessions/list      {} -> SessionsResponse
+//	POST /v1/directory/status   {} -> DirectoryStatus
+//	POST /v1/directory/diff     {} -> DirectoryDiff
+//	POST /v1/directory/sync     {} -> DirectoryReport
+//	POST /v1/directory/approve  ApproveDiffRequest -> ApproveDiffResponse
+//	POST /v1/directory/people   PeopleRequest      -> PeopleResponse
+//	POST /v1/directory/person   PersonRequest      -> PersonResponse
+//	POST /v1/directory/matches  {}                 -> MatchesResponse
+//	POST /v1/directory/match    MatchRequest       -> RelayMatched
+//	POST /v1/directory/block    BlockRequest       -> Person
+//	POST /v1/devices/list       {}                 -> DevicesResponse
+//	POST /v1/devices/approve    ApproveDeviceRequest -> Device
+//	POST /v1/requests/list      RequestsRequest    -> RequestsResponse
+//	POST /v1/requests/show      RequestRequest     -> ApprovalRequest
+//	POST /v1/requests/decide    DecideRequest      -> ApprovalRequest
+//	POST /v1/factor/issue       FactorRequest      -> TicketResponse
+//	POST /v1/factor/reset       FactorRequest      -> FactorResponse
+//	GET  /metrics         Prometheus text    over the socket only
 //	GET  /healthz         the process answers
 //	GET  /readyz          the archive takes entries and answers searches
 //
@@ -28,6 +59,12 @@
 // is durable in the log before anything is looked at, and its outcome before
 // anything is handed out, except that an export's outcome comes when all of
 // its files have been handed out and before the part that makes it whole.
+// Whatever else shows names or changes something is recorded in the same way,
+// and what a person decides needs a reason.
+//
+// A role that is scoped reads the messages of the people in its scope alone:
+// searches and exports are narrowed, and show withholds the rest. A matter is
+// worked on by its members, unless they are custodians in it.
 //
 // An export is one part a file, each with a Content-Disposition of
 // `attachment; filename="NAME"`, in the order in which they were produced, the

@@ -109,6 +109,7 @@ func TestAnswersOverHTTPS(t *testing.T) {
 		"cookie":    func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "token", Value: "token-auditor"}) },
 		"query":     func(r *http.Request) { r.URL.RawQuery = "access_token=token-auditor" },
 		"basic":     func(r *http.Request) { r.SetBasicAuth("token-auditor", "") },
+		"other":     func(r *http.Request) { r.Header.Set("Authorization", "Basic token-auditor") },
 		"bare":      func(r *http.Request) { r.Header.Set("Authorization", "token-auditor") },
 		"empty":     func(r *http.Request) { r.Header.Set("Authorization", "Bearer ") },
 		"twice":     func(r *http.Request) { r.Header["Authorization"] = []string{"Bearer token-auditor", "Bearer x"} },

@@ -131,6 +131,20 @@ func TestLargeExportsAreCountedWithCare(t *testing.T) {
 	}
 }
 
+// An approved export has a way of its own, and nothing else passes there.
+func TestApprovedExportsHaveTheirWay(t *testing.T) {
+	w, s := actTown(t)
+	for route, body := range map[string]string{
+		"POST /v1/export":          bodies["POST /v1/export/approved"],
+		"POST /v1/export/approved": bodies["POST /v1/export"],
+		"POST /v1/export/ask":      bodies["POST /v1/export/approved"],
+	} {
+		if status, answer := w.post(s, role.ComplianceOfficer, route, body); status != 400 || len(w.traced()) > 0 {
+			t.Errorf("%s: %d %s, %q", route, status, answer, w.traced())
+		}
+	}
+}
+
 // The digest is a promise between the one who asks and the one who approves.
 func TestExportDigest(t *testing.T) {
 	q, err := parse("from:anna   potassium")

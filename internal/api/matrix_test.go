@@ -259,3 +259,20 @@ func TestEndedRolesGiveNothing(t *testing.T) {
 		t.Errorf("whoami %+v, %v", me, err)
 	}
 }
+
+// A route that names two endpoints takes a right to both.
+func TestBothEndpointsCount(t *testing.T) {
+	s := furnished(t).server()
+	reached := 0
+	h := s.around(route{name: "GET /v1/both", endpoint: role.Status, also: role.Metrics, answer: func(w http.ResponseWriter, _ *http.Request, _ *caller) error {
+		reached++
+		return reply(w, struct{}{})
+	}})
+	for i, r := range role.All() {
+		before := reached
+		a := as(h, end{via: role.ViaSocket, uid: uint32(1000 + i)}, "", "GET", "/v1/both", "")
+		if want := r == role.Administrator; (a.Code == http.StatusOK) != want || (reached > before) != want {
+			t.Errorf("%s: %d", r, a.Code)
+		}
+	}
+}

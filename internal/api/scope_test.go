@@ -89,12 +89,13 @@ func TestShowWithinScope(t *testing.T) {
 		{Seq: 6, Kind: "quarantine", Class: "c", Received: day(15), Raw: []byte("canary"), Note: json.RawMessage(`"canary"`)},
 		{Seq: 7, Kind: "message", Class: "c", Received: day(15), Missing: "its body is damaged", Note: json.RawMessage(`"canary"`)},
 		{Seq: 8, Kind: "message", Class: "c", Received: day(15), Message: &Hit{Seq: 8, Missing: "gone"}},
+		{Seq: 9, Kind: "redelivery", Class: "c", Received: day(15), Message: &Hit{FromUsr: "u1", Text: "canary"}},
 	}
 	all := slices.Clone(w.shown)
 	s := w.server()
 	var resp ShowResponse
-	status, body := w.ask(s, "POST /v1/show", `{"seqs":[1,2,3,4,5,6,7,8],"reason":"r"}`)
-	if err := json.Unmarshal([]byte(body), &resp); err != nil || status != 200 || len(resp.Entries) != 8 {
+	status, body := w.ask(s, "POST /v1/show", `{"seqs":[1,2,3,4,5,6,7,8,9],"reason":"r"}`)
+	if err := json.Unmarshal([]byte(body), &resp); err != nil || status != 200 || len(resp.Entries) != 9 {
 		t.Fatalf("%d %s, %v", status, body, err)
 	}
 	for i, e := range resp.Entries {
@@ -106,12 +107,12 @@ func TestShowWithinScope(t *testing.T) {
 			t.Errorf("entry %d: %s", e.Seq, b)
 		}
 	}
-	if o := outcomeOf(t, w.records[2]); o.Total != 8 || o.Shown != 2 || !slices.Equal(o.Custodians, []string{"u1", "u2", "u5"}) {
+	if o := outcomeOf(t, w.records[2]); o.Total != 9 || o.Shown != 2 || !slices.Equal(o.Custodians, []string{"u1", "u2", "u5"}) {
 		t.Errorf("outcome %+v", o)
 	}
 	w.shown = all
 	w.officer(role.Grant{Role: role.ComplianceOfficer})
-	if status, body := w.ask(s, "POST /v1/show", `{"seqs":[1,2,3,4,5,6,7,8],"reason":"r"}`); status != 200 || strings.Contains(body, outOfScope) {
+	if status, body := w.ask(s, "POST /v1/show", `{"seqs":[1,2,3,4,5,6,7,8,9],"reason":"r"}`); status != 200 || strings.Contains(body, outOfScope) {
 		t.Errorf("unscoped: %d %s", status, body)
 	}
 }
