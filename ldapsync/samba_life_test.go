@@ -2,6 +2,7 @@ package ldapsync
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +32,14 @@ func (h *hospital) lives(t *testing.T) {
 		if n := r.Counts; n.Added != adtest.SeedPeople-adtest.SeedDisabled-adtest.SeedExpired || n.GroupsAdded != adtest.SeedGroups || !r.Applied {
 			t.Errorf("%+v", n)
 		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		again, err := s.Sync(t.Context())
+		runtime.ReadMemStats(&after)
+		const most = 120 << 10 // bytes for each person, most of them go-ldap's
+		if n := after.TotalAlloc - before.TotalAlloc; n > most*adtest.SeedPeople {
+			t.Errorf("%d MB allocated", n>>20)
+		}
 		if err != nil || len(again.Changes) != 0 || again.Applied {
 			t.Errorf("%+v: %v", again.Counts, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -33,11 +34,13 @@ const (
 // directory. Its methods change that copy over LDAP, as an administrator would.
 type DC struct {
 	dir       string
+	release   func() // the folder's lock
 	ip        string
 	authority *Authority
 	process   *exec.Cmd
 	stdin     io.Closer // Samba ends when its standard input does, even if we were killed
 	ended     chan struct{}
+	once      sync.Once // of Stop
 	admin     *client
 }
 
@@ -69,11 +72,11 @@ func StartSamba(ctx context.Context) (*DC, error) {
 	if err != nil {
 		return nil, startError(err)
 	}
-	dir, err := os.MkdirTemp("", "hf-ad-") // short: sockets lie in it, whose paths are limited
+	dir, release, err := runFolder()
 	if err != nil {
-		return nil, err
+		return nil, startError(err)
 	}
-	dc := &DC{dir: dir, ended: make(chan struct{})}
+	dc := &DC{dir: dir, release: release, ended: make(chan struct{})}
 	if err := dc.start(ctx, from); err != nil {
 		dc.Stop()
 		return nil, startError(err)
@@ -224,8 +227,10 @@ func bindable(ip string) error {
 	return nil
 }
 
-// Stop ends Samba and removes its directory.
-func (dc *DC) Stop() {
+// Stop ends Samba and removes its directory. It may be called twice.
+func (dc *DC) Stop() { dc.once.Do(dc.stop) }
+
+func (dc *DC) stop() {
 	if dc.admin != nil {
 		_ = dc.admin.close()
 	}
@@ -239,6 +244,7 @@ func (dc *DC) Stop() {
 		<-dc.ended
 	}
 	_ = os.RemoveAll(dc.dir)
+	dc.release()
 }
 
 // URL is the server's ldaps:// address, StartTLSURL the ldap:// address.

@@ -2,7 +2,10 @@ package adtest
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,4 +160,36 @@ func agreeCodes(t *testing.T, d Directory) {
 			}
 		})
 	}
+}
+
+// TestSambaLeavesNothing starts where a killed process has left its folder.
+func TestSambaLeavesNothing(t *testing.T) {
+	dir, release, err := runFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dc := Samba(t)
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("a folder in use was removed: %v", err)
+	}
+	release()
+	pid := dc.process.Process.Pid
+	dc.Stop()
+	if err := syscall.Kill(-pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("something of Samba's group still runs: %v", err)
+	}
+	if _, err := os.Stat(dc.dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its folder is still there: %v", err)
+	}
+	again, free, err := runFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a killed process's folder is still there: %v", err)
+	}
+	if err := os.RemoveAll(again); err != nil {
+		t.Error(err)
+	}
+	free()
 }

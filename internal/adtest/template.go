@@ -61,7 +61,7 @@ func template(ctx context.Context) (string, error) {
 		return "", err
 	}
 	name := filepath.Join(cache, hex.EncodeToString(key[:8]))
-	unlock, err := lock(name + ".lock")
+	unlock, err := lock(name+".lock", 0)
 	if err != nil {
 		return "", err
 	}
@@ -118,13 +118,46 @@ func cacheFolder() (string, error) {
 	return name, nil
 }
 
-// lock waits for an exclusive lock that ends with the process.
-func lock(name string) (unlock func(), err error) {
+// runFolder makes a folder for one DC, and removes those whose process was
+// killed before it could. The folder is in use until release is called.
+func runFolder() (dir string, release func(), err error) {
+	cache, err := cacheFolder()
+	if err != nil {
+		return "", nil, err
+	}
+	unlock, err := lock(filepath.Join(cache, "runs.lock"), 0)
+	if err != nil {
+		return "", nil, err
+	}
+	defer unlock()
+	left, err := filepath.Glob(filepath.Join(cache, "run-*"))
+	if err != nil {
+		return "", nil, err
+	}
+	for _, old := range left {
+		if free, err := lock(filepath.Join(old, "alive"), syscall.LOCK_NB); err == nil {
+			err = os.RemoveAll(old)
+			free()
+			if err != nil {
+				return "", nil, err
+			}
+		}
+	}
+	if dir, err = os.MkdirTemp(cache, "run-"); err != nil {
+		return "", nil, err
+	}
+	release, err = lock(filepath.Join(dir, "alive"), 0)
+	return dir, release, err
+}
+
+// lock waits for an exclusive lock that ends with the process, or does not wait
+// if how is LOCK_NB.
+func lock(name string, how int) (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Clean(name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil { // #nosec G115 -- a file descriptor fits
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|how); err != nil { // #nosec G115 -- a file descriptor fits
 		return nil, errors.Join(err, f.Close())
 	}
 	return func() { _ = f.Close() }, nil
