@@ -3,8 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"os"
-	"slices"
 	"time"
 
 	"holdfast/internal/role"
@@ -68,42 +66,3 @@ var (
 	// person: it is free of content.
 	ErrState = errors.New("it does not admit that")
 )
-
-// owners is who may use an appliance whose configuration names nobody: root
-// and the daemon's own account, with every role, and the accounts of Parts.UIDs.
-// Nobody logs in.
-type owners struct{ uids []uint32 }
-
-func (o owners) Local(uid uint32, name string) (role.Principal, []role.Grant) {
-	who := role.Principal{UID: &uid, Name: name, Via: role.ViaSocket}
-	if uid != 0 && int(uid) != os.Getuid() && !slices.Contains(o.uids, uid) {
-		return who, nil
-	}
-	var grants []role.Grant
-	for _, r := range role.All() {
-		grants = append(grants, role.Grant{Role: r, Source: "the appliance's owner"})
-	}
-	return who, grants
-}
-
-func (owners) Login(context.Context, Attempt) (*Granted, error) { return nil, ErrLogin }
-
-func (owners) Session(string) (role.Principal, []role.Grant, time.Time, error) {
-	return role.Principal{}, nil, time.Time{}, ErrSession
-}
-
-func (owners) Logout(context.Context, string) error { return ErrSession }
-
-func (owners) BreakGlass(context.Context, role.Principal, string) ([]role.Grant, error) {
-	return nil, ErrForbidden
-}
-
-func (owners) IssueTicket(context.Context, role.Principal, string, string) (string, time.Time, error) {
-	return "", time.Time{}, notConfigured("logins")
-}
-
-func (owners) ResetFactor(context.Context, role.Principal, string, string) error {
-	return notConfigured("logins")
-}
-
-func (owners) Sessions() []Session { return nil }

@@ -188,7 +188,7 @@ func newHouse(t *testing.T) *house {
 func (h *house) server() *Server {
 	h.t.Helper()
 	s, err := New(Parts{
-		Ledger: h, Store: h, Alarms: state.New(h, envelope.Pins{}, nil), Status: h, Search: h, Show: h, Produce: h,
+		Ledger: h, Store: h, Alarms: state.New(h, envelope.Pins{}, nil), Status: h, Search: h, Show: h, Produce: h, Auth: owners{},
 		Ready:    func(context.Context) error { return h.ready },
 		Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})

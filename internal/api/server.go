@@ -79,14 +79,13 @@ type Parts struct {
 	Search   Searcher
 	Show     Shower
 	Produce  Producer
+	Auth     Auth
 	Registry *prometheus.Registry // served as /metrics; the API's own metrics go in as well
 	Log      *slog.Logger
 
 	// What follows is optional. What needs a part that is not there is refused.
 
 	Ready     func(ctx context.Context) error // nil error: entries are taken and searches answered
-	Auth      Auth                            // nil: root and the daemon's own account have every role, and so have UIDs
-	UIDs      []uint32
 	People    People
 	Register  Register
 	Directory Directory
@@ -117,7 +116,7 @@ const heavyTasks = 2
 // New returns a server over p.
 func New(p Parts) (*Server, error) {
 	if p.Ledger == nil || p.Store == nil || p.Alarms == nil || p.Status == nil || p.Search == nil ||
-		p.Show == nil || p.Produce == nil || p.Registry == nil || p.Log == nil {
+		p.Show == nil || p.Produce == nil || p.Auth == nil || p.Registry == nil || p.Log == nil {
 		return nil, errors.New("the API server needs all of its parts")
 	}
 	everything, err := query.Parse("received>=1900-01-01")
@@ -127,9 +126,6 @@ func New(p Parts) (*Server, error) {
 	m, err := newMetrics(p.Registry)
 	if err != nil {
 		return nil, err
-	}
-	if p.Auth == nil {
-		p.Auth = owners{p.UIDs}
 	}
 	return &Server{
 		Parts: p, metrics: m, everything: everything, grace: stopTimeout, heavy: make(chan struct{}, heavyTasks),

@@ -83,6 +83,14 @@ func asked(req *AuditRequest) string {
 			parts = append(parts, p.name+"="+p.value)
 		}
 	}
+	for _, p := range []struct {
+		name string
+		at   *time.Time
+	}{{"since", req.Since}, {"until", req.Until}} {
+		if p.at != nil {
+			parts = append(parts, p.name+"="+p.at.UTC().Format(time.RFC3339))
+		}
+	}
 	if req.Flagged {
 		parts = append(parts, "flagged")
 	}
