@@ -27,6 +27,8 @@ type annexHead struct {
 	Reason    string            `json:"reason"`
 	Query     string            `json:"query"`  // as typed
 	Parsed    string            `json:"parsed"` // as understood
+	Scope     []string          `json:"scope,omitempty"`
+	Names     []Name            `json:"names,omitempty"`
 	First     uint64            `json:"first"`
 	Last      uint64            `json:"last"`
 	Through   uint64            `json:"through"`
@@ -70,7 +72,7 @@ func (p *producer) fillAnnex(ctx context.Context, w io.Writer) (uint64, error) {
 	_, _ = rand.Read(salt)
 	head, err := marshalLine(annexHead{
 		V: Version, Salt: jws.EncodeB64(salt), Origin: p.id.Origin, Created: envelope.FormatTime(p.created),
-		Principal: p.req.Principal, Matter: p.req.Matter, Reason: p.req.Reason, Query: p.req.Query, Parsed: p.req.Parsed,
+		Principal: p.req.Principal, Matter: p.req.Matter, Reason: p.req.Reason, Query: p.req.Query, Parsed: p.req.Parsed, Scope: p.req.Scope, Names: p.req.Names,
 		First: p.req.First, Last: p.req.Last, Through: p.req.Through, Excluded: p.excluded,
 	})
 	if err != nil {

@@ -30,16 +30,17 @@ const (
 // A Manifest says what a production is. manifest.json is its bytes exactly as
 // signed; manifest.jws is the signature, a compact JWS with detached content.
 type Manifest struct {
-	V          int    `json:"v"`          // Version
-	Format     string `json:"format"`     // "jsonl"
-	Origin     string `json:"origin"`     // of the log
-	Tool       string `json:"tool"`       // what made the production
-	Created    string `json:"created"`    // AMX/1 section 0
-	Checkpoint string `json:"checkpoint"` // C2SP signed note, the one in proofs.json
-	At         uint64 `json:"at"`         // size of the log that the production is as of
-	First      uint64 `json:"first"`      // first seq examined
-	Last       uint64 `json:"last"`       // last seq examined
-	Through    uint64 `json:"through"`    // up to which seq the search had seen everything
+	V          int    `json:"v"`                // Version
+	Format     string `json:"format"`           // "jsonl"
+	Origin     string `json:"origin"`           // of the log
+	Tool       string `json:"tool"`             // what made the production
+	Created    string `json:"created"`          // AMX/1 section 0
+	Checkpoint string `json:"checkpoint"`       // C2SP signed note, the one in proofs.json
+	At         uint64 `json:"at"`               // size of the log that the production is as of
+	First      uint64 `json:"first"`            // first seq examined
+	Last       uint64 `json:"last"`             // last seq examined
+	Through    uint64 `json:"through"`          // up to which seq the search had seen everything
+	Scoped     bool   `json:"scoped,omitempty"` // matched among the messages of some people alone
 	Counts     Counts `json:"counts"`
 	Files      []File `json:"files"` // records, proofs, custody, checksums, in this order
 	AnnexHash  string `json:"annex_hash"`

@@ -240,7 +240,7 @@ func sums(files []File) []byte {
 func (p *producer) writeManifest(ctx context.Context) (*Summary, error) {
 	m := Manifest{
 		V: Version, Format: "jsonl", Origin: p.id.Origin, Tool: p.req.Tool, Created: envelope.FormatTime(p.created),
-		Checkpoint: string(p.signed), At: p.req.At, First: p.req.First, Last: p.req.Last, Through: p.req.Through,
+		Checkpoint: string(p.signed), At: p.req.At, First: p.req.First, Last: p.req.Last, Through: p.req.Through, Scoped: len(p.req.Scope) > 0,
 		Counts: Counts{Produced: p.produced, Matched: p.produced, Withheld: p.withheld}, Files: p.files, AnnexHash: p.annexHash,
 	}
 	for _, n := range p.withheld {

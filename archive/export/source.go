@@ -88,8 +88,16 @@ const (
 
 var reasonForm = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 
-// A Request says what to produce. Exclusions, Query, Parsed, Matter and Reason
-// stand in the annex alone.
+// Name is whom a name in the query was taken for: everybody who ever had it.
+type Name struct {
+	Value  string   `json:"value"`  // as typed
+	People []string `json:"people"` // objectGUIDs
+	Usrs   []string `json:"usrs"`   // their relay users, by whom the query was widened
+}
+
+// A Request says what to produce. Exclusions, Query, Parsed, Names, Scope, Matter
+// and Reason stand in the annex alone, but the manifest says whether there is a
+// Scope.
 type Request struct {
 	Seqs       iter.Seq2[uint64, error]    // strictly ascending; ranged over two or three times, the same each time
 	At         uint64                      // size of the log that the production is as of; 0 is the present size
@@ -102,6 +110,8 @@ type Request struct {
 	Exclusions iter.Seq2[Exclusion, error] // what matched and is not in Seqs; may be nil; ranged over once
 	Query      string                      // as typed
 	Parsed     string                      // as understood
+	Names      []Name                      // whom its names were taken for
+	Scope      []string                    // whose messages whoever produces may work on; nil: everybody's
 	Matter     string
 	Reason     string
 	Progress   func(done, total uint64) // may be nil; entries written over both passes

@@ -14,6 +14,7 @@ import (
 	"holdfast/archive/query"
 	"holdfast/archive/search"
 	"holdfast/internal/api"
+	"holdfast/internal/role"
 )
 
 // Search implements api.Searcher.
@@ -102,6 +103,7 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 		At:         at, Through: found.ThroughSeq - 1, Total: found.Total,
 		Principal: req.Principal.String(), Tool: "holdfastd " + p.version,
 		Query: req.Typed, Parsed: req.Query.String(), Matter: req.Matter, Reason: req.Reason,
+		Names: namesOf(req.People), Scope: scopeOf(req.Scope),
 	}, sink)
 	if err != nil {
 		return nil, err
@@ -109,6 +111,33 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 	c := summary.Manifest.Counts
 	return &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: found.ThroughSeq - 1, Quarantined: c.Quarantined,
 		Custodians: summary.Usrs}, nil
+}
+
+func namesOf(people []api.Named) []export.Name {
+	var out []export.Name
+	for _, n := range people {
+		name := export.Name{Value: n.Value, Usrs: n.Usrs}
+		for _, p := range n.People {
+			name.People = append(name.People, p.GUID)
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+func scopeOf(s role.Scope) []string {
+	var out []string
+	for _, g := range s.Of {
+		text := "department " + g.Department
+		switch {
+		case g.Department == "":
+			text = g.OU
+		case g.OU != "":
+			text += " below " + g.OU
+		}
+		out = append(out, text)
+	}
+	return out
 }
 
 // unseen yields, as exclusions of a production, the messages that could not be
