@@ -15,10 +15,11 @@ override CORPUS := $(abspath $(CORPUS))
 export CORPUS
 endif
 
-# A real domain controller for the directory's tests.
+# A real domain controller for the directory's tests, and the tests that it is for.
+AD    := ^TestSamba
 SAMBA := samba samba-ad-provision samba-dsdb-modules ldb-tools ldap-utils
 
-.PHONY: help build demo demo-ad test bench faults lint fmt fmt-check vet staticcheck gosec floors race need
+.PHONY: help build demo demo-ad test bench faults lint fmt fmt-check vet staticcheck gosec floors race ad need
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,7 +35,7 @@ demo: build ## the main job from end to end in a temporary directory
 demo-ad: build need ## the same with a real Active Directory domain controller (Samba) instead of the built-in one
 	@$(GO) run -buildvcs=false ./internal/demo -bin $(BIN) -directory samba
 
-test: fmt-check need floors vet staticcheck gosec race ## every check that a change must pass
+test: fmt-check need floors vet staticcheck gosec race ad ## every check that a change must pass
 
 bench: ## benchmarks; CORPUS=FILE.jsonl.gz searches that file's messages instead of generated ones
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m $(BENCHPKGS)
@@ -70,4 +71,9 @@ gosec:
 	$(TOOL) gosec -quiet -conf .ci/gosec.json ./...
 
 race:
-	$(GO) test -race -timeout 12m ./...
+	$(GO) test -race -timeout 12m -skip '$(AD)' ./...
+
+ad: need ## the directory's tests against a real domain controller; prints how many cases they are
+	@mkdir -p $(BIN)
+	$(GO) test -race -count=1 -timeout 10m -v -run '$(AD)' ./ldapsync > $(BIN)/ad.log 2>&1 || { cat $(BIN)/ad.log; exit 1; }
+	@grep '^real AD: ' $(BIN)/ad.log
