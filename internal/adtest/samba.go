@@ -68,6 +68,10 @@ func Samba(t test) *DC {
 // ports of a domain controller (389, 636) are fixed in Samba, so it takes
 // root, or a machine that lets anyone have them. Stop ends it.
 func StartSamba(ctx context.Context) (*DC, error) {
+	ip, err := freeAddress()
+	if err != nil {
+		return nil, startError(err)
+	}
 	from, err := template(ctx)
 	if err != nil {
 		return nil, startError(err)
@@ -76,7 +80,7 @@ func StartSamba(ctx context.Context) (*DC, error) {
 	if err != nil {
 		return nil, startError(err)
 	}
-	dc := &DC{dir: dir, release: release, ended: make(chan struct{})}
+	dc := &DC{dir: dir, ip: ip, release: release, ended: make(chan struct{})}
 	if err := dc.start(ctx, from); err != nil {
 		dc.Stop()
 		return nil, startError(err)
@@ -97,9 +101,6 @@ func (dc *DC) start(ctx context.Context, from string) error {
 	}
 	err := os.Chmod(filepath.Join(dc.dir, "private"), 0o700) // #nosec G302 -- a folder
 	if err != nil {
-		return err
-	}
-	if dc.ip, err = freeAddress(); err != nil {
 		return err
 	}
 	if dc.authority, err = NewAuthority(dc.dir, "ca.pem"); err != nil {
