@@ -54,6 +54,8 @@ func (m *memory) Append(_ context.Context, b archive.Batch) ([]archive.Placed, e
 	return nil, err
 }
 
+func (m *memory) Checkpoint(context.Context) ([]byte, error) { return nil, nil }
+
 func (m *memory) Size() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -19,6 +19,10 @@ type Log interface {
 	Append(ctx context.Context, b archive.Batch) ([]archive.Placed, error)
 	// Size returns the number of entries.
 	Size() uint64
+	// Checkpoint returns a checkpoint of everything that is in the log. After an
+	// Append that failed, Size may lack what that batch left there until this
+	// returned without an error.
+	Checkpoint(ctx context.Context) ([]byte, error)
 }
 
 // Options say which directory is read, how, and where what it says goes.

@@ -164,7 +164,7 @@ func (s *Syncer) Apply(ctx context.Context, digest [32]byte, execution func() (a
 	if p == nil || len(p.Changes) == 0 || people.Digest(p.Changes) != digest {
 		return nil, ErrNotPending
 	}
-	if err := s.catchUp(ctx); err != nil {
+	if err := s.makeSure(ctx); err != nil {
 		return nil, err
 	}
 	r := &Report{At: time.Now(), Source: p.Source, People: p.People, Groups: p.Groups, Changes: p.Changes, Counts: people.Count(p.Changes), Digest: digest, Rails: p.Rails}

@@ -33,6 +33,8 @@ type Syncer struct {
 	episodes map[string]bool // alarms that stand
 	noted    [32]byte        // digest of the refusal that is in the log
 	owed     []people.Change // appended with an outcome that is not known
+
+	unsure bool // with deciding held: what Size counts may lack a batch whose append failed
 }
 
 // Report says what one synchronisation came to.
@@ -138,7 +140,7 @@ func (s *Syncer) once(ctx context.Context, byItself bool) (*Report, error) {
 		return nil, err
 	}
 	defer func() { <-s.deciding }()
-	if err := s.catchUp(ctx); err != nil {
+	if err := s.makeSure(ctx); err != nil {
 		return nil, err
 	}
 	r := s.judge(snap, host)
@@ -192,6 +194,20 @@ func (s *Syncer) catchUp(ctx context.Context) error {
 	return nil
 }
 
+// makeSure is catchUp for whoever will append what follows from the history,
+// with deciding held. A batch whose append failed may be in the log while Size
+// does not count it yet. Working its changes out once more would put the same
+// ones there twice, and the second ones would stop whatever follows the log.
+func (s *Syncer) makeSure(ctx context.Context) error {
+	if s.unsure {
+		if _, err := s.o.Log.Checkpoint(ctx); err != nil {
+			return fail(ClassLog, "learn what the log holds", err)
+		}
+		s.unsure = false
+	}
+	return s.catchUp(ctx)
+}
+
 // entriesOf returns the changes' entries and, last, that of their synchronisation.
 // It gives none that the history would not take: such an entry would stop
 // whatever follows the log.
@@ -230,6 +246,7 @@ func (s *Syncer) append(ctx context.Context, entries []archive.Entry, changes []
 	}
 	durable := min(max(done-lead, 0), len(changes))
 	if err != nil {
+		s.unsure = true
 		s.mu.Lock()
 		s.owed = append(s.owed, changes[durable:]...)
 		s.mu.Unlock()
