@@ -29,7 +29,7 @@ const maxConns = 512
 // Serve answers at the socket l until ctx ends; then requests under way get some
 // time before they are cut off. It closes l and returns nil after such a stop.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	return s.run(ctx, l, &http.Server{ConnContext: withPeer})
+	return s.run(ctx, l, &http.Server{ConnContext: withPeer, ReadHeaderTimeout: headerTimeout})
 }
 
 // ServeTLS is Serve for the network: TLS 1.3 and HTTP/1.1, nothing else.
@@ -44,7 +44,7 @@ func (s *Server) ServeTLS(ctx context.Context, l net.Listener, c *Certificate) e
 		// Nobody's session outlives a change of the certificate.
 		SessionTicketsDisabled: true,
 	}
-	return s.run(ctx, tls.NewListener(limited(l, maxConns), conf), &http.Server{ConnContext: withAddress, Protocols: http1, TLSConfig: conf})
+	return s.run(ctx, tls.NewListener(limited(l, maxConns), conf), &http.Server{ConnContext: withAddress, ReadHeaderTimeout: headerTimeout, Protocols: http1, TLSConfig: conf})
 }
 
 func (s *Server) run(ctx context.Context, l net.Listener, srv *http.Server) error {
@@ -58,7 +58,7 @@ func (s *Server) run(ctx context.Context, l net.Listener, srv *http.Server) erro
 		h.ServeHTTP(w, r)
 	})
 	srv.BaseContext = func(net.Listener) context.Context { return requests }
-	srv.ReadHeaderTimeout, srv.ReadTimeout, srv.IdleTimeout = headerTimeout, headerTimeout+bodyTimeout, idleTimeout
+	srv.ReadTimeout, srv.IdleTimeout = headerTimeout+bodyTimeout, idleTimeout
 	srv.MaxHeaderBytes = maxHeader
 	srv.ErrorLog = slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug) // broken handshakes: anybody can make any number of them
 	ended := make(chan error, 1)
