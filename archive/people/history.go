@@ -171,16 +171,15 @@ func (h *History) Versions(g GUID) []Version {
 
 // Find returns the people who ever had a name: a GUID's text, an account, a
 // UPN, a mail address or a display name. All of it must be the same, but for
-// case. A name that was re-used finds each who had it. Sorted.
+// case. A name that was re-used finds each who had it; a person's GUID finds
+// that person alone, whatever others are called. Sorted.
 func (h *History) Find(name string) []GUID {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	found := slices.Clone(h.names.find(name))
-	if g, err := ParseGUID(name); err == nil && h.people[g] != nil && !slices.Contains(found, g) {
-		found = append(found, g)
-		slices.Sort(found)
+	if g, err := ParseGUID(name); err == nil && h.people[g] != nil {
+		return []GUID{g}
 	}
-	return found
+	return slices.Clone(h.names.find(name))
 }
 
 // LastSync returns the newest synchronisation that was applied; false when

@@ -127,6 +127,20 @@ func TestFindByAnyNameEver(t *testing.T) {
 	}
 }
 
+// A GUID names one person, whatever others are called: nobody keeps from being
+// blocked by having somebody else called like that.
+func TestAGUIDFindsItsPersonAlone(t *testing.T) {
+	l := begin(t)
+	p := someone(bob, "bob")
+	p.Name, p.Mail = string(ann), "{"+strings.ToUpper(string(ann))+"}"
+	l.do(add(someone(ann, "ann")), add(p))
+	for _, name := range []string{string(ann), strings.ToUpper(string(ann)), "{" + string(ann) + "}"} {
+		if got := l.h.Find(name); !slices.Equal(got, []GUID{ann}) {
+			t.Errorf("Find(%q) = %v", name, got)
+		}
+	}
+}
+
 // A disabled person whose account is on in another month is the same person.
 func TestSnapshotHasWhoIsThere(t *testing.T) {
 	l := begin(t)

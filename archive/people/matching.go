@@ -97,6 +97,7 @@ func Match(users []envelope.User, h *History) (matches []MatchBody, unmatched []
 	users = slices.CompactFunc(users, func(a, b envelope.User) bool { return a.Usr == b.Usr })
 	for i := range users {
 		u := &users[i]
+		u.UPN, u.Mail = Clean(u.UPN), Clean(u.Mail) // as entries hold them; nobody's are longer
 		v := h.judge(u)
 		switch {
 		case v.reason != "":

@@ -214,6 +214,27 @@ func TestMatchEntry(t *testing.T) {
 	}
 }
 
+// What the relay says of one user keeps nobody else from being matched: an
+// address longer than an entry holds is one that nobody has.
+func TestAMatchOfALongAddressIsAnEntry(t *testing.T) {
+	l := ward(t)
+	long := user("u", "ann@st.example", strings.Repeat("x", MaxText-1)+"\u00e9@mail.example")
+	m, un := Match([]envelope.User{long, user("v", "bob@st.example", "")}, l.h)
+	if len(m) != 2 || len(un) != 0 {
+		t.Fatalf("%v %v", m, un)
+	}
+	l.match(m...)
+	if g, ok := l.h.PersonOf("u"); !ok || g != ann {
+		t.Errorf("u is %v", g)
+	}
+	decided := said(OpMatch, "u", bob) // seeing the addresses, as far as an entry holds them
+	decided.UPN, decided.Mail = long.UPN, Clean(long.Mail)
+	l.match(decided)
+	if m, un := Match([]envelope.User{long}, l.h); len(m)+len(un) != 0 {
+		t.Errorf("decided with the addresses: %v %v", m, un)
+	}
+}
+
 // Every user of a hospital at once, in time for each synchronisation.
 func TestMatchOfManyIsSorted(t *testing.T) {
 	l := begin(t)

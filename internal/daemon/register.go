@@ -179,7 +179,7 @@ func (r peopleAPI) Match(ctx context.Context, who role.Principal, usr, guid, rea
 		return nil, fmt.Errorf("%w: the relay never told of such a user", api.ErrUnknown)
 	}
 	body := people.MatchBody{
-		Op: people.OpMatch, Usr: usr, GUID: people.GUID(guid), By: people.ByPerson, UPN: user.UPN, Mail: user.Mail, Principal: who, Reason: reason,
+		Op: people.OpMatch, Usr: usr, GUID: people.GUID(guid), By: people.ByPerson, UPN: people.Clean(user.UPN), Mail: people.Clean(user.Mail), Principal: who, Reason: reason,
 	}
 	if guid == "" {
 		now, matched := r.history.PersonOf(usr)
