@@ -66,6 +66,7 @@ type Holds interface {
 type folk struct {
 	registers
 	auth        *auth.Auth
+	configured  bool             // somebody has said who may do what
 	syncer      *ldapsync.Syncer // nil without a directory
 	tails       *ingest.Tails
 	provisioner *ingest.Provisioner // nil unless something is to be asked of the relay
@@ -79,7 +80,7 @@ type folk struct {
 func (p *parts) newFolk(ctx context.Context, o Options, registry *prometheus.Registry) error {
 	c := o.Config
 	p.folk.matchNow = make(chan struct{}, 1)
-	p.folk.provision = c.Provision
+	p.folk.provision, p.configured = c.Provision, c.Configured()
 	var directory auth.Directory
 	if c.Directory != nil {
 		if err := p.newSyncer(c, registry); err != nil {

@@ -200,6 +200,17 @@ func TestPeople(t *testing.T) {
 		t.Errorf("the access report: %+v", report)
 	}
 
+	// Somebody new in a group that gives a role can log in after one synchronisation.
+	_, err = o.ad.AddPerson(adtest.Person{Account: "eva.new", Name: "Eva New"})
+	o.do(err)
+	o.do(o.ad.AddMember("Holdfast administrator", "eva.new"))
+	if r := o.sync(); !r.Applied {
+		t.Errorf("somebody new: %+v", r)
+	}
+	if me, err := o.login("eva.new").Whoami(t.Context()); err != nil || len(me.Roles) != 1 || me.Roles[0].Role != role.Administrator {
+		t.Errorf("somebody new: %+v, %v", me, err)
+	}
+
 	o.do(o.ad.RemoveMember("Holdfast compliance-officer", "ruth.adler"))
 	o.do(o.ad.Disable("bo.lind"))
 	// A role without anybody is held back: the approver sees what it is about.

@@ -25,6 +25,7 @@ func (p *parts) Status(ctx context.Context) (*api.Status, error) {
 		Quarantined: p.counts.of(proof.KindQuarantine),
 		Pending:     uint64(len(p.state.PendingBlobs())),
 		Alarms:      uint64(len(p.state.Alarms(false))),
+		Roles:       p.configured,
 	}
 	if c, ok := p.archive.Cursor(); ok {
 		s.Relay.Epoch, s.Relay.Seq = c.Epoch, c.Seq

@@ -138,7 +138,7 @@ func (h *house) Status(context.Context) (*api.Status, error) {
 	if h.unheard {
 		relay = api.RelayStatus{}
 	}
-	return &api.Status{Version: "v0.1", Started: received, ArchiveID: "st-elsewhere", Origin: "holdfast.invalid/st-elsewhere/0011223344556677", Size: 13,
+	return &api.Status{Version: "v0.1", Started: received, ArchiveID: "st-elsewhere", Origin: "holdfast.invalid/st-elsewhere/0011223344556677", Size: 13, Roles: true,
 		Waiting: "disk_full", Relay: relay, Index: api.IndexStatus{Through: 13, Working: true},
 		Quarantined: 1, Alarms: 2}, nil
 }

@@ -47,7 +47,16 @@ func runStatus(ctx context.Context, g *globals) error {
 		{"quarantined", number(st.Quarantined)},
 		{"attachments awaited", number(st.Pending)},
 		{"open alarms", number(st.Alarms)},
+		{"roles", rolesConfigured(st.Roles)},
 	})
+}
+
+// rolesConfigured warns of an archive that its owner has not set up.
+func rolesConfigured(ok bool) string {
+	if ok {
+		return "configured"
+	}
+	return "nobody has said who may do what: root and the daemon's own account hold every role"
 }
 
 // stream is how far the relay's stream has come.
