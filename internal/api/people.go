@@ -197,7 +197,7 @@ func (s *Server) match(w http.ResponseWriter, r *http.Request, c *caller) error 
 	if err := reasoned(req.Reason, "how you know whose it is"); err != nil {
 		return err
 	}
-	if s.Register == nil {
+	if s.Register == nil || s.People == nil {
 		return notConfigured("directory")
 	}
 	var f Found // nobody
@@ -206,6 +206,9 @@ func (s *Server) match(w http.ResponseWriter, r *http.Request, c *caller) error 
 		if f, err = s.one(r.Context(), req.Who); err != nil {
 			return err
 		}
+	}
+	if err := s.mayMatch(r.Context(), c, req.Usr, f.GUID); err != nil {
+		return err
 	}
 	var resp *RelayMatched
 	err := s.act(r.Context(), c, audit.ActionDirectory, "match "+req.Usr+" "+f.GUID, req.Reason, func(ctx context.Context) (err error) {
@@ -216,6 +219,21 @@ func (s *Server) match(w http.ResponseWriter, r *http.Request, c *caller) error 
 		return err
 	}
 	return reply(w, resp)
+}
+
+// mayMatch refuses a match to whoever gains by it. Matches say whose messages lie
+// in a scope, so a scoped role would widen itself; and whether somebody looked
+// at their own.
+func (s *Server) mayMatch(ctx context.Context, c *caller, usr, guid string) error {
+	if !c.scope.All {
+		return s.refuse(ctx, c, &Problem{Title: "your role is for some people's messages, and does not say whose a relay user is",
+			Hint: "ask a compliance officer whose role is not narrowed"})
+	}
+	now, _ := s.People.PersonOf(usr)
+	if own := c.who.Person; own != "" && (own == guid || own == now) {
+		return s.refuse(ctx, c, &Problem{Title: "nobody says which relay user they are themselves", Hint: "ask another compliance officer"})
+	}
+	return nil
 }
 
 func (s *Server) block(w http.ResponseWriter, r *http.Request, c *caller) error {
