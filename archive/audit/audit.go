@@ -92,7 +92,11 @@ func (a Action) Reads() bool {
 
 // Looks reports whether an outcome follows an access of this kind.
 func (a Action) Looks() bool {
-	return a.Reads() || a == ActionAudit || a == ActionReport
+	switch a {
+	case ActionAudit, ActionReport, ActionDirectory, ActionDevice, ActionRequest, ActionDecide:
+		return true
+	}
+	return a.Reads()
 }
 
 // Principal is the person on whose account a look was asked for.

@@ -99,7 +99,7 @@ func TestBeginRefusesLongWords(t *testing.T) {
 
 func TestActions(t *testing.T) {
 	reads := []Action{ActionSearch, ActionShow, ActionExport}
-	looks := append([]Action{ActionAudit, ActionReport}, reads...)
+	looks := append([]Action{ActionAudit, ActionReport, ActionDirectory, ActionDevice, ActionRequest, ActionDecide}, reads...)
 	if len(Actions()) != 15 {
 		t.Errorf("%d actions", len(Actions()))
 	}

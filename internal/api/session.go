@@ -174,7 +174,7 @@ func ambiguous() *Problem {
 // act is look for what shows or changes something other than messages.
 func (s *Server) act(ctx context.Context, c *caller, action audit.Action, target, reason string, do func(ctx context.Context) error) error {
 	return s.look(ctx, audit.Access{Action: action, Principal: c.who, Target: target, Reason: reason}, func(ctx context.Context, _ uint64) (audit.Outcome, error) {
-		return audit.Outcome{}, do(ctx)
+		return audit.Outcome{Custodians: []string{}}, do(ctx) // nobody's messages
 	})
 }
 
