@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -23,8 +24,12 @@ const (
 )
 
 // maxConns bounds the connections over HTTPS that are open at once: whoever
-// opens more waits, and takes no file descriptor from the archive.
-const maxConns = 512
+// opens more waits, and takes no file descriptor from the archive. One address
+// gets maxConnsFrom of them, so that it keeps nobody else waiting.
+const (
+	maxConns     = 512
+	maxConnsFrom = 64
+)
 
 // Serve answers at the socket l until ctx ends; then requests under way get some
 // time before they are cut off. It closes l and returns nil after such a stop.
@@ -44,7 +49,7 @@ func (s *Server) ServeTLS(ctx context.Context, l net.Listener, c *Certificate) e
 		// Nobody's session outlives a change of the certificate.
 		SessionTicketsDisabled: true,
 	}
-	return s.run(ctx, tls.NewListener(limited(l, maxConns), conf), &http.Server{ConnContext: withAddress, ReadHeaderTimeout: headerTimeout, Protocols: http1, TLSConfig: conf})
+	return s.run(ctx, tls.NewListener(limited(l, maxConns, maxConnsFrom), conf), &http.Server{ConnContext: withAddress, ReadHeaderTimeout: headerTimeout, Protocols: http1, TLSConfig: conf})
 }
 
 func (s *Server) run(ctx context.Context, l net.Listener, srv *http.Server) error {
@@ -80,9 +85,10 @@ func (s *Server) run(ctx context.Context, l net.Listener, srv *http.Server) erro
 	return err
 }
 
-// limited returns l with at most n connections open.
-func limited(l net.Listener, n int) net.Listener {
-	return &limitedListener{Listener: l, places: make(chan struct{}, n), closed: make(chan struct{})}
+// limited returns l with at most n connections open, and at most each of them
+// from one address.
+func limited(l net.Listener, n, each int) net.Listener {
+	return &limitedListener{Listener: l, places: make(chan struct{}, n), closed: make(chan struct{}), each: each, from: map[netip.Prefix]int{}}
 }
 
 type limitedListener struct {
@@ -90,21 +96,55 @@ type limitedListener struct {
 	places chan struct{}
 	once   sync.Once
 	closed chan struct{}
+	each   int
+
+	mu   sync.Mutex
+	from map[netip.Prefix]int // open connections, by address
 }
 
-// Accept waits for a place, then for a connection.
+// Accept waits for a place, then for a connection from an address that has not
+// as many as it gets; others are closed.
 func (l *limitedListener) Accept() (net.Conn, error) {
 	select {
 	case l.places <- struct{}{}:
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.places
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			<-l.places
+			return nil, err
+		}
+		if place := placeOfConn(c); l.enter(place) {
+			return &placedConn{Conn: c, leave: sync.OnceFunc(func() { l.leave(place) })}, nil
+		}
+		_ = c.Close() // nothing was read or written that could be lost
 	}
-	return &placedConn{Conn: c, leave: sync.OnceFunc(func() { <-l.places })}, nil
+}
+
+func placeOfConn(c net.Conn) netip.Prefix {
+	a, _ := netip.ParseAddrPort(c.RemoteAddr().String()) // those without an address are one place
+	return placeOf(a.Addr().String())
+}
+
+func (l *limitedListener) enter(place netip.Prefix) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.from[place] >= l.each {
+		return false
+	}
+	l.from[place]++
+	return true
+}
+
+func (l *limitedListener) leave(place netip.Prefix) {
+	l.mu.Lock()
+	if l.from[place]--; l.from[place] == 0 {
+		delete(l.from, place)
+	}
+	l.mu.Unlock()
+	<-l.places
 }
 
 // Close ends the listener and whoever waits in Accept.
