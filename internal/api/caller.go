@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -89,6 +90,32 @@ func (s *Server) caller(r *http.Request, at end, rt route) (*caller, error) {
 	who.Address = at.address // of this request, not of the login
 	c.who, c.grants, c.ends, c.token = who, grants, ends, token
 	return c, nil
+}
+
+// still refuses more of a stream to a caller whose session has ended since, or
+// whose roles do not reach as far any more. It counts as use of the session.
+func (s *Server) still(at end, c *caller) error {
+	var grants []role.Grant
+	if at.via == role.ViaSocket {
+		_, grants = s.Auth.Local(at.uid, at.name)
+	} else {
+		var err error
+		if _, grants, _, err = s.Auth.Session(c.token); err != nil {
+			grants = nil
+		}
+	}
+	if now, ok := role.Allowed(grants, c.endpoint, time.Now()); ok && reaches(now, c.scope) {
+		return nil
+	}
+	return &Problem{Title: "your session, or the role, ended while this was being handed out", Status: http.StatusForbidden, Code: CodeForbidden, Exit: ExitPermission,
+		Hint: "what has arrived is not whole; `holdfast whoami` says which roles you have"}
+}
+
+// reaches reports whether a scope has all that another has.
+func reaches(s, other role.Scope) bool {
+	return s.All || !other.All && !slices.ContainsFunc(other.Of, func(g role.Grant) bool {
+		return !slices.ContainsFunc(s.Of, func(h role.Grant) bool { return h.Department == g.Department && h.OU == g.OU })
+	})
 }
 
 // maxToken bounds a token, in bytes.

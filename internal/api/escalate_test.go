@@ -1,10 +1,13 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"holdfast/archive/audit"
 	"holdfast/internal/role"
@@ -42,5 +45,55 @@ func TestNobodyWidensTheirScopeByAMatch(t *testing.T) {
 		if a := w.accessAt(t, len(w.records)-1); a.Action != audit.ActionRefused || a.Target != string(role.DirectoryMatch) || a.Principal.Person != cy {
 			t.Errorf("%s: the refusal's entry is %+v", name, a)
 		}
+	}
+}
+
+// An export ends with the role, or the session, by which it was begun, and says
+// so: what is handed out by then is all.
+func TestAnExportEndsWithItsRole(t *testing.T) {
+	until := time.Date(2000, 1, 1, 0, 0, 3, 0, time.UTC) // synctest's clock begins at 2000
+	officer := role.Grant{Role: role.ComplianceOfficer}
+	for name, tt := range map[string]struct {
+		before, after []role.Grant // nil: no session
+		end           end
+		whole         bool
+	}{
+		"kept":            {[]role.Grant{officer}, []role.Grant{officer}, end{via: role.ViaHTTPS}, true},
+		"another one":     {[]role.Grant{officer}, []role.Grant{{Role: role.Auditor}}, end{via: role.ViaHTTPS}, false},
+		"no session":      {[]role.Grant{officer}, nil, end{via: role.ViaHTTPS}, false},
+		"its end":         {[]role.Grant{{Role: role.ComplianceOfficer, Until: &until}}, []role.Grant{{Role: role.ComplianceOfficer, Until: &until}}, end{via: role.ViaHTTPS}, false},
+		"narrowed":        {[]role.Grant{officer}, []role.Grant{{Role: role.ComplianceOfficer, Department: "Ward 3"}}, end{via: role.ViaHTTPS}, false},
+		"narrower":        {[]role.Grant{{Role: role.ComplianceOfficer, Department: "Ward 3"}, {Role: role.ComplianceOfficer, Department: "ER"}}, []role.Grant{{Role: role.ComplianceOfficer, Department: "ER"}}, end{via: role.ViaHTTPS}, false},
+		"widened":         {[]role.Grant{{Role: role.ComplianceOfficer, Department: "ER"}}, []role.Grant{officer}, end{via: role.ViaHTTPS}, true},
+		"over the socket": {nil, nil, end{via: role.ViaSocket, uid: 1002}, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newTown(t)
+			if tt.before != nil {
+				w.grants["token-officer"] = tt.before
+			}
+			w.produce = func(_ context.Context, _ Production, sink Sink) (*Produced, error) {
+				f, err := sink.Create("records.jsonl")
+				if err != nil {
+					return nil, err
+				}
+				if w.grants["token-officer"] = tt.after; tt.after == nil {
+					delete(w.grants, "token-officer")
+				}
+				time.Sleep(5 * time.Second)
+				if _, err := f.Write([]byte("canary")); err != nil {
+					return nil, err
+				}
+				return &Produced{Matched: 1, Produced: 1}, f.Close()
+			}
+			a := as(w.server().Handler(), tt.end, "token-officer", "POST", "/v1/export", bodies["POST /v1/export"])
+			body := a.Body.String()
+			if whole := strings.Contains(body, partComplete); whole != tt.whole || strings.Contains(body, "canary") != tt.whole || strings.Contains(body, partFailed) == tt.whole {
+				t.Errorf("%s: %s", name, body)
+			}
+			if o := outcomeOf(t, w.records[len(w.records)-1]); (o.Result == audit.ResultShown) != tt.whole {
+				t.Errorf("%s: outcome %+v", name, o)
+			}
+		})
 	}
 }

@@ -112,6 +112,7 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request, c *caller, req 
 	}
 	defer end()
 	sink := newPartSink(w)
+	sink.still = func() error { return s.still(endOf(r.Context()), c) }
 	var done Completion
 	access := audit.Access{Action: audit.ActionExport, Principal: c.who, Reason: req.Reason, Matter: req.Matter, Query: req.Query}
 	if req.Request != 0 {
@@ -168,7 +169,8 @@ type partSink struct {
 	parts   *multipart.Writer // nil until the first file
 	open    *partFile
 	listing listing
-	extend  time.Time // when the write deadline is set anew
+	extend  time.Time    // when the write deadline is set anew
+	still   func() error // asked every second: whether there may be more
 }
 
 func newPartSink(w http.ResponseWriter) *partSink {
@@ -187,7 +189,7 @@ func (s *partSink) Create(name string) (io.WriteCloser, error) {
 		s.parts = multipart.NewWriter(s.w)
 		s.w.Header().Set("Content-Type", mime.FormatMediaType("multipart/mixed", map[string]string{"boundary": s.parts.Boundary()}))
 	}
-	if err := s.deadline(); err != nil {
+	if err := s.proceed(); err != nil {
 		return nil, err
 	}
 	part, err := s.parts.CreatePart(textproto.MIMEHeader{
@@ -207,6 +209,18 @@ func (s *partSink) idle() error {
 		return errors.New("a production's file was not closed")
 	}
 	return nil
+}
+
+// proceed is deadline for what is handed out, which nobody gets any longer than
+// they may.
+func (s *partSink) proceed() error {
+	if time.Now().Before(s.extend) {
+		return nil
+	}
+	if err := s.still(); err != nil {
+		return err
+	}
+	return s.deadline()
 }
 
 // deadline gives the next writes writeTimeout. It is set anew every second at
@@ -268,7 +282,7 @@ type partFile struct {
 }
 
 func (f *partFile) Write(b []byte) (int, error) {
-	if err := f.sink.deadline(); err != nil {
+	if err := f.sink.proceed(); err != nil {
 		return 0, err
 	}
 	n, err := f.part.Write(b)
