@@ -9,6 +9,7 @@ import (
 	"holdfast/archive/audit"
 	"holdfast/archive/proof"
 	"holdfast/archive/state"
+	"holdfast/internal/role"
 )
 
 func (s *Server) alarmsList(w http.ResponseWriter, r *http.Request, _ *caller) error {
@@ -38,6 +39,10 @@ func (s *Server) alarmsShow(w http.ResponseWriter, r *http.Request, _ *caller) e
 	return reply(w, a)
 }
 
+// alarmBreakGlass is the name of the alarm that an account broke the glass
+// (internal/auth).
+const alarmBreakGlass = "break-glass"
+
 // alarmsAck acknowledges an alarm. One that is acknowledged already stays as
 // it is: the first acknowledgement counts.
 func (s *Server) alarmsAck(w http.ResponseWriter, r *http.Request, c *caller) error {
@@ -51,6 +56,9 @@ func (s *Server) alarmsAck(w http.ResponseWriter, r *http.Request, c *caller) er
 	a, err := s.alarm(r.Context(), req.Seq)
 	if err != nil {
 		return err
+	}
+	if a.Name == alarmBreakGlass && c.who.Via == role.ViaBreakGlass {
+		return s.refuse(r.Context(), c, &Problem{Title: "whoever broke the glass does not acknowledge the alarm about it", Hint: "somebody else asks you, looks at what you did, and acknowledges"})
 	}
 	if a.Ack == nil {
 		if a, err = s.acknowledge(r.Context(), req, c.who); err != nil {

@@ -9,7 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"holdfast/archive"
 	"holdfast/archive/audit"
+	"holdfast/archive/proof"
 	"holdfast/internal/role"
 )
 
@@ -96,4 +98,43 @@ func TestAnExportEndsWithItsRole(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whoever broke the glass does not put out the alarm about it.
+func TestABrokenGlassIsSeenToByOthers(t *testing.T) {
+	w := newTown(t)
+	for _, name := range []string{alarmBreakGlass, "relay-gap"} {
+		body := []byte(must(t, archive.AlarmBody{Name: name, Severity: "critical", Text: "t", Fix: "f"}))
+		if _, err := w.Append(t.Context(), archive.Batch{Entries: []archive.Entry{{Kind: proof.KindAlarm, Class: proof.ClassControl, Body: body}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := w.server()
+	s.Auth = broken{gate{w}}
+	ack := func(uid uint32, seq string) int {
+		return asAccount(s, uid, "POST", "/v1/alarms/ack", `{"seq":`+seq+`,"reason":"r"}`).Code
+	}
+	if code := ack(1002, "1"); code != http.StatusForbidden {
+		t.Errorf("who broke the glass: %d", code)
+	}
+	if a := w.accessAt(t, len(w.records)-1); a.Action != audit.ActionRefused || a.Target != string(role.AlarmsAck) {
+		t.Errorf("the refusal's entry is %+v", a)
+	}
+	if code := ack(1002, "2"); code != http.StatusOK {
+		t.Errorf("another alarm: %d", code)
+	}
+	if code := ack(1000, "1"); code != http.StatusOK {
+		t.Errorf("somebody else: %d", code)
+	}
+}
+
+// broken is a gate at which account 1002 broke the glass.
+type broken struct{ gate }
+
+func (b broken) Local(uid uint32, name string) (role.Principal, []role.Grant) {
+	who, grants := b.gate.Local(uid, name)
+	if uid == 1002 {
+		who.Via = role.ViaBreakGlass
+	}
+	return who, grants
 }
