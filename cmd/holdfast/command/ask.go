@@ -52,6 +52,8 @@ var (
 		Hint: "in a script, write the answers to stdin, one a line, and add --stdin"}
 	errUnanswered = &api.Problem{Title: "the answers ended early", Code: api.CodeBadRequest, Exit: api.ExitUsage,
 		Hint: "`holdfast login --help` says which lines --stdin takes"}
+	errEmpty = &api.Problem{Title: "an answer is empty", Code: api.CodeBadRequest, Exit: api.ExitUsage,
+		Hint: "repeat `holdfast login` and answer every question: nobody logs in without a password and a code"}
 	errAnswer = usage("an answer is a line of at most %d bytes in UTF-8", maxSecret)
 )
 
@@ -87,7 +89,7 @@ func (q *questions) put(ctx context.Context, prompt string) (string, error) {
 	case err != nil:
 		return "", err
 	case s == "":
-		return "", errUnanswered
+		return "", errEmpty
 	case len(s) > maxSecret || !utf8.ValidString(s):
 		return "", errAnswer
 	}

@@ -99,8 +99,16 @@ func (g *globals) sayPending(p *api.PendingDiff) error {
 	if p == nil {
 		return nil
 	}
-	return g.say("nothing is changed until an approver has read `holdfast directory diff` and approves exactly that diff:\n" +
-		"holdfast directory approve " + visible(p.Digest) + " --reason TEXT")
+	if len(p.Counts) == 0 {
+		return g.say("it changes nothing, so there is nothing to decide; but nothing else will be taken over by itself until what holds it back\n" +
+			"is put right in the directory, or in the daemon's configuration with a restart")
+	}
+	return g.say("nothing is changed until an approver has read `holdfast directory diff` and approves exactly that diff:\n" + approveDiff(p.Digest))
+}
+
+// approveDiff is the command that approves and applies a diff.
+func approveDiff(digest string) string {
+	return "holdfast directory approve " + visible(digest) + " --reason TEXT"
 }
 
 // counts lists how many there are of each kind, by name.
@@ -167,8 +175,10 @@ func changed(ch *api.DirectoryChange) string {
 	if ch.Why != "" {
 		parts = append(parts, ch.Why)
 	}
-	if len(ch.Fields) > 0 {
-		parts = append(parts, strings.Join(ch.Fields, ", "))
+	// Who departs because they are disabled also changes in being disabled.
+	fields := slices.DeleteFunc(slices.Clone(ch.Fields), func(f string) bool { return f == ch.Why })
+	if len(fields) > 0 {
+		parts = append(parts, strings.Join(fields, ", "))
 	}
 	if len(ch.Added)+len(ch.Removed) > 0 {
 		parts = append(parts, fmt.Sprintf("members +%d -%d", len(ch.Added), len(ch.Removed)))
@@ -198,16 +208,19 @@ func runDirectorySync(ctx context.Context, g *globals) error {
 	} else {
 		err = g.writeSync(r)
 	}
-	if err == nil && !r.Applied {
+	if err == nil && r.Pending != nil {
 		err = &verdictError{api.ExitTemporary}
 	}
 	return err
 }
 
 func (g *globals) writeSync(r *api.DirectoryReport) error {
-	result := "applied"
-	if !r.Applied {
+	result := "nothing to change: the log says what the directory says"
+	switch {
+	case r.Pending != nil:
 		result = "NOT APPLIED: it waits for approval"
+	case r.Applied:
+		result = "applied"
 	}
 	fields := []field{
 		{"result", result},
@@ -226,8 +239,9 @@ func newDirectoryApprove(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "approve DIGEST --reason TEXT",
 		Short: "Approve exactly the diff that waits, which applies it, or deny it",
-		Long: `Approve exactly the diff with this digest, as holdfast directory diff shows it, and apply it. If the
-directory has changed since, the diff has another digest and nothing happens.`,
+		Long: `Approve exactly the diff with this digest, as holdfast directory diff shows it, and apply it. It is applied as
+it was read. Once a later reading no longer has all of its changes, another diff waits, with another
+digest, and approving this one changes nothing.`,
 		Example: `  holdfast directory approve 9f86d081884c7d65… --reason 'the pathology department was outsourced, HR list of 1 March'
   holdfast directory approve 9f86d081884c7d65… --deny --reason 'nobody knows of so many leavers'`,
 		Args: exactly(1, "name the diff by its whole digest, as `holdfast directory diff` prints it"),

@@ -107,7 +107,13 @@ func (g *globals) request(ctx context.Context, arg string, get func(c *api.Clien
 	if g.format == formatJSON {
 		return g.writeJSON(r)
 	}
-	return g.writeFields(requestFields(r))
+	if err := g.writeFields(requestFields(r)); err != nil {
+		return err
+	}
+	if r.Act != api.ActDirectoryDiff || r.Decision == nil || !r.Decision.Approve || r.Executed != nil {
+		return nil
+	}
+	return g.say("it is approved, and not applied yet: whichever approver does this applies it\n" + approveDiff(r.Digest))
 }
 
 func requestFields(r *api.ApprovalRequest) []field {

@@ -279,7 +279,11 @@ func (r registrar) report() *api.DirectoryReport {
 func (r registrar) Sync(context.Context) (*api.DirectoryReport, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.report(), nil
+	s := r.report()
+	if r.pending == nil { // as the daemon says it when log and directory agree
+		s.Applied, s.Counts = false, map[string]int{}
+	}
+	return s, nil
 }
 
 func (r registrar) Approve(ctx context.Context, who role.Principal, d string, approve bool, reason string) (*api.ApproveDiffResponse, error) {
