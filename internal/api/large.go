@@ -7,23 +7,48 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"holdfast/archive/audit"
 	"holdfast/archive/query"
+	"holdfast/internal/role"
 )
 
 // exportDigest names exactly one large export, for its approval: the query in
-// its canonical form, the matter and the size of the log that it is as of.
-func exportDigest(q *query.Query, matter string, at uint64) string {
+// its canonical form, the matter, the size of the log that it is as of, and how
+// far the query reached then (reachOf).
+func exportDigest(q *query.Query, matter string, at uint64, reach []string) string {
 	h := sha256.New()
-	h.Write([]byte("holdfast large-export v1\x00"))
-	for _, s := range []string{q.String(), matter} {
+	write := func(s string) {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
 		h.Write([]byte(s))
 	}
+	h.Write([]byte("holdfast large-export v1\x00"))
+	write(q.String())
+	write(matter)
 	h.Write(binary.BigEndian.AppendUint64(nil, at))
+	for _, s := range reach {
+		write(s)
+	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// reachOf lists what the words of a query do not say about whose messages it
+// finds: the scopes of the role, and the relay users that its names are taken
+// for. Both may change between the request and the export.
+func reachOf(scope role.Scope, people []Named) []string {
+	var reach []string
+	for _, g := range scope.Of {
+		reach = append(reach, fmt.Sprintf("scope %q %q", g.Department, g.OU))
+	}
+	for _, n := range people {
+		for _, usr := range n.Usrs {
+			reach = append(reach, fmt.Sprintf("name %q %q", n.Value, usr))
+		}
+	}
+	slices.Sort(reach)
+	return slices.Compact(reach)
 }
 
 // count returns how many entries an export as of the size at would find at most.
@@ -79,7 +104,7 @@ func (s *Server) askExport(w http.ResponseWriter, r *http.Request, c *caller) er
 	var resp LargeExportResponse
 	access := audit.Access{Action: audit.ActionRequest, Principal: c.who, Reason: req.Reason, Matter: req.Matter, Query: req.Query, Target: ActLargeExport}
 	err = s.look(r.Context(), access, func(ctx context.Context, _ uint64) (audit.Outcome, error) {
-		narrow, _, err := s.narrow(ctx, c, q)
+		narrow, people, err := s.narrow(ctx, c, q)
 		if err != nil {
 			return audit.Outcome{}, err
 		}
@@ -94,7 +119,7 @@ func (s *Server) askExport(w http.ResponseWriter, r *http.Request, c *caller) er
 			reason = "matter " + req.Matter
 		}
 		asked, err := s.Approvals.Ask(ctx, c.who, Ask{
-			Act: ActLargeExport, Digest: exportDigest(q, req.Matter, resp.At), Reason: clipped(reason),
+			Act: ActLargeExport, Digest: exportDigest(q, req.Matter, resp.At, reachOf(c.scope, people)), Reason: clipped(reason),
 			Summary: fmt.Sprintf("export of %d entries, as of a log of %d", resp.Total, resp.At),
 		})
 		if err != nil {
@@ -119,7 +144,7 @@ func clipped(reason string) string {
 
 // approved uses up the approval of a large export. Whoever asked for it makes
 // it: it was their query that was approved, within their scope.
-func (s *Server) approved(ctx context.Context, c *caller, req *ExportRequest, q *query.Query) error {
+func (s *Server) approved(ctx context.Context, c *caller, req *ExportRequest, q *query.Query, people []Named) error {
 	if s.Approvals == nil {
 		return notConfigured("two-person rule")
 	}
@@ -131,5 +156,5 @@ func (s *Server) approved(ctx context.Context, c *caller, req *ExportRequest, q 
 		return &Problem{Title: "somebody else asked for this export", Status: http.StatusForbidden, Code: CodeForbidden, Exit: ExitPermission,
 			Hint: "whoever asked makes it; ask for your own"}
 	}
-	return s.Approvals.Execute(ctx, c.who, req.Request, ActLargeExport, exportDigest(q, req.Matter, req.At))
+	return s.Approvals.Execute(ctx, c.who, req.Request, ActLargeExport, exportDigest(q, req.Matter, req.At, reachOf(c.scope, people)))
 }

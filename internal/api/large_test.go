@@ -152,16 +152,17 @@ func TestExportDigest(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "29f9af9e4e03a82a0e40f968ad61d8b84e42a654bd6e9c224bd4f9a28f61f760" // made by another program
-	if got := exportDigest(q, "M-1", 7); got != want {
+	if got := exportDigest(q, "M-1", 7, nil); got != want {
 		t.Errorf("digest %s", got)
 	}
 	seen := map[string]bool{}
 	for _, matter := range []string{"", "M", "M-1"} {
 		for _, at := range []uint64{1, 2} {
-			seen[exportDigest(q, matter, at)] = true
+			seen[exportDigest(q, matter, at, nil)] = true
+			seen[exportDigest(q, matter, at, []string{"a"})] = true
 		}
 	}
-	if len(seen) != 6 {
-		t.Errorf("%d digests of 6 exports", len(seen))
+	if len(seen) != 12 {
+		t.Errorf("%d digests of 12 exports", len(seen))
 	}
 }

@@ -129,7 +129,7 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request, c *caller, req 
 		}
 		if req.Request != 0 {
 			// A crash after this leaves an approval used up and no export: it is asked for anew.
-			err = s.approved(ctx, c, req, q)
+			err = s.approved(ctx, c, req, q, p.People)
 		} else {
 			err = s.small(ctx, p.Query, p.At)
 		}
