@@ -67,8 +67,20 @@ func (c *Certificate) stat() (seen [2]fs.FileInfo, err error) {
 }
 
 // current returns the pair for one handshake. It costs two stats unless a file
-// has changed.
+// has changed. Whoever is to be told of the files is, by this handshake alone.
 func (c *Certificate) current() *tls.Certificate {
+	pair, fault := c.look()
+	if fault != nil {
+		c.log.Error("the changed certificate cannot be used; the one before it goes on serving", "error", fault)
+		if c.failed != nil {
+			c.failed(fault)
+		}
+	}
+	return pair
+}
+
+// look returns the pair to serve, and what is to be told of the files, if anything.
+func (c *Certificate) look() (pair *tls.Certificate, tell error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	seen, err := c.stat()
@@ -80,8 +92,8 @@ func (c *Certificate) current() *tls.Certificate {
 		c.seen = seen
 		err = c.replace()
 	}
-	c.judge(err)
-	return c.pair
+	tell = c.judge(err)
+	return c.pair, tell
 }
 
 // replace puts what the files now hold in place of the pair, if it can serve.
@@ -98,9 +110,9 @@ func (c *Certificate) replace() error {
 	return nil
 }
 
-// judge remembers what is wrong with the files, and tells of it once they have
-// been so for longer than replacing them takes.
-func (c *Certificate) judge(fault error) {
+// judge remembers what is wrong with the files, and returns it, once, when they
+// have been so for longer than replacing them takes.
+func (c *Certificate) judge(fault error) (tell error) {
 	c.fault = fault
 	switch {
 	case fault == nil:
@@ -109,11 +121,9 @@ func (c *Certificate) judge(fault error) {
 		c.since = time.Now()
 	case !c.told && time.Since(c.since) >= settle:
 		c.told = true
-		c.log.Error("the changed certificate cannot be used; the one before it goes on serving", "error", fault)
-		if c.failed != nil {
-			c.failed(fault)
-		}
+		return fault
 	}
+	return nil
 }
 
 // settle is how long the two files may not fit together before that is told.
