@@ -182,6 +182,14 @@ func (h *History) Find(name string) []GUID {
 	return slices.Clone(h.names.find(name))
 }
 
+// FindUPN returns the people who ever had a UPN, whoever is called so otherwise.
+// Sorted.
+func (h *History) FindUPN(upn string) []GUID {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return slices.Clone(h.upns.find(upn))
+}
+
 // LastSync returns the newest synchronisation that was applied; false when
 // there is none.
 func (h *History) LastSync() (Synced, bool) {

@@ -127,6 +127,31 @@ func TestFindByAnyNameEver(t *testing.T) {
 	}
 }
 
+// Whose UPN it is, or was, is not told by what people are called otherwise.
+func TestWhoHadAUPN(t *testing.T) {
+	l := begin(t)
+	p := someone(bob, "bob")
+	p.Name, p.Mail, p.Account = "ann@st.example", "ann@st.example", "ann@st.example"
+	l.do(add(someone(ann, "ann")), add(p))
+	if got := l.h.FindUPN("ANN@st.example"); !slices.Equal(got, []GUID{ann}) {
+		t.Errorf("%v", got)
+	}
+	l.at(l.day(1)).do(l.change(ann, func(p *Person) { p.UPN = "new@st.example" }), l.change(bob, func(p *Person) { p.UPN = "Ann@st.example" }))
+	got := l.h.FindUPN("ann@st.example")
+	if !slices.Equal(got, []GUID{ann, bob}) {
+		t.Errorf("a re-used one: %v", got)
+	}
+	got[0] = cid
+	if again := l.h.FindUPN("ann@st.example"); !slices.Equal(again, []GUID{ann, bob}) {
+		t.Error("a caller can change the index")
+	}
+	for _, upn := range []string{"", "ann", "bob", string(ann)} {
+		if got := l.h.FindUPN(upn); len(got) > 0 {
+			t.Errorf("FindUPN(%q) = %v", upn, got)
+		}
+	}
+}
+
 // A GUID names one person, whatever others are called: nobody keeps from being
 // blocked by having somebody else called like that.
 func TestAGUIDFindsItsPersonAlone(t *testing.T) {

@@ -12,6 +12,9 @@ import (
 type People interface {
 	// Find returns the objectGUIDs of everybody who ever had the name.
 	Find(name string) []string
+	// Owners returns the objectGUIDs of everybody who ever had the UPN, or the
+	// one of the person whose it is.
+	Owners(ref string) []string
 	// Person returns what is known of a person now.
 	Person(guid string) (Person, bool)
 	// Group returns the one group with that objectGUID, DN or sAMAccountName.

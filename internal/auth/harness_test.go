@@ -136,6 +136,18 @@ func (f *folk) Find(name string) (out []string) {
 	return out
 }
 
+func (f *folk) Owners(name string) (out []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for guid, p := range f.people {
+		if strings.EqualFold(p.UPN, name) || strings.EqualFold(guid, name) || slices.Contains(f.former[guid], name) {
+			out = append(out, guid)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 func (f *folk) Person(guid string) (Person, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

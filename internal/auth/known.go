@@ -20,6 +20,21 @@ func (k known) Find(name string) []string {
 	return out
 }
 
+// Owners does not take people by what they are called otherwise, which many may
+// write in the directory.
+func (k known) Owners(ref string) []string {
+	if g, err := people.ParseGUID(ref); err == nil {
+		if _, ok := k.History.Person(g, time.Time{}); ok {
+			return []string{string(g)}
+		}
+	}
+	var out []string
+	for _, g := range k.FindUPN(ref) {
+		out = append(out, string(g))
+	}
+	return out
+}
+
 // Person counts somebody whose account expired since the last synchronisation
 // as departed already.
 func (k known) Person(guid string) (Person, bool) {

@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +50,25 @@ func newHistory(t *testing.T) *history {
 		people.Change{Op: people.OpAdd, Group: &people.Group{GUID: outer, Name: "Officers", Account: "officers", DN: "CN=Officers,OU=Groups,DC=h", Members: []people.GUID{inner}}},
 	)
 	return h
+}
+
+// Nobody takes an account of the appliance, or shuts its owner out of it, by
+// being called like its owner's UPN or objectGUID.
+func TestAnAccountsOwnerIsKnownByUPN(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHistory(t)
+		h.do(t, people.Change{Op: people.OpAdd, Person: &people.Person{GUID: dora, Account: "carol@h.example", Mail: "carol@h.example", Name: string(carol), UPN: "dora@h.example"}},
+			people.Change{Op: people.OpAdd, Person: &people.Person{GUID: lookout, Name: "later@h.example", UPN: "l@h.example"}})
+		k := Known(h.History)
+		for name, want := range map[string][]string{
+			"Carol@h.example": {string(carol)}, string(carol): {string(carol)}, "{" + strings.ToUpper(string(carol)) + "}": {string(carol)},
+			"later@h.example": nil, "ccole": nil, "": nil,
+		} {
+			if got := k.Owners(name); !slices.Equal(got, want) {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+	})
 }
 
 func TestKnown(t *testing.T) {

@@ -79,7 +79,7 @@ func (a *Auth) owner(acc Account) (person string, fit bool) {
 	if acc.Person == "" {
 		return "", true
 	}
-	found := a.o.People.Find(acc.Person)
+	found := a.o.People.Owners(acc.Person)
 	switch len(found) {
 	case 0:
 		return "", true // before the first synchronisation somebody must be able to look why there is none
