@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"holdfast/archive"
@@ -62,12 +63,17 @@ func missingBody(err error) string {
 	return "its body is damaged; run `holdfast verify`"
 }
 
+// maxShown bounds the entries that one request is shown, in bytes of their
+// bodies and notes, unless it is one entry.
+const maxShown = 48 << 20
+
 // Show implements Shower.
 func (r *Renderer) Show(ctx context.Context, seqs []uint64) ([]Shown, error) {
 	if err := r.State.CatchUp(ctx, r.Log.Size()); err != nil {
 		return nil, err
 	}
 	entries := make([]Shown, 0, len(seqs))
+	size := 0
 	for _, seq := range seqs {
 		rec, err := r.Log.Record(ctx, seq)
 		missing := ""
@@ -76,6 +82,10 @@ func (r *Renderer) Show(ctx context.Context, seqs []uint64) ([]Shown, error) {
 			missing = missingBody(err)
 		case err != nil:
 			return nil, fmt.Errorf("show: %w", err)
+		}
+		if size += len(rec.Body) + len(rec.Note); size > maxShown && len(entries) > 0 {
+			return nil, &Problem{Title: "these entries are too large to be shown at once", Status: http.StatusRequestEntityTooLarge, Code: CodeTooLarge, Exit: ExitUsage,
+				Hint: "ask for fewer of them at a time, or export them"}
 		}
 		shown, err := r.shown(rec, missing)
 		if err != nil {
