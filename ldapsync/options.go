@@ -94,20 +94,21 @@ type bounds struct {
 	value   int   // bytes of one attribute's value
 	bytes   int64 // bytes that one connection may receive
 	pages   int   // pages of one search, the empty ones included
+
+	total time.Duration // one domain controller's time for a whole snapshot
 }
 
 // A group's entry has to fit into archive.MaxBody with each member's GUID twice.
 var defaultBounds = bounds{
 	people: 100_000, groups: 50_000, members: 100_000, links: 2_000_000,
-	value: 4096, bytes: 1 << 30, pages: 10_000,
+	value: 4096, bytes: 1 << 30, pages: 10_000, total: 10 * time.Minute,
 }
 
 // Bounds that are no site's choice.
 const (
-	maxPage   = 1000             // MS-ADTS 3.1.1.3.4.6, MaxPageSize
-	maxSync   = 10 * time.Minute // one domain controller's time for a whole snapshot
-	maxName   = 256              // bytes of a name at login
-	maxSecret = 1024             // bytes of a password
+	maxPage   = 1000 // MS-ADTS 3.1.1.3.4.6, MaxPageSize
+	maxName   = 256  // bytes of a name at login
+	maxSecret = 1024 // bytes of a password
 )
 
 var errOptions = errors.New("the directory's options")

@@ -35,6 +35,12 @@ func (o *Options) peopleQuery() string {
 	return "(&" + peopleFilter + o.Filter + ")"
 }
 
+// groupsQuery asks for every group below a base. Its DNs are extended: somebody
+// who is renamed between the pages of people and of groups stays a member.
+func groupsQuery(base string) *query {
+	return &query{base: base, scope: ldap.ScopeWholeSubtree, filter: groupsFilter, attributes: groupAttributes, extended: true}
+}
+
 // Read returns everything that the directory says now, or an error and nothing:
 // what a failed reading brought is thrown away. It asks one domain controller
 // for all of it, and begins anew at the next one after a network error or LDAP
@@ -51,7 +57,7 @@ func Read(ctx context.Context, o Options) (*people.Snapshot, string, error) {
 
 func (o *Options) read(ctx context.Context, at *sticky) (snap *people.Snapshot, host string, err error) {
 	host, err = o.eachServer(ctx, at, func(ctx context.Context, t target) error {
-		ctx, cancel := context.WithTimeout(ctx, maxSync)
+		ctx, cancel := context.WithTimeout(ctx, o.bounds.total)
 		defer cancel()
 		snap, err = o.readFrom(ctx, t)
 		return err
@@ -93,25 +99,38 @@ func (o *Options) readFrom(ctx context.Context, t target) (*people.Snapshot, err
 		byDN:  map[string]people.GUID{},
 		links: map[people.GUID][]named{},
 	}
-	for _, base := range o.Base {
-		q := &query{base: base, scope: ldap.ScopeWholeSubtree, filter: o.peopleQuery(), attributes: personAttributes}
-		if err := c.pages(ctx, o, q, r.person); err != nil {
-			return nil, err
+	if err := r.people(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.groups(ctx); err != nil {
+		return nil, err
+	}
+	r.join()
+	return r.snap, nil
+}
+
+func (r *reading) people(ctx context.Context) error {
+	for _, base := range r.o.Base {
+		q := &query{base: base, scope: ldap.ScopeWholeSubtree, filter: r.o.peopleQuery(), attributes: personAttributes}
+		if err := r.c.pages(ctx, r.o, q, r.person); err != nil {
+			return err
 		}
 	}
-	for _, base := range o.GroupBase {
-		q := &query{base: base, scope: ldap.ScopeWholeSubtree, filter: groupsFilter, attributes: groupAttributes, extended: true}
-		if err := c.pages(ctx, o, q, func(e *ldap.Entry) error { return r.group(base, e) }); err != nil {
-			return nil, err
+	return nil
+}
+
+func (r *reading) groups(ctx context.Context) error {
+	for _, base := range r.o.GroupBase {
+		if err := r.c.pages(ctx, r.o, groupsQuery(base), func(e *ldap.Entry) error { return r.group(base, e) }); err != nil {
+			return err
 		}
 	}
 	for _, g := range r.more {
 		if err := r.rest(ctx, g); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	r.join()
-	return r.snap, nil
+	return nil
 }
 
 // person takes one person in. Bases that overlap give some twice.
@@ -238,16 +257,20 @@ func members(e *ldap.Entry) ([]string, span, error) {
 	return part, s, nil
 }
 
-// rest reads the members that did not come with the group. The group is found
-// by its objectGUID: its DN may be another one by now.
+// query asks for the members that are not read yet. The group is found by its
+// objectGUID: its DN may be another one by now.
+func (g *ranged) query() *query {
+	return &query{
+		base: g.base, scope: ldap.ScopeWholeSubtree, extended: true,
+		filter:     "(&" + groupsFilter + "(objectGUID=" + octets(g.raw) + "))",
+		attributes: []string{"member;range=" + strconv.Itoa(g.next) + "-*"},
+	}
+}
+
+// rest reads the members that did not come with the group.
 func (r *reading) rest(ctx context.Context, g ranged) error {
 	for {
-		q := &query{
-			base: g.base, scope: ldap.ScopeWholeSubtree, extended: true,
-			filter:     "(&" + groupsFilter + "(objectGUID=" + octets(g.raw) + "))",
-			attributes: []string{"member;range=" + strconv.Itoa(g.next) + "-*"},
-		}
-		found, err := r.c.few(ctx, q, 1)
+		found, err := r.c.few(ctx, g.query(), 1)
 		if err != nil {
 			return err
 		}
@@ -279,10 +302,22 @@ func (r *reading) link(id people.GUID, values []string) error {
 	}
 	list := slices.Grow(r.links[id], len(values))
 	for _, v := range values {
-		list = append(list, nameOf(v))
+		list = append(list, r.small(nameOf(v)))
 	}
 	r.links[id] = list
 	return nil
+}
+
+// small returns the same without what nobody asks for, so that a member's
+// objectGUID does not keep the whole of its name in memory.
+func (r *reading) small(n named) named {
+	if p, ok := r.snap.People[n.guid]; ok {
+		return named{guid: p.GUID}
+	}
+	if n.guid != "" {
+		return named{guid: people.GUID(strings.Clone(string(n.guid)))}
+	}
+	return n
 }
 
 // join gives each group its members by objectGUID. Those that are neither people
