@@ -108,6 +108,7 @@ type Auth struct {
 	used     map[string]uint64    // newest step of a code used, by person
 	glass    map[uint32]glass     // accounts that broke the glass, until when
 	refused  map[uint32]time.Time // accounts whose break-glass was refused lately
+	burnt    uint64               // newest step that is good for nobody
 	guessing time.Time            // when the alarm about guessing was last raised
 
 	tally tally

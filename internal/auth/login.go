@@ -3,9 +3,11 @@ package auth
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"time"
 
+	"holdfast/archive"
 	"holdfast/archive/audit"
 	"holdfast/internal/role"
 )
@@ -234,7 +236,9 @@ func (a *Auth) admit(ctx context.Context, p Person, at try, sh shown, denied map
 	return ""
 }
 
-// restore reads the logins of the last hour back from the audit.
+// restore reads the logins of the last hour back from the audit. When one of
+// its entries is damaged it is not known which codes were used: then none is
+// good that was before now.
 func (a *Auth) restore(ctx context.Context) error {
 	if err := a.catchUp(ctx); err != nil {
 		return err
@@ -243,6 +247,11 @@ func (a *Auth) restore(ctx context.Context) error {
 	var items []audit.Item
 	for {
 		page, err := audit.List(ctx, a.o.Log, f)
+		if errors.Is(err, archive.ErrDamaged) {
+			a.o.Logger.Error("the latest logins cannot be read from the audit: codes of before this start are refused, and wrong passwords of before it forgotten", "error", err)
+			a.burnt = stepAt(time.Now()) + totpDrift
+			break
+		}
 		if err != nil {
 			return err
 		}

@@ -66,7 +66,7 @@ func (a *Auth) check(f *factor, person string, at try, now time.Time) (shown, st
 	}
 	replayed := false
 	if f.secret != nil && at.ticket == "" {
-		step, again, err := match(f.secret, at.kind, at.code, max(a.used[person], f.step), now)
+		step, again, err := match(f.secret, at.kind, at.code, max(a.used[person], f.step, a.burnt), now)
 		if err != nil {
 			return shown{}, codeState
 		}
