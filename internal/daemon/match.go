@@ -17,35 +17,55 @@ const matchEvery = time.Second
 // followMatches finds the person of each relay user that is new or has other
 // addresses, until ctx ends.
 func (p *parts) followMatches(ctx context.Context) error {
+	var size uint64
+	var seen envelope.Position // the relay's directory through here was looked at
+	changed := func(ctx context.Context) (bool, error) {
+		now := p.archive.Size()
+		if now == size {
+			return false, nil
+		}
+		if err := p.state.CatchUp(ctx, now); err != nil {
+			return false, err
+		}
+		size = now
+		last, ok := p.state.Directory().Last()
+		if !ok || last == seen {
+			return false, nil
+		}
+		seen = last
+		return true, nil
+	}
+	follow(ctx, p.matchNow, changed, p.match, func(err error) {
+		p.logger.Warn("relay users cannot be matched to people now", "err", err)
+	})
+	return nil
+}
+
+// follow calls match when it is woken, and when changed says so, which is asked
+// at every tick. What match could not do is tried again at the next tick, though
+// nothing changes meanwhile: people may wait for it.
+func follow(ctx context.Context, wake <-chan struct{}, changed func(context.Context) (bool, error), match func(context.Context) error, failed func(error)) {
 	tick := time.NewTicker(matchEvery)
 	defer tick.Stop()
-	var size uint64
-	var matched envelope.Position // the relay's directory through here was looked at
+	due := false
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-p.matchNow:
-			err = p.match(ctx)
+			return
+		case <-wake:
+			due = true
 		case <-tick.C:
-			now := p.archive.Size()
-			if now == size {
-				continue
-			}
-			if err = p.state.CatchUp(ctx, now); err != nil {
-				break
-			}
-			size = now
-			if last, ok := p.state.Directory().Last(); ok && last != matched {
-				if err = p.match(ctx); err == nil {
-					matched = last
-				}
-			}
+		}
+		var err error
+		if !due {
+			due, err = changed(ctx)
+		}
+		if due {
+			err = match(ctx)
+			due = err != nil
 		}
 		if err != nil && ctx.Err() == nil {
-			size = 0
-			p.logger.Warn("relay users cannot be matched to people now", "err", err)
+			failed(err)
 		}
 	}
 }
