@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"holdfast/archive/audit"
 	"holdfast/archive/query"
@@ -86,6 +87,28 @@ func (s *Server) small(ctx context.Context, q *query.Query, at uint64) error {
 		Hint:   "narrow the query, or ask for its approval with --ask and have an approver look at `holdfast requests list`"}
 }
 
+// largeSummary says what a large export comes to, and which access entry has its
+// query: a summary is shown to every role, and is free of content.
+const largeSummary = "export of %d entries, asked for in entry %d, as of a log of %d"
+
+// askedQuery returns the query of a large export for whoever asked for it and
+// for who may approve it; "" for everybody else.
+func (s *Server) askedQuery(ctx context.Context, c *caller, r *ApprovalRequest) (string, error) {
+	_, decides := role.Allowed(c.grants, role.RequestsDecide, time.Now())
+	if r.Act != ActLargeExport || !decides && r.By.ID() != c.who.ID() {
+		return "", nil
+	}
+	var total, access, at uint64
+	if _, err := fmt.Sscanf(r.Summary, largeSummary, &total, &access, &at); err != nil {
+		return "", nil // of another version: the summary is all that there is
+	}
+	items, err := audit.List(ctx, s.Ledger, audit.Filter{Before: access + 1, Limit: 1})
+	if err != nil || len(items) == 0 || items[0].Seq != access || items[0].Access.Target != ActLargeExport {
+		return "", err
+	}
+	return items[0].Access.Query, nil
+}
+
 // askExport asks for the approval of a large export.
 func (s *Server) askExport(w http.ResponseWriter, r *http.Request, c *caller) error {
 	req, q, err := s.exportRequest(w, r, c)
@@ -103,7 +126,7 @@ func (s *Server) askExport(w http.ResponseWriter, r *http.Request, c *caller) er
 	}
 	var resp LargeExportResponse
 	access := audit.Access{Action: audit.ActionRequest, Principal: c.who, Reason: req.Reason, Matter: req.Matter, Query: req.Query, Target: ActLargeExport}
-	err = s.look(r.Context(), access, func(ctx context.Context, _ uint64) (audit.Outcome, error) {
+	err = s.look(r.Context(), access, func(ctx context.Context, access uint64) (audit.Outcome, error) {
 		narrow, people, err := s.narrow(ctx, c, q)
 		if err != nil {
 			return audit.Outcome{}, err
@@ -120,7 +143,7 @@ func (s *Server) askExport(w http.ResponseWriter, r *http.Request, c *caller) er
 		}
 		asked, err := s.Approvals.Ask(ctx, c.who, Ask{
 			Act: ActLargeExport, Digest: exportDigest(q, req.Matter, resp.At, reachOf(c.scope, people)), Reason: clipped(reason),
-			Summary: fmt.Sprintf("export of %d entries, as of a log of %d", resp.Total, resp.At),
+			Summary: fmt.Sprintf(largeSummary, resp.Total, access, resp.At),
 		})
 		if err != nil {
 			return audit.Outcome{}, err

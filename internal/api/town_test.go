@@ -203,7 +203,7 @@ type devices struct{ w *town }
 
 func (d devices) Devices(context.Context) ([]Device, error) {
 	d.w.did("devices")
-	return []Device{{Kid: kid, Fingerprint: Fingerprint(kid), Name: "canary"}}, d.w.err
+	return []Device{{Kid: kid, Fingerprint: Fingerprint(kid), Usr: "u1", Name: "canary"}}, d.w.err
 }
 
 func (d devices) Approve(_ context.Context, _ role.Principal, kid, _ string) (*Device, error) {

@@ -10,7 +10,7 @@ import (
 // of the second factor, or one of its recovery codes; Ticket, of an
 // administrator, is for enrolling a second factor.
 type LoginRequest struct {
-	Name     string `json:"name"` // account, UPN or mail address
+	Name     string `json:"name"` // account or UPN
 	Password string `json:"password"`
 	Code     string `json:"code,omitempty"`
 	Ticket   string `json:"ticket,omitempty"`

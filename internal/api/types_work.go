@@ -56,8 +56,9 @@ type RequestsResponse struct {
 type ApprovalRequest struct {
 	Seq      uint64         `json:"seq"` // its id
 	Act      string         `json:"act"`
-	Digest   string         `json:"digest"`  // SHA-256 of exactly what is to be done, hex
-	Summary  string         `json:"summary"` // free of content
+	Digest   string         `json:"digest"`          // SHA-256 of exactly what is to be done, hex
+	Summary  string         `json:"summary"`         // free of content
+	Query    string         `json:"query,omitempty"` // of a large export, as typed: shown one by one, to who asked and to approvers
 	By       role.Principal `json:"by"`
 	Reason   string         `json:"reason"`
 	At       time.Time      `json:"at"`

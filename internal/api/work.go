@@ -65,6 +65,9 @@ func (s *Server) devicesApprove(w http.ResponseWriter, r *http.Request, c *calle
 	}
 	var resp *Device
 	err := s.act(r.Context(), c, audit.ActionDevice, req.Kid, req.Reason, func(ctx context.Context) (err error) {
+		if err := s.mayApprove(ctx, c, req.Kid); err != nil {
+			return err
+		}
 		resp, err = s.Devices.Approve(ctx, c.who, req.Kid, req.Reason)
 		return err
 	})
@@ -72,6 +75,30 @@ func (s *Server) devicesApprove(w http.ResponseWriter, r *http.Request, c *calle
 		return err
 	}
 	return reply(w, resp)
+}
+
+// mayApprove refuses the approval of a device to whoever has a narrowed role, and
+// of their own device: who holds a key is somebody else's word.
+func (s *Server) mayApprove(ctx context.Context, c *caller, kid string) error {
+	no := func(title, hint string) error {
+		return &Problem{Title: title, Hint: hint, Status: http.StatusForbidden, Code: CodeForbidden, Exit: ExitPermission}
+	}
+	if !c.scope.All {
+		return no("your role is for some people's messages, and approves no device", "ask a compliance officer whose role is not narrowed")
+	}
+	if s.People == nil || c.who.Person == "" {
+		return nil
+	}
+	devices, err := s.Devices.Devices(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		if owner, ok := s.People.PersonOf(d.Usr); d.Kid == kid && ok && owner == c.who.Person {
+			return no("nobody approves their own device", "ask another compliance officer")
+		}
+	}
+	return nil
 }
 
 func (s *Server) requestsList(w http.ResponseWriter, r *http.Request, c *caller) error {
@@ -104,7 +131,13 @@ func (s *Server) requestsShow(w http.ResponseWriter, r *http.Request, c *caller)
 	}
 	var resp *ApprovalRequest
 	err := s.act(r.Context(), c, audit.ActionRequest, "show "+decimal(req.Seq), "", func(ctx context.Context) (err error) {
-		resp, err = s.Approvals.Request(ctx, req.Seq)
+		asked, err := s.Approvals.Request(ctx, req.Seq)
+		if err != nil {
+			return err
+		}
+		shown := *asked
+		shown.Query, err = s.askedQuery(ctx, c, asked)
+		resp = &shown
 		return err
 	})
 	if err != nil {

@@ -106,11 +106,11 @@ var table = []Row{
 	{DirectoryApprove, "approve exactly the pending diff", []Role{Approver}},
 	{DirectoryPeople, "list people", []Role{Administrator, RecordsManager, ComplianceOfficer, Auditor}},
 	{DirectoryPerson, "a person's dated history", []Role{Administrator, RecordsManager, ComplianceOfficer, Auditor}},
-	{DirectoryMatch, "say which person a relay user is", []Role{ComplianceOfficer}},
+	{DirectoryMatch, "say which person a relay user is (not with a narrowed role, not of oneself)", []Role{ComplianceOfficer}},
 	{DirectoryBlock, "block a person from logging in, or unblock", []Role{Administrator}},
 
 	{DevicesList, "list devices with their assurance and fingerprint", []Role{Administrator, ComplianceOfficer, Approver}},
-	{DevicesApprove, "approve a device after comparing its fingerprint", []Role{ComplianceOfficer}},
+	{DevicesApprove, "approve a device after comparing its fingerprint (likewise)", []Role{ComplianceOfficer}},
 
 	{RequestsList, "what waits for a second person", all},
 	{RequestsMake, "ask for what takes two people", []Role{Administrator, RecordsManager, ComplianceOfficer}},

@@ -44,7 +44,7 @@ or in a log.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runLogin(cmd.Context(), g, o) },
 	}
 	cmd.Flags().StringVar(&o.ca, "ca", "", "PEM `FILE` with the only authorities that may certify the server; by default those of this machine")
-	cmd.Flags().StringVar(&o.name, "name", "", "your `NAME` in the directory: account, UPN or mail address")
+	cmd.Flags().StringVar(&o.name, "name", "", "your `NAME` in the directory: account or UPN")
 	cmd.Flags().BoolVar(&o.ticket, "ticket", false, "enrol a second factor with an administrator's ticket")
 	cmd.Flags().BoolVar(&o.stdin, "stdin", false, "read the answers from stdin, one a line: password, code; with --ticket password, ticket, first code")
 	return cmd

@@ -124,6 +124,7 @@ func requestFields(r *api.ApprovalRequest) []field {
 		{"asked", stamp(r.At) + " UTC"},
 		{"reason", r.Reason},
 		{"what", r.Summary},
+		{"query", r.Query},
 		{"digest", r.Digest},
 		{"expires", stamp(r.Expires) + " UTC"},
 	}
