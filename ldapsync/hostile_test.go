@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -173,29 +171,34 @@ func TestRace(t *testing.T) {
 	locked := &lockedLog{log: log, mu: &mu}
 	w.s.o.Log, w.s.o.CatchUp = locked, locked.CatchUp
 	applied, refused := 0, 0
-	var over atomic.Bool
+	waiting := make(chan chan struct{}, 1) // closes what it is given when the approval was tried
 	wg.Go(func() {
-		defer over.Store(true)
+		defer close(waiting)
 		for range 400 {
-			if _, err := w.s.Sync(t.Context()); errors.Is(err, ErrRefused) {
+			_, err := w.s.Sync(t.Context())
+			switch {
+			case errors.Is(err, ErrRefused):
 				refused++
-			} else if err != nil && !errors.Is(err, archive.ErrFailed) {
+				tried := make(chan struct{})
+				waiting <- tried
+				if refused%4 == 0 {
+					<-tried // else the next synchronisation races it
+				}
+			case err != nil && !errors.Is(err, archive.ErrFailed):
 				t.Error(err, errors.Unwrap(err))
 			}
 		}
 	})
 	wg.Go(func() {
-		for !over.Load() {
-			p := w.s.PendingDiff()
-			if p == nil {
-				runtime.Gosched()
-				continue
+		for tried := range waiting {
+			if p := w.s.PendingDiff(); p != nil {
+				if _, err := w.s.Apply(t.Context(), p.Digest, execution); err == nil {
+					applied++
+				} else if !errors.Is(err, archive.ErrFailed) && !errors.Is(err, ErrNotPending) {
+					t.Error(err, errors.Unwrap(err))
+				}
 			}
-			if _, err := w.s.Apply(t.Context(), p.Digest, execution); err == nil {
-				applied++
-			} else if !errors.Is(err, archive.ErrFailed) && !errors.Is(err, ErrNotPending) {
-				t.Error(err, errors.Unwrap(err))
-			}
+			close(tried)
 		}
 	})
 	wg.Go(func() {
