@@ -174,7 +174,7 @@ func TestRace(t *testing.T) {
 	waiting := make(chan chan struct{}, 1) // closes what it is given when the approval was tried
 	wg.Go(func() {
 		defer close(waiting)
-		for range 400 {
+		for range 150 {
 			_, err := w.s.Sync(t.Context())
 			switch {
 			case errors.Is(err, ErrRefused):
@@ -202,7 +202,7 @@ func TestRace(t *testing.T) {
 		}
 	})
 	wg.Go(func() {
-		for i := range 400 {
+		for i := range 150 {
 			c := people.Change{Op: people.OpBlock, Person: &people.Person{GUID: id(1 + i%40)}, By: admin(), Reason: "r"}
 			if i%3 == 0 {
 				c.Op = people.OpUnblock
