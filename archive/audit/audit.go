@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"holdfast/archive"
@@ -212,12 +213,18 @@ func appendOne(ctx context.Context, log Appender, kind proof.Kind, body any) (ui
 	return placed[0].Seq, nil
 }
 
+// Says reports whether a reason or matter has anything in it that a reader sees:
+// a letter, a number or a sign.
+func Says(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) && r != utf8.RuneError })
+}
+
 func (a *Access) check() error {
 	p := &a.Principal
 	switch {
 	case !a.Action.Valid():
 		return fmt.Errorf("%w: unknown action", ErrUnaudited)
-	case a.Action.Reads() && strings.TrimSpace(a.Reason) == "" && strings.TrimSpace(a.Matter) == "":
+	case a.Action.Reads() && !Says(a.Reason) && !Says(a.Matter):
 		return ErrNoReason
 	case utf8.RuneCountInString(a.Reason) > MaxReason:
 		return fmt.Errorf("%w: the reason is at most %d characters", ErrTooLong, MaxReason)

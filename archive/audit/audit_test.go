@@ -105,6 +105,7 @@ func TestBeginRefuses(t *testing.T) {
 	}{
 		"no reason":     {func(a *Access) { a.Reason = "" }, ErrNoReason},
 		"blank reason":  {func(a *Access) { a.Reason = " \t\n" }, ErrNoReason},
+		"nothing seen":  {func(a *Access) { a.Reason, a.Matter = "\u202e\u200b", "\x00\u2060" }, ErrNoReason},
 		"long reason":   {func(a *Access) { a.Reason = long }, ErrTooLong},
 		"long matter":   {func(a *Access) { a.Matter = long }, ErrTooLong},
 		"long query":    {func(a *Access) { a.Query = strings.Repeat("x", MaxQuery+1) }, ErrTooLong},

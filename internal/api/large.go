@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"holdfast/archive/audit"
@@ -115,7 +114,7 @@ func (s *Server) askExport(w http.ResponseWriter, r *http.Request, c *caller) er
 	if err != nil {
 		return err
 	}
-	if strings.TrimSpace(req.Reason+req.Matter) == "" {
+	if !audit.Says(req.Reason + req.Matter) {
 		return audit.ErrNoReason
 	}
 	if req.Request != 0 {
@@ -137,12 +136,8 @@ func (s *Server) askExport(w http.ResponseWriter, r *http.Request, c *caller) er
 		if resp.Total, err = s.count(ctx, narrow, resp.At); err != nil {
 			return audit.Outcome{}, err
 		}
-		reason := req.Reason
-		if strings.TrimSpace(reason) == "" {
-			reason = "matter " + req.Matter
-		}
 		asked, err := s.Approvals.Ask(ctx, c.who, Ask{
-			Act: ActLargeExport, Digest: exportDigest(q, req.Matter, resp.At, reachOf(c.scope, people)), Reason: clipped(reason),
+			Act: ActLargeExport, Digest: exportDigest(q, req.Matter, resp.At, reachOf(c.scope, people)), Reason: exportReason(req),
 			Summary: fmt.Sprintf(largeSummary, resp.Total, access, resp.At),
 		})
 		if err != nil {
@@ -157,8 +152,13 @@ func (s *Server) askExport(w http.ResponseWriter, r *http.Request, c *caller) er
 	return reply(w, resp)
 }
 
-// clipped cuts a reason to what an entry holds.
-func clipped(reason string) string {
+// exportReason is why an export is asked for: its reason, else its matter, cut to what
+// an entry holds.
+func exportReason(req *ExportRequest) string {
+	reason := req.Reason
+	if !audit.Says(reason) {
+		reason = "matter " + req.Matter
+	}
 	if r := []rune(reason); len(r) > audit.MaxReason {
 		return string(r[:audit.MaxReason])
 	}
@@ -178,6 +178,10 @@ func (s *Server) approved(ctx context.Context, c *caller, req *ExportRequest, q 
 	if asked.By.ID() != c.who.ID() {
 		return &Problem{Title: "somebody else asked for this export", Status: http.StatusForbidden, Code: CodeForbidden, Exit: ExitPermission,
 			Hint: "whoever asked makes it; ask for your own"}
+	}
+	if asked.Act == ActLargeExport && asked.Reason != exportReason(req) {
+		return &Problem{Title: "the export was approved for another reason", Status: http.StatusConflict, Code: CodeApproval, Exit: ExitPermission,
+			Hint: "give the reason or matter that it was asked for with: `holdfast requests show` has it"}
 	}
 	return s.Approvals.Execute(ctx, c.who, req.Request, ActLargeExport, exportDigest(q, req.Matter, req.At, reachOf(c.scope, people)))
 }

@@ -57,6 +57,7 @@ func TestLargeExports(t *testing.T) {
 	}
 	for name, change := range map[string]func(*ExportRequest){
 		"another query":   func(r *ExportRequest) { r.Query = "canary OR x" },
+		"another reason":  func(r *ExportRequest) { r.Reason = "curious" },
 		"another matter":  func(r *ExportRequest) { r.Matter = "M-2" },
 		"as of later":     func(r *ExportRequest) { r.At++ },
 		"no size":         func(r *ExportRequest) { r.At = 0 },

@@ -82,7 +82,7 @@ func (w *town) furnish(t *testing.T, s *Server, c *caller) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.requests[7] = &ApprovalRequest{Seq: 7, Act: ActLargeExport, Digest: exportDigest(q, "", 1, nil), By: c.who, Status: "approved"}
+	w.requests[7] = &ApprovalRequest{Seq: 7, Act: ActLargeExport, Digest: exportDigest(q, "", 1, nil), By: c.who, Reason: "r", Status: "approved"}
 	w.grants["token-none"] = nil
 	for _, r := range role.All() {
 		w.grants["token-"+string(r)] = []role.Grant{{Role: r}}

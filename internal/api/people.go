@@ -25,21 +25,39 @@ func (s *Server) directoryStatus(w http.ResponseWriter, r *http.Request, _ *call
 }
 
 func (s *Server) directoryDiff(w http.ResponseWriter, r *http.Request, c *caller) error {
-	return s.synchronise(w, r, c, "diff", func(ctx context.Context) (any, error) {
+	return s.synchronise(w, r, c, "diff", func(ctx context.Context) (any, uint64, error) {
 		d, err := s.Directory.Diff(ctx)
-		if err == nil {
-			d.Changes = filled(d.Changes)
+		if err != nil {
+			return nil, 0, err
 		}
-		return d, err
+		d.Changes = filled(d.Changes)
+		return d, uint64(len(d.Changes)), nil
 	})
 }
 
 func (s *Server) directorySync(w http.ResponseWriter, r *http.Request, c *caller) error {
-	return s.synchronise(w, r, c, "sync", func(ctx context.Context) (any, error) { return s.Directory.Sync(ctx) })
+	return s.synchronise(w, r, c, "sync", func(ctx context.Context) (any, uint64, error) {
+		report, err := s.Directory.Sync(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		return report, report.changed(), nil
+	})
+}
+
+// changed is how many changes of the log a synchronisation came to.
+func (r *DirectoryReport) changed() (n uint64) {
+	if r == nil || !r.Applied {
+		return 0
+	}
+	for _, count := range r.Counts {
+		n += uint64(max(count, 0)) // #nosec G115 -- not negative
+	}
+	return n
 }
 
 // synchronise answers with what the directory's synchronisation says.
-func (s *Server) synchronise(w http.ResponseWriter, r *http.Request, c *caller, what string, do func(ctx context.Context) (any, error)) error {
+func (s *Server) synchronise(w http.ResponseWriter, r *http.Request, c *caller, what string, do func(ctx context.Context) (any, uint64, error)) error {
 	var req struct{}
 	if err := decode(w, r, &req); err != nil {
 		return err
@@ -48,9 +66,9 @@ func (s *Server) synchronise(w http.ResponseWriter, r *http.Request, c *caller, 
 		return notConfigured("directory")
 	}
 	var resp any
-	err := s.act(r.Context(), c, audit.ActionDirectory, what, "", func(ctx context.Context) (err error) {
-		resp, err = do(ctx)
-		return err
+	err := s.act(r.Context(), c, audit.ActionDirectory, what, "", func(ctx context.Context) (n uint64, err error) {
+		resp, n, err = do(ctx)
+		return n, err
 	})
 	if err != nil {
 		return err
@@ -77,9 +95,11 @@ func (s *Server) directoryApprove(w http.ResponseWriter, r *http.Request, c *cal
 		what = "approve "
 	}
 	var resp *ApproveDiffResponse
-	err := s.act(r.Context(), c, audit.ActionDecide, what+req.Digest, req.Reason, func(ctx context.Context) (err error) {
-		resp, err = s.Directory.Approve(ctx, c.who, req.Digest, req.Approve, req.Reason)
-		return err
+	err := s.act(r.Context(), c, audit.ActionDecide, what+req.Digest, req.Reason, func(ctx context.Context) (_ uint64, err error) {
+		if resp, err = s.Directory.Approve(ctx, c.who, req.Digest, req.Approve, req.Reason); err != nil {
+			return 0, err
+		}
+		return resp.Report.changed(), nil
 	})
 	if err != nil {
 		return err
@@ -175,9 +195,11 @@ func (s *Server) matches(w http.ResponseWriter, r *http.Request, c *caller) erro
 		return notConfigured("directory")
 	}
 	var resp *MatchesResponse
-	err := s.act(r.Context(), c, audit.ActionDirectory, "matches", "", func(ctx context.Context) (err error) {
-		resp, err = s.Register.Matches(ctx)
-		return err
+	err := s.act(r.Context(), c, audit.ActionDirectory, "matches", "", func(ctx context.Context) (_ uint64, err error) {
+		if resp, err = s.Register.Matches(ctx); err != nil {
+			return 0, err
+		}
+		return uint64(len(resp.Matched) + len(resp.Unmatched)), nil
 	})
 	if err != nil {
 		return err
@@ -211,9 +233,9 @@ func (s *Server) match(w http.ResponseWriter, r *http.Request, c *caller) error 
 		return err
 	}
 	var resp *RelayMatched
-	err := s.act(r.Context(), c, audit.ActionDirectory, "match "+req.Usr+" "+f.GUID, req.Reason, func(ctx context.Context) (err error) {
+	err := s.act(r.Context(), c, audit.ActionDirectory, "match "+req.Usr+" "+f.GUID, req.Reason, func(ctx context.Context) (_ uint64, err error) {
 		resp, err = s.Register.Match(ctx, c.who, req.Usr, f.GUID, req.Reason)
-		return err
+		return 1, err
 	})
 	if err != nil {
 		return err
@@ -257,9 +279,9 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, c *caller) error 
 	}
 	var resp *Person
 	// The entry names the person: what a name meant is not left to be guessed later.
-	err = s.act(r.Context(), c, audit.ActionDirectory, what+f.GUID, req.Reason, func(ctx context.Context) (err error) {
+	err = s.act(r.Context(), c, audit.ActionDirectory, what+f.GUID, req.Reason, func(ctx context.Context) (_ uint64, err error) {
 		resp, err = s.Register.Block(ctx, c.who, f.GUID, req.Block, req.Reason)
-		return err
+		return 1, err
 	})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"holdfast/archive"
 	"holdfast/archive/approval"
@@ -157,7 +158,7 @@ func peopleProblem(err error) *Problem {
 			Hint: "list them first: `holdfast directory people`, `holdfast devices list`, `holdfast requests list`"}
 	case errors.Is(err, ErrState):
 		return &Problem{Title: "what it is about does not admit that", Status: http.StatusConflict, Code: CodeState, Exit: ExitUsage,
-			Detail: err.Error(), Hint: "look at it as it is now, then decide again"}
+			Detail: strings.TrimPrefix(err.Error(), ErrState.Error()+": "), Hint: "look at it as it is now, then decide again"}
 	}
 	for _, known := range approvalErrors {
 		if errors.Is(err, known) {

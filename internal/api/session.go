@@ -95,9 +95,9 @@ func (s *Server) sessionsList(w http.ResponseWriter, r *http.Request, c *caller)
 		return err
 	}
 	var resp SessionsResponse
-	err := s.act(r.Context(), c, audit.ActionReport, "sessions", "", func(context.Context) error {
+	err := s.act(r.Context(), c, audit.ActionReport, "sessions", "", func(context.Context) (uint64, error) {
 		resp.Sessions = filled(s.Auth.Sessions())
-		return nil
+		return uint64(len(resp.Sessions)), nil
 	})
 	if err != nil {
 		return err
@@ -171,16 +171,18 @@ func ambiguous() *Problem {
 		Hint: "`holdfast directory person` lists them: give the GUID of the one you mean"}
 }
 
-// act is look for what shows or changes something other than messages.
-func (s *Server) act(ctx context.Context, c *caller, action audit.Action, target, reason string, do func(ctx context.Context) error) error {
+// act is look for what shows or changes something other than messages. do says
+// how many things it showed or changed.
+func (s *Server) act(ctx context.Context, c *caller, action audit.Action, target, reason string, do func(ctx context.Context) (uint64, error)) error {
 	return s.look(ctx, audit.Access{Action: action, Principal: c.who, Target: target, Reason: reason}, func(ctx context.Context, _ uint64) (audit.Outcome, error) {
-		return audit.Outcome{Custodians: []string{}}, do(ctx) // nobody's messages
+		n, err := do(ctx)
+		return audit.Outcome{Total: n, Shown: n, Custodians: []string{}}, err // nobody's messages
 	})
 }
 
 // reasoned insists on a reason where a person decides.
 func reasoned(reason, say string) error {
-	if strings.TrimSpace(reason) == "" {
+	if !audit.Says(reason) {
 		return &Problem{Title: "a reason is required", Status: http.StatusBadRequest, Code: CodeNoReason, Exit: ExitUsage,
 			Hint: "say with --reason " + say + "; it is kept in the log"}
 	}

@@ -36,6 +36,19 @@ func trailTown(t *testing.T) (*town, *Client) {
 	return w, serveTLS(t, s).client(t, "token-auditor")
 }
 
+// A name that nobody has is an error, and not a person who did nothing.
+func TestAuditOfNobody(t *testing.T) {
+	_, c := trailTown(t)
+	if _, err := c.Audit(t.Context(), AuditRequest{Person: "Ann Berk"}); problem(t, err).Code != CodeNotFound {
+		t.Errorf("nobody of that name: %v", err)
+	}
+	for _, who := range []string{"Anna Berg", "root"} { // of the directory, and of the log alone
+		if list, err := c.Audit(t.Context(), AuditRequest{Person: who, Until: new(time.Unix(1, 0).UTC())}); err != nil || len(list.Accesses) != 0 {
+			t.Errorf("%s: %+v, %v", who, list, err)
+		}
+	}
+}
+
 func TestAuditFilters(t *testing.T) {
 	_, c := trailTown(t)
 	for name, tt := range map[string]struct {

@@ -18,9 +18,9 @@ func (s *Server) devicesList(w http.ResponseWriter, r *http.Request, c *caller) 
 		return notConfigured("relay")
 	}
 	var resp DevicesResponse
-	err := s.act(r.Context(), c, audit.ActionDevice, "list", "", func(ctx context.Context) (err error) {
+	err := s.act(r.Context(), c, audit.ActionDevice, "list", "", func(ctx context.Context) (_ uint64, err error) {
 		resp.Devices, err = s.Devices.Devices(ctx)
-		return err
+		return uint64(len(resp.Devices)), err
 	})
 	if err != nil {
 		return err
@@ -64,12 +64,12 @@ func (s *Server) devicesApprove(w http.ResponseWriter, r *http.Request, c *calle
 		return notConfigured("relay")
 	}
 	var resp *Device
-	err := s.act(r.Context(), c, audit.ActionDevice, req.Kid, req.Reason, func(ctx context.Context) (err error) {
+	err := s.act(r.Context(), c, audit.ActionDevice, req.Kid, req.Reason, func(ctx context.Context) (_ uint64, err error) {
 		if err := s.mayApprove(ctx, c, req.Kid); err != nil {
-			return err
+			return 0, err
 		}
 		resp, err = s.Devices.Approve(ctx, c.who, req.Kid, req.Reason)
-		return err
+		return 1, err
 	})
 	if err != nil {
 		return err
@@ -110,9 +110,9 @@ func (s *Server) requestsList(w http.ResponseWriter, r *http.Request, c *caller)
 		return notConfigured("two-person rule")
 	}
 	var resp RequestsResponse
-	err := s.act(r.Context(), c, audit.ActionRequest, "list", "", func(ctx context.Context) (err error) {
+	err := s.act(r.Context(), c, audit.ActionRequest, "list", "", func(ctx context.Context) (_ uint64, err error) {
 		resp.Requests, err = s.Approvals.Requests(ctx, req.All)
-		return err
+		return uint64(len(resp.Requests)), err
 	})
 	if err != nil {
 		return err
@@ -130,15 +130,15 @@ func (s *Server) requestsShow(w http.ResponseWriter, r *http.Request, c *caller)
 		return notConfigured("two-person rule")
 	}
 	var resp *ApprovalRequest
-	err := s.act(r.Context(), c, audit.ActionRequest, "show "+decimal(req.Seq), "", func(ctx context.Context) (err error) {
+	err := s.act(r.Context(), c, audit.ActionRequest, "show "+decimal(req.Seq), "", func(ctx context.Context) (uint64, error) {
 		asked, err := s.Approvals.Request(ctx, req.Seq)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		shown := *asked
 		shown.Query, err = s.askedQuery(ctx, c, asked)
 		resp = &shown
-		return err
+		return 1, err
 	})
 	if err != nil {
 		return err
@@ -162,9 +162,9 @@ func (s *Server) requestsDecide(w http.ResponseWriter, r *http.Request, c *calle
 		what = "approve "
 	}
 	var resp *ApprovalRequest
-	err := s.act(r.Context(), c, audit.ActionDecide, what+decimal(req.Seq), req.Reason, func(ctx context.Context) (err error) {
+	err := s.act(r.Context(), c, audit.ActionDecide, what+decimal(req.Seq), req.Reason, func(ctx context.Context) (_ uint64, err error) {
 		resp, err = s.Approvals.Decide(ctx, c.who, req.Seq, req.Approve, req.Reason)
-		return err
+		return 1, err
 	})
 	if err != nil {
 		return err

@@ -97,12 +97,17 @@ func (d directoryAPI) Status(ctx context.Context) (*api.DirectoryStatus, error) 
 	s.Unmatched = len(unmatched)
 	snap := d.history.Snapshot()
 	s.People, s.Departed, s.Groups = len(snap.People), len(snap.Departed), len(snap.Groups)
+	if last, ok := d.history.LastSync(); ok { // until this process has synchronised: when the log last changed by one
+		s.Source, s.LastSuccess = last.Source, timeOrNil(last.At)
+	}
 	if d.syncer == nil {
 		return s, nil
 	}
 	now := d.syncer.Status()
-	s.Source, s.Failing, s.Took = now.Source, string(now.Failing), now.Took.Seconds()
-	s.LastTry, s.LastSuccess = timeOrNil(now.LastTry), timeOrNil(now.LastSuccess)
+	s.Failing, s.LastTry = string(now.Failing), timeOrNil(now.LastTry)
+	if !now.LastSuccess.IsZero() {
+		s.Source, s.Took, s.LastSuccess = now.Source, now.Took.Seconds(), timeOrNil(now.LastSuccess)
+	}
 	if w := now.Pending; w != nil {
 		s.Pending = &api.PendingDiff{Digest: w.Digest, Since: w.Since.UTC(), Counts: countsOf(w.Counts), Rails: railsOf(w.Rails), Request: w.Request}
 	}

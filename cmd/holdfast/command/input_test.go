@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -50,14 +51,16 @@ func TestInterruptedWhileAQueryIsAwaited(t *testing.T) {
 // signal all the same.
 func TestInterruptedWhileAPipeIsOpened(t *testing.T) {
 	dir := t.TempDir()
-	pipe := filepath.Join(dir, "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{
-		{"export", "--query-file", pipe, "--reason", "r", "--out", filepath.Join(dir, "out")},
-		{"verify", dir, "--log-key", pipe},
+	for i, args := range [][]string{
+		{"export", "--reason", "r", "--out", filepath.Join(dir, "out"), "--query-file"},
+		{"verify", dir, "--log-key"},
 	} {
+		// A pipe of its own, or its writer could meet the reader of the one before.
+		pipe := filepath.Join(dir, fmt.Sprint("pipe", i))
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, pipe)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		var out, errs bytes.Buffer
