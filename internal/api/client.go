@@ -195,6 +195,9 @@ func (c *Client) do(ctx context.Context, method, path string, req any) (*http.Re
 func (c *Client) unreachable(err error) error {
 	p := &Problem{Title: "the daemon cannot be reached at " + c.place, Code: CodeUnreachable, Exit: ExitUnreachable, err: err,
 		Hint: "start it (systemctl start holdfastd), or name its socket with --socket"}
+	if strings.HasPrefix(c.place, "https://") {
+		p.Hint = "check the address and the network; if they are right, ask the archive's administrator whether the daemon runs"
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		p = interrupted(err)

@@ -29,7 +29,7 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return &Problem{Title: "the request is too large", Status: http.StatusRequestEntityTooLarge, Code: CodeTooLarge, Exit: ExitUsage,
-			Detail: fmt.Sprintf("a request has at most %d bytes", MaxRequest), Hint: "shorten the query"}
+			Detail: fmt.Sprintf("a request has at most %d bytes", MaxRequest), Hint: "shorten what it asks for"}
 	}
 	if err != nil {
 		return badRequest("its body could not be read", "send it again")
