@@ -192,6 +192,11 @@ func (p *parts) newClient(r *config.Relay, registry *prometheus.Registry) (*inge
 		URL: r.URL, CA: r.CA, Cert: r.Cert, Key: r.Key, HeadKey: head, AllowX25519: r.AllowX25519,
 		Log: p.archive, Blobs: p.archive, Keys: p.archive, State: ingestState{p},
 		Lag: p.lag, Metrics: p.ingestMetrics, Logger: p.logger, Approvals: p.approvals,
+		// A checkpoint goes through the log's writer, which reopens the log first: after it the size is what a failed write left.
+		Reopen: func(ctx context.Context) error {
+			_, err := p.archive.Checkpoint(ctx)
+			return err
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", config.ErrConfig, err)
