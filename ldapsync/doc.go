@@ -8,6 +8,13 @@
 // very same changes are applied once another person approves them (Apply), or
 // never.
 //
+// While a diff waits, the log stays as it is, but access fails closed: whoever
+// the directory says is disabled or expired is Suspended at once. That alone is
+// immediate. Who was taken out of a group that gives a role keeps the role, and
+// who is missing keeps their access, until the diff is decided; and when the
+// reading loses too many people or groups at once, so does everybody, because
+// it may be the reading that is wrong.
+//
 // People and groups are known by their objectGUID. Names, addresses and DNs are
 // attributes that change and are re-used.
 //

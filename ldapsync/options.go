@@ -76,6 +76,9 @@ type Options struct {
 	// before: the digest names the diff, after a restart too. It may set
 	// Request, the seq of that request.
 	Pending func(ctx context.Context, p *Pending) error
+	// Suspended is called when Syncer.Suspended has become true of somebody more,
+	// if not nil, so that their sessions end.
+	Suspended func(ctx context.Context)
 	// Logger takes lines without names. Default: none.
 	Logger *slog.Logger
 	// Metrics counts. Default: nothing is registered.

@@ -41,6 +41,8 @@ type PendingSummary struct {
 	Rails   []Rail        `json:"rails"`
 	Request uint64        `json:"request,omitempty"`
 	More    bool          `json:"more,omitempty"`
+	// Suspended is how many people have no access meanwhile, see Syncer.Suspended.
+	Suspended int `json:"suspended"`
 }
 
 func (p *Pending) summary() *PendingSummary {

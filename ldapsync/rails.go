@@ -93,7 +93,7 @@ func mapped(old, new *people.Snapshot, spec string, n int, now time.Time) (Rail,
 	case len(was) == 1 && was[0] != is[0]:
 		return Rail{RailGroupOther, fmt.Sprintf("mapped group %d (%s) was the group with objectGUID %s and is now %s", n, spec, was[0], is[0])}, true
 	case reaches(old, is[0], now) && !reaches(new, is[0], now):
-		return Rail{RailGroupEmpty, fmt.Sprintf("mapped group %d (%s) had members and would have none", n, spec)}, true
+		return Rail{RailGroupEmpty, fmt.Sprintf("mapped group %d (%s) had members and would have none; those who were taken out of it keep their roles until this is decided, those who are disabled or expired have none already", n, spec)}, true
 	}
 	return Rail{}, false
 }

@@ -27,7 +27,7 @@ var adviceFor = map[string]advice{
 	AlarmUnreachable: {"warning", "people and groups have not been read from the directory for a while; who came or left since is not known here",
 		"`holdfast directory status` names the last failure's class and what to do about it. Messages are taken in all the same."},
 	AlarmRefused: {"critical", "the directory says something that would take too many people, or a role, away at once; nothing of it has been applied",
-		"See `holdfast directory diff`. If it is a mistake, correct the directory or [directory]; if it is right, have another person approve it with `holdfast directory approve`."},
+		"Until it is decided people keep the roles that it takes away; only whoever it says is disabled or expired has no access already, unless it loses too many at once. See `holdfast directory diff`. If it is a mistake, correct the directory or [directory]; if it is right, have another person approve it with `holdfast directory approve`."},
 }
 
 // The pauses after failures.

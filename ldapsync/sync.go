@@ -26,13 +26,14 @@ type Syncer struct {
 	deciding chan struct{} // capacity 1: held while changes are worked out and appended, never while a domain controller is asked
 	kick     chan struct{} // capacity 1: Run does not wait for its interval
 
-	mu       sync.Mutex // guards what follows
-	status   Status
-	pending  *Pending
-	failing  time.Time       // since when synchronisations fail; zero while they do not
-	episodes map[string]bool // alarms that stand
-	noted    [32]byte        // digest of the refusal that is in the log
-	owed     []people.Change // appended with an outcome that is not known
+	mu        sync.Mutex // guards what follows
+	status    Status
+	pending   *Pending
+	suspended map[people.GUID]bool // replaced, never changed
+	failing   time.Time            // since when synchronisations fail; zero while they do not
+	episodes  map[string]bool      // alarms that stand
+	noted     [32]byte             // digest of the refusal that is in the log
+	owed      []people.Change      // appended with an outcome that is not known
 
 	unsure bool // with deciding held: what Size counts may lack a batch whose append failed
 }
@@ -86,6 +87,9 @@ func (s *Syncer) Status() Status {
 	defer s.mu.Unlock()
 	st := s.status
 	st.Pending = s.pending.summary()
+	if st.Pending != nil {
+		st.Pending.Suspended = len(s.suspended)
+	}
 	return st
 }
 
@@ -144,6 +148,7 @@ func (s *Syncer) once(ctx context.Context, byItself bool) (*Report, error) {
 		return nil, err
 	}
 	r := s.judge(snap, host)
+	s.suspend(ctx, r)
 	s.payOwed(ctx, r.Changes)
 	if len(r.Rails) > 0 {
 		return r, s.refuse(ctx, r)

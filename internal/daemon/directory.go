@@ -46,6 +46,14 @@ func (p *parts) askForDiff(ctx context.Context, d *ldapsync.Pending) error {
 	return err
 }
 
+// peopleSuspended ends the sessions of whoever is disabled or expired in the
+// directory while the diff that says so waits. It is the syncer's Suspended.
+func (p *parts) peopleSuspended(ctx context.Context) {
+	if err := p.folk.auth.Refresh(ctx); err != nil {
+		p.logger.Error("sessions of people who are suspended could not be looked through; each request checks for itself", "err", err)
+	}
+}
+
 // peopleChanged follows a synchronisation: sessions end, relay users find
 // their people, the relay is asked for what it has to do, and whoever left
 // under hold is told of. It is the syncer's Applied.

@@ -90,7 +90,7 @@ func (p *parts) newFolk(ctx context.Context, o Options, registry *prometheus.Reg
 	}
 	own := uint32(os.Getuid()) // #nosec G115 -- a user id
 	options := auth.Options{
-		Directory: directory, People: auth.Known(p.history), Accounts: accountsOf(c), Mapping: mappingOf(c), Configured: c.Configured(),
+		Directory: directory, People: p.knownPeople(), Accounts: accountsOf(c), Mapping: mappingOf(c), Configured: c.Configured(),
 		Own: own, Log: p.archive, CatchUp: p.state.CatchUp, Logger: o.Logger,
 	}
 	if c.HTTPS != nil {
@@ -106,6 +106,29 @@ func (p *parts) newFolk(ctx context.Context, o Options, registry *prometheus.Reg
 	return p.newProvisioner(o)
 }
 
+// knownPeople are the people as auth knows them.
+func (p *parts) knownPeople() auth.People {
+	known := auth.Known(p.history)
+	if p.syncer == nil {
+		return known
+	}
+	return suspending{known, p.syncer.Suspended}
+}
+
+// suspending are the people that the log knows, of whom those count as departed
+// whose departure the rails hold back although the directory says it outright.
+type suspending struct {
+	auth.People
+	suspended func(people.GUID) bool
+}
+
+// Person returns what is known of a person now.
+func (s suspending) Person(guid string) (auth.Person, bool) {
+	p, ok := s.People.Person(guid)
+	p.Departed = p.Departed || s.suspended(people.GUID(guid))
+	return p, ok
+}
+
 func (p *parts) newSyncer(c *config.Config, registry *prometheus.Registry) error {
 	metrics, err := ldapsync.NewMetrics(registry)
 	if err != nil {
@@ -118,7 +141,7 @@ func (p *parts) newSyncer(c *config.Config, registry *prometheus.Registry) error
 		Timeout:  d.Timeout.Duration, Interval: d.Interval.Duration,
 		MaxLossPercent: d.MaxLossPercent, MaxLoss: d.MaxLoss, Mapped: mappedOf(d),
 		Log: p.archive, History: p.history, CatchUp: p.state.CatchUp,
-		Applied: p.peopleChanged, Pending: p.askForDiff, Logger: p.logger, Metrics: metrics,
+		Applied: p.peopleChanged, Suspended: p.peopleSuspended, Pending: p.askForDiff, Logger: p.logger, Metrics: metrics,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", config.ErrConfig, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"holdfast/archive"
+	"holdfast/archive/audit"
 	"holdfast/archive/people"
 	"holdfast/internal/adtest"
 	"holdfast/internal/api"
@@ -244,6 +245,52 @@ func TestPeople(t *testing.T) {
 	if o.ad.PlainBinds() != 0 {
 		t.Error("a password went without TLS")
 	}
+}
+
+// While a diff waits, whoever the directory says is disabled has no session and
+// no login, though the log has not changed; enabled again, they log in again.
+func TestSuspended(t *testing.T) {
+	o := newOffice(t, nil, okafor)
+	ruth, ivo := o.login("ruth.adler"), o.login("ivo.marek")
+	leaver := o.ad.GUID("ruth.adler")
+	o.do(o.ad.Disable("ruth.adler"))                               // the only compliance officer
+	o.do(o.ad.RemoveMember("Holdfast administrator", "ivo.marek")) // the only administrator
+	if r := o.sync(); r.Applied || r.Pending == nil || r.Counts["departed"] != 1 {
+		t.Fatalf("a role is nobody's: %+v", r)
+	}
+	ended := func() bool {
+		found, err := o.client.Audit(t.Context(), api.AuditRequest{})
+		o.do(err)
+		for _, e := range found.Accesses {
+			if e.Access.Action == audit.ActionSessionEnd && e.Access.Principal.Person == leaver {
+				return true
+			}
+		}
+		return false
+	}
+	if !ended() {
+		t.Error("the session has not been ended at once")
+	}
+	_, err := ruth.Search(t.Context(), api.SearchRequest{Query: "potassium", Reason: "test"})
+	refused(t, "a leaver's session", err, http.StatusUnauthorized)
+	if me, err := ivo.Whoami(t.Context()); err != nil || len(me.Roles) != 1 {
+		t.Errorf("who was taken out of a group waits with the diff: %+v, %v", me, err)
+	}
+	one, err := o.client.Person(t.Context(), api.PersonRequest{Who: "ruth.adler"})
+	o.do(err)
+	if one.People[0].Status != people.StatusActive {
+		t.Errorf("the log says %s", one.People[0].Status)
+	}
+	phone := api.FactorRequest{Who: "ruth.adler", Reason: "new phone"}
+	if _, err := o.client.IssueTicket(t.Context(), phone); err == nil {
+		t.Error("a leaver may enrol a second factor")
+	}
+	o.do(o.ad.Enable("ruth.adler"))
+	o.sync()
+	ticket, err := o.client.IssueTicket(t.Context(), phone)
+	o.do(err)
+	_, err = o.desk("").Login(t.Context(), api.LoginRequest{Name: "ruth.adler", Password: adtest.Password, Ticket: ticket.Ticket})
+	o.do(err)
 }
 
 // What the daemon knows of people is in the log alone.
