@@ -143,6 +143,8 @@ func TestRails(t *testing.T) {
 		"above the percent":   {snapshot(100, []int{1}), snapshot(80, []int{1}), ""},
 		"exactly both":        {snapshot(400, []int{1}), snapshot(380, []int{1}), ""},
 		"the group is gone":   {snapshot(5, []int{1}, []int{2}), groupless(snapshot(5, []int{1}, []int{2}), 1001), "group-missing"},
+		"gone since long":     {groupless(snapshot(5, []int{1}, []int{2}), 1001), groupless(snapshot(6, []int{1}, []int{2}), 1001), ""},
+		"never there":         {snapshot(0), groupless(snapshot(5, []int{1}, []int{2}), 1001), "group-missing"},
 		"nobody has the role": {snapshot(5, []int{1, 2}, []int{2}), snapshot(5, []int{}, []int{2}), "group-empty"},
 		"nobody nested":       {snapshot(5, []int{1002}, []int{2, 1001}), snapshot(5, []int{1002}, []int{1001}), "group-empty"},
 		"nested still":        {snapshot(5, []int{1, 1002}, []int{2, 1001}), snapshot(5, []int{1002}, []int{2, 1001}), ""},

@@ -15,7 +15,7 @@ const (
 	RailNoGroups     = "no-groups"      // it had groups and has none
 	RailPeopleLoss   = "people-loss"    // too many people would depart at once
 	RailGroupLoss    = "group-loss"     // too many groups would be removed at once
-	RailGroupMissing = "group-missing"  // a group that gives a role is not there
+	RailGroupMissing = "group-missing"  // a group that gives a role is not there any more, or was not the first time
 	RailGroupUnclear = "group-unclear"  // several groups have the name of one that gives a role
 	RailGroupOther   = "group-replaced" // its name is another group's now
 	RailGroupEmpty   = "group-empty"    // it would give its role to nobody, and gave it to somebody
@@ -41,7 +41,8 @@ type Rails struct {
 //
 // A role drops to nobody only if each group that gives it does, so each of them
 // is looked at by itself. The first synchronisation loses nothing, but it too
-// needs people and every mapped group.
+// needs people and every mapped group. Later ones need those groups that the log
+// has: once it has been approved that one is not there, nothing waits for it.
 func (r Rails) Check(old, new *people.Snapshot, changes []people.Change, now time.Time) []Rail {
 	var rails []Rail
 	add := func(code, format string, args ...any) {
@@ -68,6 +69,22 @@ func (r Rails) Check(old, new *people.Snapshot, changes []people.Change, now tim
 	return rails
 }
 
+// Missing returns which of the mapped groups a snapshot has not.
+func (r Rails) Missing(s *people.Snapshot) []string {
+	var missing []string
+	for _, spec := range r.Mapped {
+		if len(resolve(s, spec)) == 0 {
+			missing = append(missing, spec)
+		}
+	}
+	return missing
+}
+
+// first reports whether nothing was ever read.
+func first(old *people.Snapshot) bool {
+	return len(old.People)+len(old.Departed)+len(old.Groups) == 0
+}
+
 func (r Rails) loses(lost, of int) bool {
 	return lost > r.MaxLoss && lost*100 > of*r.MaxLossPercent
 }
@@ -86,8 +103,11 @@ func mapped(old, new *people.Snapshot, spec string, n int, now time.Time) (Rail,
 	is := resolve(new, spec)
 	was := resolve(old, spec)
 	switch {
+	case len(is) == 0 && (len(was) > 0 || first(old)):
+		return Rail{RailGroupMissing, fmt.Sprintf("mapped group %d (%s) is not in the directory; restore it, or take it out of [[directory.role]] "+
+			"and restart the daemon, or approve, after which it gives its role to nobody", n, spec)}, true
 	case len(is) == 0:
-		return Rail{RailGroupMissing, fmt.Sprintf("mapped group %d (%s) is not in the directory", n, spec)}, true
+		return Rail{}, false // that it went away was approved, or the configuration has it only since; Missing tells
 	case len(is) > 1:
 		return Rail{RailGroupUnclear, fmt.Sprintf("mapped group %d (%s) is the name of %d groups; name it by its objectGUID", n, spec, len(is))}, true
 	case len(was) == 1 && was[0] != is[0]:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -119,6 +120,7 @@ func (s *Syncer) settle(ctx context.Context, r *Report, err error) {
 	switch class {
 	case "":
 		s.o.Metrics.succeeded(now, r.Took, r.People)
+		s.tellMissing(r.Missing)
 		if r.Applied {
 			n := r.Counts
 			s.o.Logger.Info("directory synchronised", "host", r.Source, "took", r.Took, "people", r.People, "groups", r.Groups,
@@ -134,6 +136,20 @@ func (s *Syncer) settle(ctx context.Context, r *Report, err error) {
 	}
 }
 
+// tellMissing says of each mapped group that is not there, and that nothing
+// waits for, that it is not: once, and without its name, which the status has.
+func (s *Syncer) tellMissing(missing []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, spec := range missing {
+		if !s.told[spec] {
+			s.told[spec] = true
+			s.o.Logger.Warn("a group that gives a role is not in the directory, so nobody has its role; restore it or take it out of [[directory.role]]",
+				"mapped", slices.Index(s.o.Mapped, spec)+1)
+		}
+	}
+}
+
 // note brings the status up to date. It returns for how long synchronisations
 // have failed, if that is too long.
 func (s *Syncer) note(now time.Time, r *Report, class Class) (overdue time.Duration) {
@@ -141,7 +157,7 @@ func (s *Syncer) note(now time.Time, r *Report, class Class) (overdue time.Durat
 	defer s.mu.Unlock()
 	s.status.Failing, s.status.Fix = class, fixes[class]
 	if r != nil {
-		s.status.Source, s.status.People, s.status.Groups = r.Source, r.People, r.Groups
+		s.status.Source, s.status.People, s.status.Groups, s.status.Missing = r.Source, r.People, r.Groups, r.Missing
 	}
 	switch class {
 	case "":

@@ -32,6 +32,7 @@ type Syncer struct {
 	suspended map[people.GUID]bool // replaced, never changed
 	failing   time.Time            // since when synchronisations fail; zero while they do not
 	episodes  map[string]bool      // alarms that stand
+	told      map[string]bool      // mapped groups of which the logger was told that they are not there
 	noted     [32]byte             // digest of the refusal that is in the log
 	owed      []people.Change      // appended with an outcome that is not known
 
@@ -48,8 +49,9 @@ type Report struct {
 	Counts  people.Counts   `json:"counts"`
 	Digest  [32]byte        `json:"-"` // of Changes; if refused, of the diff that waits
 	Rails   []Rail          `json:"rails,omitempty"`
-	Applied bool            `json:"applied"` // Changes are in the log
-	Refused bool            `json:"refused"` // they wait for approval
+	Missing []string        `json:"missing,omitempty"` // mapped groups that are not in the directory, as the configuration names them
+	Applied bool            `json:"applied"`           // Changes are in the log
+	Refused bool            `json:"refused"`           // they wait for approval
 	Took    time.Duration   `json:"took"`
 }
 
@@ -63,7 +65,8 @@ type Status struct {
 	Failing     Class           `json:"failing,omitempty"` // why the last synchronisation failed; "" if it did not
 	Fix         string          `json:"fix,omitempty"`     // what to do about it
 	Pending     *PendingSummary `json:"pending,omitempty"`
-	Took        time.Duration   `json:"took"` // the last successful one
+	Missing     []string        `json:"missing,omitempty"` // mapped groups, as the configuration names them, that were not there when it was read last
+	Took        time.Duration   `json:"took"`              // the last successful one
 }
 
 // New returns a Syncer. It asks the directory nothing.
@@ -75,7 +78,7 @@ func New(o Options) (*Syncer, error) {
 		return nil, fmt.Errorf("%w: Log, History and CatchUp are needed", errOptions)
 	}
 	s := &Syncer{
-		o: o, reading: make(chan struct{}, 1), deciding: make(chan struct{}, 1), kick: make(chan struct{}, 1), episodes: map[string]bool{},
+		o: o, reading: make(chan struct{}, 1), deciding: make(chan struct{}, 1), kick: make(chan struct{}, 1), episodes: map[string]bool{}, told: map[string]bool{},
 	}
 	s.read = func(ctx context.Context) (*people.Snapshot, string, error) { return s.o.read(ctx, &s.servers) }
 	return s, nil
@@ -177,7 +180,7 @@ func (s *Syncer) judge(snap *people.Snapshot, host string) *Report {
 	rails := Rails{MaxLossPercent: s.o.MaxLossPercent, MaxLoss: s.o.MaxLoss, Mapped: s.o.Mapped}
 	return &Report{
 		At: now, Source: host, People: len(snap.People), Groups: len(snap.Groups), Changes: changes, Counts: people.Count(changes),
-		Digest: people.Digest(changes), Rails: rails.Check(old, snap, changes, now),
+		Digest: people.Digest(changes), Rails: rails.Check(old, snap, changes, now), Missing: rails.Missing(snap),
 	}
 }
 
