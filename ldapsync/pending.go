@@ -20,7 +20,8 @@ var ErrNotPending = errors.New("no diff with that digest waits for approval; see
 // Pending is a diff that the rails refused, frozen as it was then. It is
 // replaced only when the directory takes one of its changes back, and dropped
 // when a later synchronisation runs into no rail: what somebody approves is
-// exactly this, and nothing that has become wrong meanwhile.
+// exactly this, and nothing that has become wrong meanwhile, for which Apply
+// looks once more.
 type Pending struct {
 	Digest  [32]byte        `json:"-"` // people.Digest of Changes
 	Since   time.Time       `json:"since"`
@@ -148,28 +149,79 @@ func (p *Pending) body(op string) people.SyncBody {
 	}
 }
 
-// Apply applies the diff that waits, if its digest is the given one: its changes,
-// the entry of their synchronisation and the one that execution returns, which
-// uses the approval up, in one batch. Only a diff of more than archive.MaxBatch
-// entries takes several; then the approval is used up in the first one, and
-// what a crash in between leaves out is found by the next synchronisation and
-// judged anew.
+// Apply applies the diff that waits, if its digest is the given one and the
+// directory, which is read once more for it, still wants every one of its
+// changes: its changes, the entry of their synchronisation and the one that
+// execution returns, which uses the approval up, in one batch. Only a diff of
+// more than archive.MaxBatch entries takes several; then the approval is used up
+// in the first one, and what a crash in between leaves out is found by the next
+// synchronisation and judged anew.
+//
+// When the directory has taken a change back, the error is ErrNotPending, and
+// what it says now takes the diff's place: it is asked for anew, or, when no
+// rail refuses it, left to the next synchronisation, which Run makes at once.
+// When the directory cannot be read the diff goes on waiting.
 //
 // execution is called once everything else is ready; its error ends Apply with
 // nothing appended. After archive.ErrFailed the batch may be in the log or not.
 func (s *Syncer) Apply(ctx context.Context, digest [32]byte, execution func() (archive.Entry, error)) (*Report, error) {
+	if s.waiting(digest) == nil {
+		return nil, ErrNotPending // no domain controller need be asked
+	}
+	if err := s.take(ctx, s.reading); err != nil {
+		return nil, err
+	}
+	defer func() { <-s.reading }()
+	snap, host, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.take(ctx, s.deciding); err != nil {
 		return nil, err
 	}
 	defer func() { <-s.deciding }()
-	p := s.PendingDiff()
-	if p == nil || len(p.Changes) == 0 || people.Digest(p.Changes) != digest {
-		return nil, ErrNotPending
-	}
 	if err := s.makeSure(ctx); err != nil {
 		return nil, err
 	}
-	r := &Report{At: time.Now(), Source: p.Source, People: p.People, Groups: p.Groups, Changes: p.Changes, Counts: people.Count(p.Changes), Digest: digest, Rails: p.Rails}
+	p := s.waiting(digest)
+	if p == nil {
+		return nil, ErrNotPending // a synchronisation came first
+	}
+	now := s.judge(snap, host)
+	s.suspend(ctx, now)
+	if !holds(p.Changes, now.Changes) {
+		return nil, s.replace(ctx, now)
+	}
+	return s.approved(ctx, p, execution)
+}
+
+// waiting returns a copy of the diff that waits, if it is the one with that
+// digest and there is something to approve.
+func (s *Syncer) waiting(digest [32]byte) *Pending {
+	p := s.PendingDiff()
+	if p == nil || len(p.Changes) == 0 || people.Digest(p.Changes) != digest {
+		return nil
+	}
+	return p
+}
+
+// replace puts what the directory says now in the place of a diff of which it
+// has taken something back.
+func (s *Syncer) replace(ctx context.Context, now *Report) error {
+	if len(now.Rails) == 0 {
+		s.drop()
+		s.wake()
+		return ErrNotPending
+	}
+	if err := s.refuse(ctx, now); !errors.Is(err, ErrRefused) {
+		return err
+	}
+	return ErrNotPending
+}
+
+// approved appends the diff that waits, with deciding held.
+func (s *Syncer) approved(ctx context.Context, p *Pending, execution func() (archive.Entry, error)) (*Report, error) {
+	r := &Report{At: time.Now(), Source: p.Source, People: p.People, Groups: p.Groups, Changes: p.Changes, Counts: people.Count(p.Changes), Digest: p.Digest, Rails: p.Rails}
 	body := p.body(people.SyncApplied)
 	entries, err := s.entriesOf(p.Changes, body)
 	if err != nil {

@@ -154,8 +154,8 @@ func TestRefusedForHours(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if len(c.tries) != tries+1 || !time.Now().Equal(at) {
-			t.Error("Run did not look at once after an approved diff")
+		if len(c.tries) != tries+2 || !time.Now().Equal(at) {
+			t.Error("Apply did not look, or Run not at once after an approved diff")
 		}
 		if st := c.s.Status(); st.Failing != "" || st.Pending != nil {
 			t.Errorf("%+v", st)

@@ -22,7 +22,7 @@ type Syncer struct {
 	servers sticky
 	read    func(context.Context) (*people.Snapshot, string, error) // Read, with what servers remembers
 
-	reading  chan struct{} // capacity 1: held while one snapshot is read and applied
+	reading  chan struct{} // capacity 1: held while one snapshot is read and applied, or read to see whether what was approved still holds
 	deciding chan struct{} // capacity 1: held while changes are worked out and appended, never while a domain controller is asked
 	kick     chan struct{} // capacity 1: Run does not wait for its interval
 

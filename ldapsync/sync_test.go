@@ -172,7 +172,7 @@ func TestRefused(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	batches := len(w.log.batches)
-	w.do(w.fake.Enable("p1")) // after the last look: what was approved is applied, exactly
+	w.do(w.fake.Disable("p30")) // after the last look: what was approved is applied, exactly
 	r, err := w.s.Apply(t.Context(), second.Digest, execution)
 	w.do(err)
 	if !r.Applied || r.Counts.Departed != 24 || len(w.log.batches) != batches+1 {
@@ -185,7 +185,8 @@ func TestRefused(t *testing.T) {
 	if _, err := w.s.Apply(t.Context(), second.Digest, execution); !errors.Is(err, ErrNotPending) {
 		t.Errorf("applied twice: %v", err)
 	}
-	if got := w.sync(); got != "return p1 disabled" {
+	w.do(w.fake.Enable("p1"))
+	if got := w.sync(); got != "depart p30 disabled disabled; return p1 disabled" {
 		t.Errorf("%q", got)
 	}
 	if st := w.s.Status(); st.Failing != "" || st.Pending != nil {
@@ -310,13 +311,15 @@ func TestImpossible(t *testing.T) {
 	w.sync()
 	w.s.mu.Lock()
 	changes := Diff(snapshot(1), snapshot(0), noon) // somebody departs whom nobody knows
-	digest := people.Digest(changes)
-	w.s.pending = &Pending{Digest: digest, Changes: changes, Source: "dc"}
+	p := &Pending{Digest: people.Digest(changes), Changes: changes, Source: "dc"}
+	w.s.pending = p
 	w.s.mu.Unlock()
-	before, used := w.log.Size(), false
-	_, err := w.s.Apply(t.Context(), digest, func() (archive.Entry, error) { used = true; return execution() })
-	if !errors.Is(err, people.ErrInvalid) || used || w.log.Size() != before {
-		t.Errorf("%v, %d entries, approval used %v", err, w.log.Size()-before, used)
+	before := w.log.Size()
+	if _, err := w.s.Apply(t.Context(), p.Digest, unused(t)); !errors.Is(err, ErrNotPending) {
+		t.Error(err)
+	}
+	if _, err := w.s.approved(t.Context(), p, unused(t)); !errors.Is(err, people.ErrInvalid) || w.log.Size() != before {
+		t.Errorf("%v, %d entries", err, w.log.Size()-before)
 	}
 	w.sync()
 }
