@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -113,8 +114,14 @@ func (a approvalsAPI) Ask(ctx context.Context, who role.Principal, ask api.Ask) 
 }
 
 // Decide approves or denies. A diff of the directory is approved where it is
-// applied, too: by `directory approve`, which names it by its digest.
+// applied, too: by `directory approve`, which names it by its digest. One that
+// does not wait any more can only be denied: nobody could have applied it.
 func (a approvalsAPI) Decide(ctx context.Context, who role.Principal, seq uint64, approve bool, reason string) (*api.ApprovalRequest, error) {
+	if approve {
+		if err := a.stillWaits(ctx, seq); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.requests.Decide(ctx, a.archive, who, seq, approve, reason); err != nil {
 		return nil, err
 	}
@@ -123,6 +130,24 @@ func (a approvalsAPI) Decide(ctx context.Context, who role.Principal, seq uint64
 		a.provisioner.Wake()
 	}
 	return out, err
+}
+
+// stillWaits returns an error for an undecided request for a diff of the
+// directory that is not the one that waits now.
+func (a approvalsAPI) stillWaits(ctx context.Context, seq uint64) error {
+	r, err := a.Request(ctx, seq)
+	if err != nil {
+		return err
+	}
+	if r.Act != string(approval.DirectoryDiff) || r.Status != string(approval.Pending) {
+		return nil // the rules of requests say the rest
+	}
+	if a.syncer != nil {
+		if w := a.syncer.PendingDiff(); w != nil && hex.EncodeToString(w.Digest[:]) == r.Digest {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: that diff does not wait any more; deny the request, and see `holdfast directory diff` for what waits", api.ErrState)
 }
 
 // Execute uses up an approval.

@@ -293,6 +293,48 @@ func TestSuspended(t *testing.T) {
 	o.do(err)
 }
 
+// A request for a diff that does not wait any more cannot be approved, by its
+// digest or by its number, and nobody departs by it; it can be denied.
+func TestStaleDiff(t *testing.T) {
+	o := newOffice(t, nil, okafor)
+	ana := o.login("ana.costa")
+	o.do(o.ad.RemoveMember("Holdfast auditor", "bo.lind"))
+	o.do(o.ad.Disable("amara.okafor"))
+	first := o.sync().Pending
+	if first == nil || first.Request == 0 {
+		t.Fatalf("nothing waits: %+v", first)
+	}
+	o.do(o.ad.Enable("amara.okafor")) // after the last synchronisation
+	_, err := ana.ApproveDiff(t.Context(), api.ApproveDiffRequest{Digest: first.Digest, Approve: true, Reason: "checked"})
+	refused(t, "what the directory has taken back", err, http.StatusConflict)
+	one, err := o.client.Person(t.Context(), api.PersonRequest{Who: "amara.okafor"})
+	o.do(err)
+	if one.People[0].Status != people.StatusActive {
+		t.Errorf("somebody whom the directory has is %s", one.People[0].Status)
+	}
+	second, err := ana.DirectoryDiff(t.Context())
+	o.do(err)
+	if second.Pending == nil || second.Digest == first.Digest || second.Pending.Request == 0 || second.Pending.Request == first.Request {
+		t.Fatalf("asked anew: %+v", second.Pending)
+	}
+	o.do(o.ad.AddMember("Holdfast auditor", "bo.lind"))
+	if r := o.sync(); r.Pending != nil {
+		t.Fatalf("something waits still: %+v", r.Pending)
+	}
+	_, err = ana.Decide(t.Context(), api.DecideRequest{Seq: second.Pending.Request, Approve: true, Reason: "checked"})
+	refused(t, "a request for a diff that does not wait", err, http.StatusConflict)
+	if done, err := ana.Decide(t.Context(), api.DecideRequest{Seq: second.Pending.Request, Reason: "it is over"}); err != nil || done.Status != "denied" {
+		t.Errorf("denied: %+v, %v", done, err)
+	}
+	// What waits can be approved by its number, too.
+	o.do(o.ad.RemoveMember("Holdfast auditor", "bo.lind"))
+	o.do(o.ad.Rename("amara.okafor", "Amara Bell"))
+	third := o.sync().Pending
+	if done, err := ana.Decide(t.Context(), api.DecideRequest{Seq: third.Request, Approve: true, Reason: "checked"}); err != nil || done.Status != "approved" {
+		t.Errorf("approved: %+v, %v", done, err)
+	}
+}
+
 // What the daemon knows of people is in the log alone.
 func TestPeopleOutliveARestart(t *testing.T) {
 	o := newOffice(t, nil, okafor)
