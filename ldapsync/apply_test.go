@@ -116,3 +116,17 @@ func TestApplyAsksFreely(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestApplySuspends: what Apply reads says who has access, as a synchronisation does.
+func TestApplySuspends(t *testing.T) {
+	w := officers(t, nil)
+	w.do(w.fake.RemoveMember("officers", "p0"), w.fake.Disable("p1"))
+	w.refused()
+	w.do(w.fake.RemoveMember("officers", "p1"), w.fake.Enable("p1"), w.fake.Disable("p2"))
+	if _, err := w.s.Apply(t.Context(), w.s.PendingDiff().Digest, unused(t)); !errors.Is(err, ErrNotPending) {
+		t.Fatal(err)
+	}
+	if got := w.suspended(); got != "p2" {
+		t.Errorf("suspended %q", got)
+	}
+}
