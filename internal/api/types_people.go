@@ -76,6 +76,7 @@ type DirectoryStatus struct {
 	Matched     int          `json:"matched"`   // relay users matched to people
 	Unmatched   int          `json:"unmatched"` // and those that are not
 	Failing     string       `json:"failing,omitempty"`
+	Missing     []string     `json:"missing,omitempty"` // groups of the configuration that the directory does not have: their roles are nobody's
 	Pending     *PendingDiff `json:"pending,omitempty"`
 }
 
@@ -86,6 +87,9 @@ type PendingDiff struct {
 	Counts  map[string]int `json:"counts"` // changes, by operation
 	Rails   []Rail         `json:"rails"`
 	Request uint64         `json:"request,omitempty"` // seq of the request for approval
+	// Suspended is how many people, whom the directory says are disabled or
+	// expired, have no access already while the diff waits.
+	Suspended int `json:"suspended,omitempty"`
 }
 
 // Rail is one reason why a diff was held back.

@@ -112,12 +112,12 @@ func (d directoryAPI) Status(ctx context.Context) (*api.DirectoryStatus, error) 
 		return s, nil
 	}
 	now := d.syncer.Status()
-	s.Failing, s.LastTry = string(now.Failing), timeOrNil(now.LastTry)
+	s.Failing, s.LastTry, s.Missing = string(now.Failing), timeOrNil(now.LastTry), now.Missing
 	if !now.LastSuccess.IsZero() {
 		s.Source, s.Took, s.LastSuccess = now.Source, now.Took.Seconds(), timeOrNil(now.LastSuccess)
 	}
 	if w := now.Pending; w != nil {
-		s.Pending = &api.PendingDiff{Digest: w.Digest, Since: w.Since.UTC(), Counts: countsOf(w.Counts), Rails: railsOf(w.Rails), Request: w.Request}
+		s.Pending = &api.PendingDiff{Digest: w.Digest, Since: w.Since.UTC(), Counts: countsOf(w.Counts), Rails: railsOf(w.Rails), Request: w.Request, Suspended: w.Suspended}
 	}
 	return s, nil
 }

@@ -72,6 +72,9 @@ func runDirectoryStatus(ctx context.Context, g *globals) error {
 		{"groups", fmt.Sprint(st.Groups)},
 		{"relay users", fmt.Sprintf("%d matched to people, %d not", st.Matched, st.Unmatched)},
 	}
+	for _, group := range st.Missing {
+		fields = append(fields, field{"missing group", group + ": its role is nobody's; restore it, or take it out of the configuration"})
+	}
 	return errors.Join(g.writeFields(append(fields, pendingFields(st.Pending)...)), g.sayPending(st.Pending))
 }
 
@@ -87,6 +90,9 @@ func pendingFields(p *api.PendingDiff) []field {
 	}
 	for _, r := range p.Rails {
 		fields = append(fields, field{"held back", r.Text + " (" + r.Code + ")"})
+	}
+	if p.Suspended > 0 {
+		fields = append(fields, field{"without access", fmt.Sprintf("%d people who are disabled or expired, already", p.Suspended)})
 	}
 	if p.Request > 0 {
 		fields = append(fields, field{"request", number(p.Request)})

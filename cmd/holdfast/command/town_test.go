@@ -50,7 +50,7 @@ const (
 
 func newTown() town {
 	return town{sessions: map[string]bool{}, enrolled: true, pending: &api.PendingDiff{Digest: digest, Since: received,
-		Counts: map[string]int{"depart": 31, "change": 2}, Rails: []api.Rail{{Code: "loss", Text: "31 of 60 people would depart"}}, Request: 7},
+		Counts: map[string]int{"depart": 31, "change": 2}, Rails: []api.Rail{{Code: "loss", Text: "31 of 60 people would depart"}}, Request: 7, Suspended: 2},
 		requests: []api.ApprovalRequest{
 			{Seq: 8, Act: api.ActLargeExport, Digest: digest, Summary: "a production of 20000 entries", By: role.Principal{Name: "jdoe", Person: jdoeGUID, Via: role.ViaHTTPS},
 				Reason: "subpoena 26-118", At: received, Expires: received.AddDate(0, 0, 7), Status: "pending"},
@@ -256,7 +256,7 @@ func (r registrar) Status(context.Context) (*api.DirectoryStatus, error) {
 	defer r.mu.Unlock()
 	at := received
 	return &api.DirectoryStatus{Configured: true, Source: "dc1.example.org", LastTry: &at, LastSuccess: &at, Took: 0.412, People: 60, Departed: 3, Groups: 12,
-		Matched: 41, Unmatched: 1, Pending: r.pending}, nil
+		Matched: 41, Unmatched: 1, Missing: []string{"GG-Records"}, Pending: r.pending}, nil
 }
 
 func (r registrar) Diff(context.Context) (*api.DirectoryDiff, error) {
