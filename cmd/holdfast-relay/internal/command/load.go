@@ -105,7 +105,10 @@ func runLoad(ctx context.Context, o loadOptions, paths []string, out, notes io.W
 	if o.format == "json" {
 		return json.NewEncoder(out).Encode(sum)
 	}
-	_, err = fmt.Fprintf(out, "loaded %d envelopes, %d devices, %d people\n", sum.Envelopes, sum.Devices, sum.People)
+	if _, err = fmt.Fprintf(out, "loaded %d envelopes, %d devices, %d people\n", sum.Envelopes, sum.Devices, sum.People); err != nil || sum.Refused == 0 {
+		return err
+	}
+	_, err = fmt.Fprintf(notes, "%d were refused: their people or devices are shut out\n", sum.Refused)
 	return err
 }
 
