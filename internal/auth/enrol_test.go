@@ -54,10 +54,10 @@ func TestEnrolment(t *testing.T) {
 			t.Fatalf("recovery codes %v", codes)
 		}
 		d := deviceOf(t, g.Enrol)
-		time.Sleep(pendingFor - time.Minute)
+		pass(pendingFor - time.Minute)
 		s.refused(t, "52e", Attempt{Name: "aadams", Password: "wrong", Code: d.now(t)})
 		s.refused(t, codeReplayed, Attempt{Name: "aadams", Password: password, Code: d.now(t)})
-		time.Sleep(time.Minute - 3*time.Second)
+		pass(time.Minute - 3*time.Second)
 		s.admitted(t, "aadams", d.now(t), desk) // without the ticket
 		on, left, until := s.factors.Enrolled(alice)
 		if !on || left != recoveryCodes || !until.IsZero() {
@@ -86,7 +86,7 @@ func TestTicketsThatAreNotGood(t *testing.T) {
 		second := s.ticket(t, alice)
 		at := Attempt{Name: "aadams", Password: password, Ticket: first}
 		s.refused(t, codeBadTicket, at) // another took its place
-		time.Sleep(tallyEvery)
+		pass(tallyEvery)
 		s.refused(t, codeBadTicket, Attempt{Name: "bbrown", Password: password, Ticket: second}) // it is Alice's
 		at.Ticket = second
 		at.Code = "123456"
@@ -94,7 +94,7 @@ func TestTicketsThatAreNotGood(t *testing.T) {
 		at.Code, at.Password = "", "wrong"
 		s.refused(t, "52e", at)
 		at.Password = password
-		time.Sleep(TicketFor)
+		pass(TicketFor)
 		s.refused(t, codeOldTicket, at)
 	})
 }
@@ -165,7 +165,7 @@ func TestAnEnrolmentThatTookTooLong(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := deviceOf(t, g.Enrol)
-		time.Sleep(pendingFor)
+		pass(pendingFor)
 		at.Code = d.now(t)
 		s.refused(t, codeNoEnrolment, at)
 		s.refused(t, codeNoFactor, Attempt{Name: "aadams", Password: password, Code: d.now(t)})
@@ -222,7 +222,7 @@ func TestANewFactorEndsTheOld(t *testing.T) {
 		}
 		nextStep()
 		s.refused(t, codeBad, Attempt{Name: "aadams", Password: password, Code: old.now(t)})
-		time.Sleep(tallyEvery)
+		pass(tallyEvery)
 		s.refused(t, codeBad, Attempt{Name: "aadams", Password: password, Code: old.recovery[0]})
 	})
 }
@@ -285,7 +285,7 @@ func TestResettingAFactor(t *testing.T) {
 		nextStep()
 		for _, at := range []Attempt{{Code: d.now(t)}, {Code: d.recovery[0]}} {
 			at.Name, at.Password = "aadams", password
-			time.Sleep(tallyEvery)
+			pass(tallyEvery)
 			s.refused(t, codeNoFactor, at)
 		}
 		s.refused(t, codeBadTicket, Attempt{Name: "aadams", Password: password, Ticket: text})

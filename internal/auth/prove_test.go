@@ -61,7 +61,7 @@ func TestReplay(t *testing.T) {
 		later := d.code(t, time.Now().Add(totpPeriod*time.Second))
 		s.admitted(t, "aadams", code, desk)
 		s.refused(t, codeReplayed, Attempt{Name: "aadams", Password: password, Code: code})
-		time.Sleep(tallyEvery / 6)
+		pass(tallyEvery / 6)
 		s.start(t) // over a restart too
 		s.refused(t, codeReplayed, Attempt{Name: "aadams", Password: password, Code: code})
 		s.start(t)
@@ -148,7 +148,7 @@ func TestAStrangerKeepsNobodyOut(t *testing.T) {
 			t.Fatalf("alarms %v", got)
 		}
 		nextStep()
-		time.Sleep(tallyEvery) // an entry of its own
+		pass(tallyEvery) // an entry of its own
 		s.refused(t, codeThrottled, Attempt{Name: "aadams", Password: password, Code: d.now(t), Address: elsewhere})
 		// From where the person was before, as ever.
 		s.admitted(t, "aadams", d.now(t), desk)
@@ -164,7 +164,7 @@ func TestAStrangerKeepsNobodyOut(t *testing.T) {
 		for range 100 {
 			guess(desk)
 		}
-		time.Sleep(tallyEvery) // an entry of its own
+		pass(tallyEvery) // an entry of its own
 		s.refused(t, codeThrottled, Attempt{Name: "aadams", Password: password, Code: d.now(t)})
 		s.admitted(t, "aadams", d.pair(t), desk)
 		nextStep()
@@ -228,11 +228,11 @@ func TestAGuessWithoutAnAddress(t *testing.T) {
 		for range 100 {
 			_, _ = s.try("aadams", "x", d.wrong(t), "")
 		}
-		time.Sleep(tallyEvery) // an entry of its own
+		pass(tallyEvery) // an entry of its own
 		s.refused(t, codeThrottled, Attempt{Name: "aadams", Password: password, Code: d.now(t), Address: "unknown"})
 		s.admitted(t, "aadams", d.pair(t), "unknown")
 		nextStep()
-		time.Sleep(tallyEvery) // an entry of its own
+		pass(tallyEvery) // an entry of its own
 		s.refused(t, codeThrottled, Attempt{Name: "aadams", Password: password, Code: d.now(t), Address: "unknown"})
 		s.admitted(t, "aadams", d.now(t), desk)
 		for _, a := range s.log.accesses(t, audit.ActionLogin) {

@@ -56,6 +56,8 @@ func TestFaults(t *testing.T) {
 		{"skip", "archive/a_test.go", "package archive\nfunc f(t T) { t.Skip() }\n", "t.Skip: a test that skips"},
 		{"another skip", "archive/a.go", "// Package archive is.\npackage archive\nfunc f(l L) { l.Skip() }\n", ""},
 		{"sleep", "archive/a.go", "// Package archive is.\npackage archive\nfunc f() { time.Sleep(1) }\n", "time.Sleep"},
+		{"sleep in a test", "archive/a_test.go", "package archive\nfunc f() { time.Sleep(1) }\n", "time.Sleep"},
+		{"sleep in a bubble", "archive/a_test.go", "package archive\nimport \"testing/synctest\"\nvar _ = synctest.Test\nfunc f() { time.Sleep(1) }\n", ""},
 		{"a file written elsewhere", "archive/a.go", "// Package archive is.\npackage archive\nfunc f() { os.WriteFile() }\n", "internal/durable"},
 		{"vague name", "archive/a.go", "// Package archive is.\npackage archive\ntype KeyManager struct{}\n", "says nothing"},
 		{"unfinished", "archive/A.md", "later: TO" + "DO\n", "archive/A.md:1"},

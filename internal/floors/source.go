@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,10 +36,11 @@ func codeFaults(fset *token.FileSet, file *ast.File, pkg string, test bool) []st
 		p := fset.Position(at)
 		faults = append(faults, p.Filename+":"+strconv.Itoa(p.Line)+": "+what)
 	}
+	bubble := slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"testing/synctest"` })
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.CallExpr:
-			if what := callFault(n, pkg, test); what != "" {
+			if what := callFault(n, pkg, test, bubble); what != "" {
 				add(n.Pos(), what)
 			}
 		case *ast.TypeSpec:
@@ -53,8 +55,10 @@ func codeFaults(fset *token.FileSet, file *ast.File, pkg string, test bool) []st
 	return faults
 }
 
-// callFault says what is wrong with one call.
-func callFault(call *ast.CallExpr, pkg string, test bool) string {
+// callFault says what is wrong with one call. bubble says that the file knows
+// testing/synctest, in whose bubbles a sleep moves the clock and waits for
+// nothing.
+func callFault(call *ast.CallExpr, pkg string, test, bubble bool) string {
 	if f, ok := call.Fun.(*ast.Ident); ok && f.Name == "panic" && !test {
 		return "panic: return an error"
 	}
@@ -72,7 +76,7 @@ func callFault(call *ast.CallExpr, pkg string, test bool) string {
 		case "t", "b", "f", "tb", "tt":
 			return on.Name + "." + name + ": a test that skips tells nothing; install what it needs (.ci/need) or fail"
 		}
-	case !test && on.Name == "time" && name == "Sleep":
+	case !(test && bubble) && on.Name == "time" && name == "Sleep":
 		return "time.Sleep: wait for what is to happen, or for the context"
 	case !test && on.Name == "os" && pkg != "internal/durable" && pkg != "internal/demo":
 		for _, w := range writers {
