@@ -1,14 +1,11 @@
 package people
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 	"unicode/utf8"
 
 	"holdfast/archive"
 	"holdfast/archive/proof"
-	"holdfast/internal/ijson"
 	"holdfast/internal/role"
 )
 
@@ -49,22 +46,12 @@ type Matched struct {
 // Entry returns the entry that b is appended as, class control.
 func (b MatchBody) Entry() (archive.Entry, error) {
 	b.Version = 1
-	if err := b.check(); err != nil {
-		return archive.Entry{}, err
-	}
-	body, err := json.Marshal(b)
-	if err != nil {
-		return archive.Entry{}, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	return archive.Entry{Kind: proof.KindMatch, Class: proof.ClassControl, Body: body}, nil
+	return entryOf(proof.KindMatch, &b)
 }
 
 func parseMatch(body []byte) (*MatchBody, error) {
 	b := new(MatchBody)
-	if err := ijson.Unmarshal(body, b); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	return b, b.check()
+	return b, parseInto(b, body)
 }
 
 func (b *MatchBody) check() error {

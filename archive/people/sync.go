@@ -38,6 +38,19 @@ type SyncBody struct {
 // Entry returns the entry that b is appended as, class control.
 func (b SyncBody) Entry() (archive.Entry, error) {
 	b.Version = 1
+	return entryOf(proof.KindSync, &b)
+}
+
+func parseSync(body []byte) (*SyncBody, error) {
+	b := new(SyncBody)
+	return b, parseInto(b, body)
+}
+
+// checked is a body that can tell what is wrong with it.
+type checked interface{ check() error }
+
+// entryOf returns the entry with that body, class control.
+func entryOf(kind proof.Kind, b checked) (archive.Entry, error) {
 	if err := b.check(); err != nil {
 		return archive.Entry{}, err
 	}
@@ -45,15 +58,16 @@ func (b SyncBody) Entry() (archive.Entry, error) {
 	if err != nil {
 		return archive.Entry{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	return archive.Entry{Kind: proof.KindSync, Class: proof.ClassControl, Body: body}, nil
+	return archive.Entry{Kind: kind, Class: proof.ClassControl, Body: body}, nil
 }
 
-func parseSync(body []byte) (*SyncBody, error) {
-	b := new(SyncBody)
+// parseInto reads an entry's body into b. What b then holds counts only without
+// an error.
+func parseInto(b checked, body []byte) error {
 	if err := ijson.Unmarshal(body, b); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	return b, b.check()
+	return b.check()
 }
 
 func (b *SyncBody) check() error {

@@ -142,13 +142,9 @@ func headerOf(data string) (envelope.Header, bool) {
 }
 
 func (r *Relay) servePutKeyset(w http.ResponseWriter, req *http.Request) error {
-	compact, err := readBody(w, req, wire.MaxEnvelope)
+	compact, pub, err := r.signed(w, req, wire.MaxEnvelope)
 	if err != nil {
 		return err
-	}
-	pub, err := r.identity()
-	if err != nil {
-		return unpinned(err)
 	}
 	k, err := wire.ParseKeyset(compact, pub)
 	if err != nil {

@@ -245,13 +245,9 @@ type wipe struct {
 }
 
 func (r *Relay) serveProvision(w http.ResponseWriter, req *http.Request) error {
-	compact, err := readBody(w, req, wire.MaxProvision)
+	compact, pub, err := r.signed(w, req, wire.MaxProvision)
 	if err != nil {
 		return err
-	}
-	pub, err := r.identity()
-	if err != nil {
-		return unpinned(err)
 	}
 	p, err := wire.ParseProvision(compact, pub)
 	if err != nil {

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -125,14 +126,24 @@ func (r *Relay) serveStatus(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, s)
 }
 
-func (r *Relay) serveAck(w http.ResponseWriter, req *http.Request) error {
-	compact, err := readBody(w, req, wire.MaxEnvelope)
+// signed reads what the archive signed, of at most limit bytes, and the pinned
+// key by which it is checked.
+func (r *Relay) signed(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, ed25519.PublicKey, error) {
+	compact, err := readBody(w, req, limit)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	pub, err := r.identity()
 	if err != nil {
-		return unpinned(err)
+		return nil, nil, unpinned(err)
+	}
+	return compact, pub, nil
+}
+
+func (r *Relay) serveAck(w http.ResponseWriter, req *http.Request) error {
+	compact, pub, err := r.signed(w, req, wire.MaxEnvelope)
+	if err != nil {
+		return err
 	}
 	a, err := wire.ParseAck(compact, pub)
 	if err != nil {
