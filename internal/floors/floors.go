@@ -49,8 +49,12 @@ var places = map[string]place{
 	"ingest/envelope": {floor: 0, only: []string{"internal/ijson", "internal/jws"}},
 	"ingest/wire":     {floor: 0, only: []string{"internal/ijson", "internal/jws"}},
 	"internal/config": {floor: 0},
+	// What a schedule says and whether it is well formed: it knows no archive.
+	"retention/schedule": {floor: 0},
 
 	"archive": {floor: 1},
+	// Whether a hold covers an entry, decided from facts alone.
+	"retention/hold": {floor: 1, only: []string{"archive/proof", "archive/query", "internal/ijson"}},
 
 	"archive/approval": {floor: 2},
 	"archive/audit":    {floor: 2},
@@ -103,7 +107,7 @@ var owners = map[string][]string{
 	"github.com/pquerna/otp":                {"internal/auth", "internal/demo"},
 	"github.com/zalando/go-keyring":         {"cmd/holdfast/command"},
 	"github.com/spf13/cobra":                commands,
-	"github.com/pelletier/go-toml/v2":       {"internal/config", "internal/relay"},
+	"github.com/pelletier/go-toml/v2":       {"internal/config", "internal/relay", "retention/schedule"},
 	"github.com/jedib0t/go-pretty/v6/table": commands,
 }
 
