@@ -11,6 +11,14 @@ type MessageNote struct {
 	Device    string     `json:"device"`    // RFC 7638 thumbprint of the signing key
 	Flags     []string   `json:"flags,omitempty"`
 	Blobs     []BlobNote `json:"blobs,omitempty"`
+	Class     *ClassNote `json:"class,omitempty"` // absent before there was a schedule
+}
+
+// ClassNote says by what an entry's record class was decided at append.
+type ClassNote struct {
+	Rule      string `json:"rule,omitempty"`      // of the schedule; "target": the class of the message that it is about; "longest": whom it concerns was not known
+	Schedule  uint64 `json:"schedule,omitempty"`  // seq of the schedule's entry
+	Directory uint64 `json:"directory,omitempty"` // size of the log as of which people and groups were looked up
 }
 
 // BlobNote says what had become of one attachment when its message was
@@ -37,6 +45,8 @@ type QuarantineNote struct {
 	Time   string `json:"time"`
 	Code   string `json:"code"` // AMX/1 section 5
 	Opened bool   `json:"opened"`
+
+	Class *ClassNote `json:"class,omitempty"`
 }
 
 // DirectoryNote is the note of a KindDirectory entry: the verdict that was
@@ -49,9 +59,10 @@ type DirectoryNote struct {
 
 // RelayNote is the note of a KindRelay entry.
 type RelayNote struct {
-	ID   string `json:"id"`
-	Kind string `json:"kind"`
-	Time string `json:"time"`
+	ID    string     `json:"id"`
+	Kind  string     `json:"kind"`
+	Time  string     `json:"time"`
+	Class *ClassNote `json:"class,omitempty"`
 }
 
 // RedeliveryBody is the body of a KindRedelivery entry.

@@ -153,7 +153,7 @@ func (c *Client) session(ctx context.Context) error {
 
 	keys := newKeyRing(c.o.Keys)
 	open := &opener{
-		epoch: start.epoch, ordinal: start.ordinal, head: start.head, dir: dir, keys: keys, workers: c.o.Workers,
+		epoch: start.epoch, ordinal: start.ordinal, head: start.head, dir: dir, keys: keys, workers: c.o.Workers, classes: c.o.Classes,
 		given:  func() []envelope.Approval { return given.since(ctx) },
 		opener: envelope.Opener{Arc: c.arc, AllowX25519: c.o.AllowX25519, Key: keys.get},
 	}

@@ -29,7 +29,7 @@ const maxEntries = archive.MaxBatch - 8
 func (c *Client) openPages(ctx context.Context, o *opener, opening []archive.Entry, pages <-chan *wire.Page, batches chan<- *readyPage) error {
 	defer close(batches)
 	for page := range pages {
-		outcomes, err := o.open(page.Events)
+		outcomes, err := o.open(ctx, page.Events)
 		if err != nil {
 			return err
 		}
@@ -83,13 +83,7 @@ func (c *Client) assemble(o *opener, page *wire.Page, outcomes []outcome, states
 // in the same batch.
 func (out *outcome) appendTo(ready *readyPage, states map[blobKey]string) {
 	entries := &ready.batch.Entries
-	if out.note != nil {
-		out.note.Blobs = make([]archive.BlobNote, 0, len(out.blobs))
-		for _, job := range out.blobs {
-			out.note.Blobs = append(out.note.Blobs, archive.BlobNote{BID: job.key.bid, Status: states[job.key]})
-		}
-		out.entry.Note = marshal(out.note)
-	}
+	out.writeNote(states)
 	*entries = append(*entries, out.entry)
 	for _, job := range out.blobs {
 		switch states[job.key] {
@@ -100,6 +94,22 @@ func (out *outcome) appendTo(ready *readyPage, states map[blobKey]string) {
 			ready.gone = append(ready.gone, job)
 		}
 	}
+}
+
+// writeNote writes the entry's note, for which class and attachments' states are known by now.
+func (out *outcome) writeNote(states map[blobKey]string) {
+	switch note := out.note.(type) {
+	case *archive.MessageNote:
+		note.Class = out.class
+		for _, job := range out.blobs {
+			note.Blobs = append(note.Blobs, archive.BlobNote{BID: job.key.bid, Status: states[job.key]})
+		}
+	case *archive.QuarantineNote:
+		note.Class = out.class
+	case *archive.RelayNote:
+		note.Class = out.class
+	}
+	out.entry.Note = marshal(out.note)
 }
 
 // finish gives a batch its cursor, and the alarms that must be there if and only if its events are.

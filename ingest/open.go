@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -26,19 +27,24 @@ type opener struct {
 	opener  envelope.Opener
 	keys    *keyRing
 	workers int
+	classes Classes // nil: everything is of class general
+	targets targets
 }
 
 // outcome is what one event came to.
 type outcome struct {
-	entry archive.Entry
-	code  envelope.Code        // of a quarantined event, else ""
-	note  *archive.MessageNote // of a message with attachments: its entry's note is made when their states are known
-	blobs []blobJob
+	entry   archive.Entry
+	code    envelope.Code      // of a quarantined event, else ""
+	message *envelope.Message  // of a message
+	note    any                // the entry's note, which is written when class and attachments' states are known
+	class   *archive.ClassNote // by what the entry's class was decided
+	blobs   []blobJob
 }
 
 // open judges and applies the page's directory events in order, then opens and verifies its envelopes in parallel. Each is verified as of
 // its own place: a directory event behind it on the page changes nothing for it, since the directory answers for a place in its history.
-func (o *opener) open(events []wire.Event) ([]outcome, error) {
+// Last, each entry gets its record class.
+func (o *opener) open(ctx context.Context, events []wire.Event) ([]outcome, error) {
 	// Each message of this page comes after them in the log, whatever page k-1 is still waiting for.
 	for _, a := range o.given() {
 		o.dir.Approve(a)
@@ -62,7 +68,7 @@ func (o *opener) open(events []wire.Event) ([]outcome, error) {
 			o.other(e, &out[i])
 		}
 	})
-	return out, nil
+	return out, o.classify(ctx, out)
 }
 
 func (o *opener) place(e *wire.Event) envelope.Position {
@@ -84,7 +90,8 @@ func (o *opener) directory(e *wire.Event, out *outcome) error {
 	if err != nil {
 		return fmt.Errorf("directory event at relay seq %d: %w", e.Seq, err)
 	}
-	out.entry = o.entry(e, proof.KindDirectory, proof.ClassControl, archive.DirectoryNote{ID: e.ID, Time: e.Time, Verdict: text})
+	out.entry = o.entry(e, proof.KindDirectory, proof.ClassControl)
+	out.note = &archive.DirectoryNote{ID: e.ID, Time: e.Time, Verdict: text}
 	out.entry.Body = data
 	return nil
 }
@@ -105,11 +112,9 @@ func (o *opener) envelope(e *wire.Event, out *outcome) {
 		o.quarantine(e, out, err)
 		return
 	}
-	note := archive.MessageNote{ID: e.ID, Time: e.Time, Assurance: string(m.Device.Assurance), Device: m.Device.Kid, Flags: m.Flags}
-	if len(jobs) > 0 {
-		out.note, out.blobs = &note, jobs
-	}
-	out.entry = o.entry(e, proof.KindMessage, proof.ClassGeneral, note)
+	out.message, out.blobs = m, jobs
+	out.note = &archive.MessageNote{ID: e.ID, Time: e.Time, Assurance: string(m.Device.Assurance), Device: m.Device.Kid, Flags: m.Flags}
+	out.entry = o.entry(e, proof.KindMessage, proof.ClassGeneral)
 	out.entry.Envelope = opened.Hash
 	out.entry.Body = m.JWS
 	// Dedupe comes after the signature: a stranger's envelope must not take a device's number.
@@ -136,7 +141,8 @@ func (o *opener) other(e *wire.Event, out *outcome) {
 		o.quarantine(e, out, &envelope.Error{Code: envelope.Malformed, Err: err})
 		return
 	}
-	out.entry = o.entry(e, proof.KindRelay, proof.ClassGeneral, archive.RelayNote{ID: e.ID, Kind: e.Kind, Time: e.Time})
+	out.entry = o.entry(e, proof.KindRelay, proof.ClassGeneral)
+	out.note = &archive.RelayNote{ID: e.ID, Kind: e.Kind, Time: e.Time}
 	out.entry.Body = []byte(e.Data)
 }
 
@@ -145,8 +151,8 @@ func (o *opener) quarantine(e *wire.Event, out *outcome, cause error) {
 	out.code = envelope.CodeOf(cause)
 	var failed *envelope.Error
 	opened := errors.As(cause, &failed) && failed.Opened != nil
-	note := archive.QuarantineNote{ID: e.ID, Kind: e.Kind, Time: e.Time, Code: string(out.code), Opened: opened}
-	out.entry = o.entry(e, proof.KindQuarantine, proof.ClassGeneral, note)
+	out.note = &archive.QuarantineNote{ID: e.ID, Kind: e.Kind, Time: e.Time, Code: string(out.code), Opened: opened}
+	out.entry = o.entry(e, proof.KindQuarantine, proof.ClassGeneral)
 	if opened {
 		out.entry.Body = failed.Opened
 		out.entry.Envelope = sha256.Sum256([]byte(e.Data))
@@ -163,8 +169,8 @@ func (o *opener) quarantine(e *wire.Event, out *outcome, cause error) {
 // maxNote is more than a quarantine note can take, in bytes.
 const maxNote = 4 << 10
 
-func (o *opener) entry(e *wire.Event, kind proof.Kind, class string, note any) archive.Entry {
-	return archive.Entry{Kind: kind, Class: class, Epoch: o.epoch, RelaySeq: e.Seq, Note: marshal(note)}
+func (o *opener) entry(e *wire.Event, kind proof.Kind, class string) archive.Entry {
+	return archive.Entry{Kind: kind, Class: class, Epoch: o.epoch, RelaySeq: e.Seq}
 }
 
 // marshal writes one of the archive's notes, which hold strings, booleans and lists of them: it cannot fail.

@@ -80,6 +80,8 @@ type Options struct {
 	// Approvals returns people's approvals of devices in the log's order, without the first n, as of all entries committed when it is
 	// called, which is once a page. Optional: without it an approval counts from the next session on. *state.State has it.
 	Approvals func(ctx context.Context, n int) ([]envelope.Approval, error)
+	// Classes decides the record class of each entry. Optional: without it everything is of class general.
+	Classes Classes
 	// Reopen brings the log back after archive.ErrFailed. It is tried again with back-off until it returns nil. Optional: *archive.Archive
 	// reopens and checks itself at the next append.
 	Reopen func(ctx context.Context) error
