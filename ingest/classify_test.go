@@ -74,7 +74,7 @@ func TestEveryEntryGetsOneClassAndFollowersTheirTargets(t *testing.T) {
 		r.st.say(ann, "", about(envelope.TypReceipt, edit)) // of an edit, on the same page
 		r.st.say(ann, "", about(envelope.TypReceipt, message))
 		old := [32]byte{1, 2, 3}
-		r.st.say(ann, "", about(envelope.TypReceipt, jws.EncodeB64(old[:])))          // of a message before the last start
+		r.st.say(ann, "", about(envelope.TypReceipt, jws.EncodeB64(old[:])))           // of a message before the last start
 		r.st.say(ann, "", about(envelope.TypReceipt, jws.EncodeB64(make([]byte, 32)))) // of none that is here
 		r.st.add(wire.KindDelivered, `{"mid":"x"}`)
 		r.st.add(wire.KindEnv, "AMX1.nonsense")
