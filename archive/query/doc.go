@@ -9,10 +9,12 @@ type Doc struct {
 	Typ          string // the message's type, as its payload says
 	Text         string
 	Names        []string // file names of its attachments
+	Unread       bool     // it has text that could not be read, such as that of a picture; only Judge asks
 	From, To     Parties
 	Conversation ConversationRef
 	Sent         time.Time // as the sender's device said
 	Received     time.Time // as the archive saw it
+	Digest       [32]byte  // by which receipts and later versions refer to it (ingest/AMX.md §1); no query sees it
 }
 
 // Party is a sender or recipient as the directory knew the person at the

@@ -1,58 +1,103 @@
 package query
 
-import (
-	"slices"
-	"time"
+import "slices"
+
+// Truth is what can be said of a query on an entry.
+type Truth int8
+
+// The truths, from the least to the greatest: And gives the least of its
+// parts, Or the greatest.
+const (
+	No    Truth = iota
+	Maybe       // it depends on what could not be read
+	Yes
 )
 
-// Match says whether the query holds for d. It is exact: the index must give
-// the same answer.
+// Match says whether the query holds for d as far as d was read. It is exact:
+// the index must give the same answer.
 func (q *Query) Match(d *Doc) bool {
 	e := evaluation{doc: d}
-	return e.eval(q.root)
+	return e.judge(q.root) == Yes
 }
 
-// evaluation tokenises each text of a document at most once.
+// Judge says whether the query holds for d, in three values. When d is Unread a
+// word or phrase that is not found may stand in what nobody could read, and is
+// Maybe; so is NOT of it. All else is Yes or No. When d is not Unread the
+// answer is that of Match.
+func (q *Query) Judge(d *Doc) Truth {
+	e := evaluation{doc: d}
+	if d.Unread {
+		e.unfound = Maybe
+	}
+	return e.judge(q.root)
+}
+
+// evaluation looks at one document. It tokenises each text at most once.
 type evaluation struct {
 	doc          *Doc
-	texts        [][]string // the text, then the attachment names
-	from, to     [][]string
-	conversation []string
+	unfound      Truth // what a word is that was not found
+	text         passage
+	files        []passage // attachment names; nil before they are needed
+	from, to     []passage // names of parties; nil before they are needed
+	conversation passage
 }
 
-func (e *evaluation) eval(n Node) bool {
+func (e *evaluation) judge(n Node) Truth {
 	switch n := n.(type) {
 	case *And:
+		least := Yes
 		for _, p := range n.Of {
-			if !e.eval(p) {
-				return false
+			if least = min(least, e.judge(p)); least == No {
+				break
 			}
 		}
-		return true
+		return least
 	case *Or:
-		return slices.ContainsFunc(n.Of, e.eval)
+		most := No
+		for _, p := range n.Of {
+			if most = max(most, e.judge(p)); most == Yes {
+				break
+			}
+		}
+		return most
 	case *Not:
-		return !e.eval(n.Of)
+		return Yes - e.judge(n.Of)
 	case *Text:
-		return e.text(n)
+		if e.said(n.Tokens) {
+			return Yes
+		}
+		return e.unfound
 	case *Person:
-		return e.person(n)
+		return truth(e.person(n))
 	case *Conversation:
-		return e.inConversation(n)
+		return truth(e.inConversation(n))
 	case *Time:
-		return e.time(n)
+		return truth(e.time(n))
 	}
-	return false
+	return No
 }
 
-func (e *evaluation) text(n *Text) bool {
-	if e.texts == nil {
-		e.texts = append(e.texts, Words(e.doc.Text))
-		for _, name := range e.doc.Names {
-			e.texts = append(e.texts, Words(name))
+func truth(b bool) Truth {
+	if b {
+		return Yes
+	}
+	return No
+}
+
+// said says whether the phrase stands in the text or in the name of one attachment.
+func (e *evaluation) said(phrase []string) bool {
+	if e.text.has(e.doc.Text, phrase) {
+		return true
+	}
+	if len(e.doc.Names) > 0 && e.files == nil {
+		e.files = make([]passage, len(e.doc.Names))
+	}
+	for i, name := range e.doc.Names {
+		if e.files[i].has(name, phrase) {
+			return true
 		}
 	}
-	return slices.ContainsFunc(e.texts, func(words []string) bool { return hasPhrase(words, n.Tokens) })
+	return false
 }
 
 func (e *evaluation) person(n *Person) bool {
@@ -60,18 +105,20 @@ func (e *evaluation) person(n *Person) bool {
 	if n.Property == To {
 		parties, names = e.doc.To, &e.to
 	}
-	if *names == nil {
-		for _, p := range parties {
-			*names = append(*names, Words(p.Name))
+	for i := range parties {
+		p := &parties[i]
+		if hasKey(p.Usr, n.Key) || hasKey(p.UPN, n.Key) || hasKey(p.Mail, n.Key) {
+			return true
 		}
 	}
-	for i, p := range parties {
-		for _, id := range p.IDs() {
-			if FoldKey(id) == n.Key {
-				return true
-			}
-		}
-		if hasPhrase((*names)[i], n.Tokens) {
+	if len(n.Tokens) == 0 {
+		return false
+	}
+	if *names == nil {
+		*names = make([]passage, len(parties))
+	}
+	for i := range parties {
+		if (*names)[i].has(parties[i].Name, n.Tokens) {
 			return true
 		}
 	}
@@ -91,13 +138,8 @@ func (p Party) IDs() []string {
 
 func (e *evaluation) inConversation(n *Conversation) bool {
 	c := &e.doc.Conversation
-	if c.ID == n.Value {
-		return true // the value is never empty
-	}
-	if e.conversation == nil {
-		e.conversation = Words(c.Name)
-	}
-	return hasPhrase(e.conversation, n.Tokens)
+	return c.ID == n.Value || // the value is never empty
+		e.conversation.has(c.Name, n.Tokens)
 }
 
 func (e *evaluation) time(n *Time) bool {
@@ -105,10 +147,9 @@ func (e *evaluation) time(n *Time) bool {
 	if n.Property == Received {
 		at = e.doc.Received
 	}
-	return !at.IsZero() && within(at, n)
-}
-
-func within(at time.Time, n *Time) bool {
+	if at.IsZero() {
+		return false
+	}
 	start, end := n.Range()
 	return (start.IsZero() || !at.Before(start)) && (end.IsZero() || at.Before(end))
 }
