@@ -25,6 +25,7 @@ const (
 	fieldSent             = "st" // timeTerm
 	fieldReceivedDay      = "rd"
 	fieldReceived         = "rt"
+	fieldDigest           = "dg" // first digestLen bytes of the message's digest
 )
 
 const (
@@ -53,6 +54,9 @@ func newDocument(d *query.Doc, start uint64) *document {
 	x.addPhrases(fieldConversationName, []string{d.Conversation.Name})
 	x.addTime(fieldSentDay, fieldSent, d.Sent)
 	x.addTime(fieldReceivedDay, fieldReceived, d.Received)
+	if d.Digest != [32]byte{} {
+		x.addTerms(fieldDigest, []string{digestTerm(d.Digest)})
+	}
 	return x
 }
 

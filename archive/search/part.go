@@ -46,7 +46,7 @@ type mark struct {
 
 const (
 	markKey     = "holdfast-mark"
-	markVersion = 1 // of the mark and of everything in document.go
+	markVersion = 2 // of the mark and of everything in document.go
 	markLen     = 1 + 8 + 8
 )
 

@@ -73,6 +73,7 @@ func searchable(p *envelope.Payload) bool {
 type message struct {
 	leaf    proof.Leaf
 	payload *envelope.Payload
+	digest  [32]byte
 	from    query.Party
 	to      query.Parties
 }
@@ -91,7 +92,11 @@ func (p *parts) message(ctx context.Context, leaf proof.Leaf) (*message, error) 
 	if err != nil {
 		return nil, &archive.SeqError{Seq: leaf.Seq, Err: fmt.Errorf("%w: its payload is not one", archive.ErrDamaged)}
 	}
-	m := &message{leaf: leaf, payload: payload, from: p.party(payload.Usr, leaf)}
+	digest, err := envelope.Digest(record.Body)
+	if err != nil {
+		return nil, &archive.SeqError{Seq: leaf.Seq, Err: fmt.Errorf("%w: its body has no digest", archive.ErrDamaged)}
+	}
+	m := &message{leaf: leaf, payload: payload, digest: digest, from: p.party(payload.Usr, leaf)}
 	for _, to := range payload.To {
 		m.to = append(m.to, p.party(to.Usr, leaf))
 	}
@@ -114,7 +119,7 @@ func (m *message) doc() query.Doc {
 	p := m.payload
 	d := query.Doc{
 		Seq: m.leaf.Seq, Typ: p.Typ, From: query.Parties{m.from}, To: m.to,
-		Sent: p.SentTime(), Received: m.leaf.ReceivedTime(),
+		Sent: p.SentTime(), Received: m.leaf.ReceivedTime(), Digest: m.digest,
 	}
 	if p.Body != nil {
 		d.Text = p.Body.Text
