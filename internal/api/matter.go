@@ -9,14 +9,6 @@ import (
 	"holdfast/internal/role"
 )
 
-// Matter is one matter. Members and custodians are identities: a principal's ID
-// ("person:" and the objectGUID, "uid:" and the number), or the objectGUID alone.
-type Matter struct {
-	ID         string
-	Members    []string
-	Custodians []string
-}
-
 // Held is how a matter is called before those who are not its members.
 const Held = "held"
 

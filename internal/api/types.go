@@ -99,6 +99,14 @@ type Hit struct {
 	Flags          []string     `json:"flags"`
 	Attachments    []Attachment `json:"attachments"`
 	Missing        string       `json:"missing,omitempty"` // why there is nothing but the entry's place
+	Kept
+}
+
+// Kept says how long an entry is kept.
+type Kept struct {
+	HeldBy       []HeldBy   `json:"held_by,omitzero"`        // empty: by nothing; not there: not known
+	DisposeAfter *time.Time `json:"dispose_after,omitempty"` // when it is due, held or not; not there: not known yet, or never
+	Disposed     *Disposed  `json:"disposed,omitempty"`      // it is gone
 }
 
 // Attachment is what a message says of one attachment, and what became of it.
@@ -136,6 +144,7 @@ type Shown struct {
 	Body     json.RawMessage `json:"body,omitempty"`    // of other kinds and of messages their payload, where it is JSON; attachment keys are taken out
 	Raw      []byte          `json:"raw,omitempty"`     // a body that is not JSON
 	Missing  string          `json:"missing,omitempty"` // why there is no body
+	Kept
 }
 
 // FormatJSONL is the format of a production as JSON lines.
