@@ -3,6 +3,7 @@ package people
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -21,7 +22,52 @@ type Membership struct {
 func (h *History) Memberships(g GUID) []Membership {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	direct, effective := map[GUID]spans{}, map[GUID]spans{}
+	direct, effective := h.times(g)
+	var list []Membership
+	for id, all := range effective {
+		for _, s := range direct[id] {
+			list = append(list, h.membership(id, s, true))
+		}
+		for _, s := range all.without(direct[id]) {
+			list = append(list, h.membership(id, s, false))
+		}
+	}
+	slices.SortFunc(list, func(a, b Membership) int {
+		return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.Group, b.Group))
+	})
+	return list
+}
+
+// MembersSince returns everyone who was in a group, directly or through
+// others, at from or at any time since, also who departed; sorted. With the
+// zero time, everyone who ever was.
+func (h *History) MembersSince(g GUID, from time.Time) []GUID {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	since := int64(math.MinInt64)
+	if !from.IsZero() {
+		since = from.UnixMilli()
+	}
+	below := reach(g, func(id GUID) []GUID {
+		if of := h.groups[id]; of != nil {
+			return slices.Collect(maps.Keys(of.ties))
+		}
+		return nil
+	})
+	return sortedWhere(below, func(id GUID) bool {
+		if h.people[id] == nil {
+			return false
+		}
+		_, effective := h.times(id)
+		in := effective[g]
+		return len(in) > 0 && in[len(in)-1].to > since
+	})
+}
+
+// times returns when somebody or something was in which groups: directly, and
+// directly or through others.
+func (h *History) times(g GUID) (direct, effective map[GUID]spans) {
+	direct, effective = map[GUID]spans{}, map[GUID]spans{}
 	for _, t := range h.ties[g] {
 		direct[t.group] = t.spans.normal()
 		effective[t.group] = direct[t.group]
@@ -39,19 +85,7 @@ func (h *History) Memberships(g GUID) []Membership {
 			}
 		}
 	}
-	var list []Membership
-	for id, all := range effective {
-		for _, s := range direct[id] {
-			list = append(list, h.membership(id, s, true))
-		}
-		for _, s := range all.without(direct[id]) {
-			list = append(list, h.membership(id, s, false))
-		}
-	}
-	slices.SortFunc(list, func(a, b Membership) int {
-		return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.Group, b.Group))
-	})
-	return list
+	return direct, effective
 }
 
 func (h *History) membership(id GUID, s span, direct bool) Membership {

@@ -28,6 +28,7 @@ type History struct {
 	sids    index           // groups that are there now, by SID
 	matches map[string]*match
 	usrs    map[GUID][]string // sorted: every relay user that ever was the person's
+	ever    map[string][]GUID // sorted: everyone whose the relay user ever was
 	synced  *Synced           // the newest that was applied
 }
 
@@ -70,7 +71,7 @@ func NewHistory() *History {
 	return &History{
 		people: map[GUID]*person{}, groups: map[GUID]*group{}, ties: map[GUID][]*tie{},
 		names: index{}, upns: index{}, mails: index{}, sids: index{},
-		matches: map[string]*match{}, usrs: map[GUID][]string{},
+		matches: map[string]*match{}, usrs: map[GUID][]string{}, ever: map[string][]GUID{},
 	}
 }
 

@@ -25,6 +25,14 @@ func (h *History) Usrs(g GUID) []string {
 	return slices.Clone(h.usrs[g])
 }
 
+// EverOf returns every person that a relay user is or ever was matched to,
+// sorted.
+func (h *History) EverOf(usr string) []GUID {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return slices.Clone(h.ever[usr])
+}
+
 // Matches returns the matches that stand now, sorted by usr.
 func (h *History) Matches() []Matched {
 	h.mu.RLock()
@@ -74,6 +82,9 @@ func (h *History) takeMatch(b *Matched) error {
 	m.now, m.undone = b, false
 	if i, found := slices.BinarySearch(h.usrs[b.GUID], b.Usr); !found {
 		h.usrs[b.GUID] = slices.Insert(h.usrs[b.GUID], i, b.Usr)
+	}
+	if i, found := slices.BinarySearch(h.ever[b.Usr], b.GUID); !found {
+		h.ever[b.Usr] = slices.Insert(h.ever[b.Usr], i, b.GUID)
 	}
 	return nil
 }
