@@ -72,11 +72,20 @@ const (
 	ActionDecide     Action = "decide"      // and decided
 	ActionFactor     Action = "factor"      // a second factor issued, enrolled, used or reset
 	ActionBreakGlass Action = "break-glass" // an account of the appliance took roles in an emergency
+
+	ActionHold        Action = "hold"        // holds seen or changed, or why something is kept asked for
+	ActionMatter      Action = "matter"      // matters seen or changed
+	ActionSchedule    Action = "schedule"    // the retention schedule seen or changed
+	ActionDisposition Action = "disposition" // plans made, seen or carried out
+	ActionCertificate Action = "certificate" // certificates of disposition seen
+	ActionClock       Action = "clock"       // the clock said to be right after a jump
+	ActionCopy        Action = "copy"        // copies of keys and data seen or recorded
 )
 
 var actions = []Action{
 	ActionSearch, ActionShow, ActionExport, ActionAudit, ActionReport, ActionRefused, ActionLogin, ActionLogout,
 	ActionSessionEnd, ActionDirectory, ActionDevice, ActionRequest, ActionDecide, ActionFactor, ActionBreakGlass,
+	ActionHold, ActionMatter, ActionSchedule, ActionDisposition, ActionCertificate, ActionClock, ActionCopy,
 }
 
 // Actions returns every action.
@@ -94,7 +103,8 @@ func (a Action) Reads() bool {
 // Looks reports whether an outcome follows an access of this kind.
 func (a Action) Looks() bool {
 	switch a {
-	case ActionAudit, ActionReport, ActionDirectory, ActionDevice, ActionRequest, ActionDecide:
+	case ActionAudit, ActionReport, ActionDirectory, ActionDevice, ActionRequest, ActionDecide,
+		ActionHold, ActionMatter, ActionSchedule, ActionDisposition, ActionCertificate, ActionClock, ActionCopy:
 		return true
 	}
 	return a.Reads()

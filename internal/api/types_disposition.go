@@ -49,13 +49,14 @@ type Explanation struct {
 	Seq         uint64     `json:"seq"`
 	Class       string     `json:"class"`
 	Rule        string     `json:"rule,omitempty"` // of the schedule, that gave it the class
-	ScheduleSeq uint64     `json:"schedule_seq,omitempty"`
+	Schedule    uint64     `json:"schedule_seq,omitempty"`
 	Trigger     string     `json:"trigger,omitempty"`
 	Period      string     `json:"period,omitempty"`
 	Due         *time.Time `json:"due,omitempty"` // null: not known yet, or never
 	State       string     `json:"state"`         // "held", "kept", "due", "planned" or "disposed"
 	HeldBy      []HeldBy   `json:"held_by"`
 	Family      []uint64   `json:"family"` // the entries that are kept or go together with it
+	Plans       []uint64   `json:"plans"`  // open ones that it is in
 	Certificate uint64     `json:"certificate,omitempty"`
 	Text        []string   `json:"text"` // what would have to happen for it to go
 }
@@ -101,54 +102,95 @@ type RunRequest struct {
 	Plan uint64 `json:"plan"`
 }
 
-// Plan is what shall go: planned by one person, approved by another, run once.
+// PlanKind says what a plan is for.
+type PlanKind string
+
+// The kinds of plans.
+const (
+	PlanCutoff  PlanKind = "cutoff"  // what is due by the schedule
+	PlanErase   PlanKind = "erase"   // single entries, by a court's order, due or not
+	PlanReclass PlanKind = "reclass" // single entries get another class; nothing is destroyed
+)
+
+// PlanState says where a plan stands.
+type PlanState string
+
+// The states of a plan.
+const (
+	PlanWaiting   PlanState = "waiting"  // for the second person
+	PlanApproved  PlanState = "approved" // and not run
+	PlanDenied    PlanState = "denied"
+	PlanExpired   PlanState = "expired" // not decided or not run in time, or never asked for
+	PlanRunning   PlanState = "running" // the switch is made; keys or certificates are outstanding
+	PlanDone      PlanState = "done"
+	PlanAbandoned PlanState = "abandoned" // run, and all of it undone because something was held
+)
+
+// Plan is what somebody means to dispose of, erase or reclassify, and what
+// became of it. Times are received times.
 type Plan struct {
-	Seq         uint64          `json:"seq"`  // of its entry: its number; 0 of a dry run
-	Kind        string          `json:"kind"` // "cutoff", "erase" or "reclass"
-	AsOf        time.Time       `json:"as_of"`
-	Through     uint64          `json:"through"`
-	ScheduleSeq uint64          `json:"schedule_seq,omitempty"`
-	By          *role.Principal `json:"by,omitempty"`
-	At          *time.Time      `json:"at,omitempty"`
-	Reason      string          `json:"reason,omitempty"`
-	Request     uint64          `json:"request,omitempty"`  // that an approver decides
-	State       string          `json:"state"`              // "waiting", "approved", "denied", "expired", "done" or "abandoned"
-	Class       string          `json:"to_class,omitempty"` // of a reclassification
-	Lines       []PlanLine      `json:"lines"`
-	Total       uint64          `json:"total"` // entries that go
-	Digest      string          `json:"digest,omitempty"`
+	Seq      uint64         `json:"seq,omitempty"` // of its entry; 0 of a dry run
+	Kind     PlanKind       `json:"kind"`
+	AsOf     time.Time      `json:"as_of"`
+	Through  uint64         `json:"through"`      // log size up to which entries were looked at
+	Schedule uint64         `json:"schedule_seq"` // 0: no schedule
+	By       role.Principal `json:"by"`
+	At       time.Time      `json:"at"`
+	Reason   string         `json:"reason"`
+	Class    string         `json:"to_class,omitempty"` // of a reclass: the new class
+	Request  uint64         `json:"request,omitempty"`  // on which the second person decides
+	State    PlanState      `json:"state,omitempty"`
+	Lines    []PlanLine     `json:"lines"`
+	Total    uint64         `json:"total"`            // entries that would go
+	Digest   string         `json:"digest,omitempty"` // SHA-256 of exactly what is planned, hex
+
+	Intent       uint64   `json:"intent,omitempty"` // or the reclass entry
+	Certificates []uint64 `json:"certificates,omitempty"`
+	Faults       []Fault  `json:"faults,omitempty"` // entries that broke a rule
 }
 
-// PlanLine is a plan's part about one record class and month.
+// PlanLine is one class-month of a plan. What was looked at is Due + NotDue.
 type PlanLine struct {
-	Class   string     `json:"class"`
-	Month   string     `json:"month"`
-	Entries uint64     `json:"entries"` // that go
-	Due     uint64     `json:"due"`     // held ones included
-	Bytes   uint64     `json:"bytes"`
-	Held    []HeldBack `json:"held_back"`
-	NotDue  uint64     `json:"not_due"`
-	NextDue *time.Time `json:"next_due,omitempty"`
-	First   uint64     `json:"first"`
-	Last    uint64     `json:"last"`
-	Why     string     `json:"why"`
+	Class    string     `json:"class"`
+	Month    string     `json:"month"`               // YYYY-MM
+	Entries  uint64     `json:"entries"`             // would go
+	Due      uint64     `json:"due"`                 // held ones included
+	Bytes    uint64     `json:"bytes"`               // of what would go: body lengths as the leaves state them
+	HeldBack []HeldBack `json:"held_back,omitempty"` // what keeps due ones; an entry may be held by several
+	NotDue   uint64     `json:"not_due"`
+	NextDue  *time.Time `json:"next_due,omitempty"` // the earliest that is known, of those not due
+	First    uint64     `json:"first,omitempty"`    // seqs of the first and last entry that would go
+	Last     uint64     `json:"last,omitempty"`
+	Why      string     `json:"why"` // free of content
 }
 
-// HeldBack is how many due entries a hold keeps. Of holds that the caller may
-// not know of there is one line, of the matter Held.
+// HeldBack is one reason that keeps due entries of a class-month.
 type HeldBack struct {
-	Hold    uint64 `json:"hold,omitempty"`
-	Matter  string `json:"matter"`
+	Hold    uint64 `json:"hold,omitempty"` // 0 when no hold does, but damage
+	Matter  string `json:"matter,omitempty"`
+	Why     string `json:"why"`
 	Entries uint64 `json:"entries"`
 }
 
-// Ran is what a run came to.
+// Ran is what became of a plan that was run.
 type Ran struct {
-	Plan         uint64   `json:"plan"`
-	Intent       uint64   `json:"intent,omitempty"`
-	Certificates []uint64 `json:"certificates"`
-	Disposed     uint64   `json:"disposed"`  // entries
-	TakenOut     uint64   `json:"taken_out"` // planned, but held or no longer due since
+	Plan         uint64                   `json:"plan"`
+	Kind         PlanKind                 `json:"kind"`
+	Intent       uint64                   `json:"intent,omitempty"` // or the reclass entry
+	Certificates []DispositionCertificate `json:"certificates,omitempty"`
+	Gone         uint64                   `json:"gone"`                // entries; of a reclass: reclassified
+	TakenOut     []TakenOut               `json:"taken_out,omitempty"` // planned, and kept after all
+	Abandoned    []PlanLine               `json:"abandoned,omitempty"` // class-months switched and switched back
+}
+
+// TakenOut is one reason why planned entries of a class-month stayed.
+type TakenOut struct {
+	Class   string `json:"class"`
+	Month   string `json:"month"`
+	Hold    uint64 `json:"hold,omitempty"`
+	Matter  string `json:"matter,omitempty"`
+	Why     string `json:"why"`
+	Entries uint64 `json:"entries"`
 }
 
 // WorkLine is one line of a long task: exactly one member is there. The last
@@ -177,12 +219,12 @@ type CertificateRequest struct {
 	Seq uint64 `json:"seq"`
 }
 
-// ClockResponse is how the archive's clock stands.
+// ClockResponse says whether disposition is frozen because the clock jumped.
 type ClockResponse struct {
-	Frozen   bool       `json:"frozen"`             // disposition waits until a person says that the clock is right
-	Since    uint64     `json:"since,omitempty"`    // seq of the jump's entry
-	Received *time.Time `json:"received,omitempty"` // received time then
-	Wall     *time.Time `json:"wall,omitempty"`     // what the machine's clock said then
+	Frozen   bool      `json:"frozen"`
+	Since    uint64    `json:"since,omitempty"` // seq of the jump's entry; 0 when it is not written yet
+	Received time.Time `json:"received"`        // the log's time
+	Wall     time.Time `json:"wall"`            // the clock's
 }
 
 // ReleaseClockRequest says that the clock is right.
@@ -218,50 +260,88 @@ type Disposed struct {
 	Month       string    `json:"month"`
 }
 
-// DispositionCertificate is a signed statement that entries of one record class and month
-// were destroyed.
-type DispositionCertificate struct {
-	Seq         uint64     `json:"seq"`  // of its entry: its number
-	Kind        string     `json:"kind"` // of the plan
-	Class       string     `json:"class"`
-	Month       string     `json:"month"`
-	First       uint64     `json:"first"`
-	Last        uint64     `json:"last"`
-	Count       uint64     `json:"count"`
-	Method      string     `json:"method"`
-	ScheduleSeq uint64     `json:"schedule_seq,omitempty"`
-	Plan        uint64     `json:"plan"`
-	Planner     string     `json:"planner"`
-	Approver    string     `json:"approver"`
-	Intent      uint64     `json:"intent"`
-	Survivors   uint64     `json:"survivors"`
-	Keys        []KeyID    `json:"keys"`
-	Copies      []CopyLeft `json:"copies"` // that could still open it
-	Complete    bool       `json:"complete"`
-	At          time.Time  `json:"at"`
-	JWS         string     `json:"jws,omitempty"` // the signed form, of one asked for by number
+// Statement is what a certificate says, and its JWS signs. Times are received
+// times.
+type Statement struct {
+	V            int            `json:"v"` // 1
+	Archive      string         `json:"archive"`
+	Origin       string         `json:"origin"`
+	Class        string         `json:"class"` // the class-month as its file is named
+	Month        string         `json:"month"`
+	Kind         PlanKind       `json:"kind"`
+	First        uint64         `json:"first"` // seqs
+	Last         uint64         `json:"last"`
+	Count        uint64         `json:"count"`         // entries destroyed
+	Ranges       string         `json:"ranges"`        // which: canonical bytes, base64url
+	RangesDigest string         `json:"ranges_digest"` // SHA-256 of those bytes, hex
+	LeafRange    LeafRange      `json:"leaf_range"`
+	Keys         []KeyID        `json:"keys"`
+	Method       string         `json:"method"`
+	Schedule     uint64         `json:"schedule_seq"`
+	Plan         uint64         `json:"plan"`
+	Request      uint64         `json:"request"`
+	Intent       uint64         `json:"intent"`
+	Of           uint64         `json:"of,omitempty"` // the certificate that this one continues
+	Planner      role.Principal `json:"planner"`
+	Approver     role.Principal `json:"approver"`
+	Runner       role.Principal `json:"runner"`
+	Before       string         `json:"checkpoint_before"` // C2SP signed notes
+	After        string         `json:"checkpoint_after"`
+	Survivors    uint64         `json:"survivors"` // entries of the class-month that stayed
+	Files        uint64         `json:"files"`     // body files and
+	Blobs        uint64         `json:"blobs"`     // attachments unlinked by the same run
+	Keyring      uint64         `json:"keyring"`   // generation from which on the keys are not in it
+	Copies       []Remaining    `json:"copies"`
+	Media        string         `json:"media"`
+	Complete     bool           `json:"complete"` // no known copy could still open it
+	At           string         `json:"at"`       // RFC 3339, UTC
+	Tool         string         `json:"tool"`
 }
 
-// KeyID names a key that was destroyed.
+// KeyID names a key that was destroyed without telling it.
 type KeyID struct {
 	Name string `json:"name"`
-	ID   string `json:"id"`
+	ID   string `json:"id"` // hex of the first 16 bytes of SHA-256("holdfast key id v1\0" ‖ key)
 }
 
-// CopyLeft is a copy that could still open what a certificate is about.
-type CopyLeft struct {
-	What  string     `json:"what"`
+// LeafRange is the part of the log in which the destroyed entries lie. Their
+// leaves stay.
+type LeafRange struct {
+	From uint64 `json:"from"` // From ≤ seq < To: everything received in the month so far
+	To   uint64 `json:"to"`
+}
+
+// Remaining is one known copy that could still open what a certificate is
+// about.
+type Remaining struct {
+	What  string     `json:"what"` // as Copy.What, or "recipient": an HPKE key to which it came sealed
 	Where string     `json:"where,omitempty"`
-	ID    string     `json:"id,omitempty"`
-	Until *time.Time `json:"until,omitempty"` // it destroys itself then
+	ID    string     `json:"id"`
+	Until *time.Time `json:"until,omitempty"` // when it goes by itself
 }
 
-// Copy is a known copy of keys or data.
+// DispositionCertificate is a certificate's entry.
+type DispositionCertificate struct {
+	Seq uint64 `json:"seq"`
+	Statement
+	JWS       string `json:"jws"`                 // compact, typ "holdfast+certificate", by the identity key
+	Continued uint64 `json:"continued,omitempty"` // the newest certificate about the same
+}
+
+// Copy is a copy of keys or data that somebody made, as far as it is known
+// here.
 type Copy struct {
-	ID      string     `json:"id"`
-	What    string     `json:"what"`
-	Where   string     `json:"where,omitempty"`
-	Keyring uint64     `json:"keyring,omitempty"` // its keyring's generation
-	Noted   *time.Time `json:"noted,omitempty"`
+	ID      string     `json:"id"`   // [A-Za-z0-9._-]{1,64}, never used again
+	What    string     `json:"what"` // "keyring", "recovery", "backup" or "snapshot"
+	Where   string     `json:"where"`
+	Keyring uint64     `json:"keyring"` // its keyring's generation; 0: not known, and so older than any
+	Noted   time.Time  `json:"noted"`
+	Seq     uint64     `json:"seq"`
 	Gone    *time.Time `json:"gone,omitempty"`
+}
+
+// Fault is an entry that broke a rule.
+type Fault struct {
+	Seq  uint64 `json:"seq"`
+	Code string `json:"code"`
 }

@@ -112,7 +112,7 @@ type Hold struct {
 	By      *role.Principal `json:"by,omitempty"`
 	Reason  string          `json:"reason,omitempty"`
 	Held    uint64          `json:"held,omitempty"`                 // entries that it holds, as far as was counted
-	Through uint64          `json:"materialised_through,omitempty"` // the count has seen the log through this entry
+	Through uint64          `json:"materialised_through,omitempty"` // entries below this seq were counted
 	Release *Release        `json:"release,omitempty"`
 	Notices []HoldNotice    `json:"notices,omitempty"`
 }
@@ -167,14 +167,14 @@ type PreviewReleaseRequest struct {
 
 // Preview is what a release would come to.
 type Preview struct {
-	Entries     uint64              `json:"entries"` // that nothing else would hold
-	DueNow      uint64              `json:"due_now"` // of them
-	ClassMonths []PreviewClassMonth `json:"class_months"`
-	Through     uint64              `json:"through"` // the preview has seen the log through this entry
+	Entries     uint64         `json:"entries"` // that nothing else would hold
+	DueNow      uint64         `json:"due_now"` // of them
+	ClassMonths []PreviewMonth `json:"class_months"`
+	Through     uint64         `json:"through"` // entries below this seq were looked at
 }
 
-// PreviewClassMonth is a Preview's part about one record class and month.
-type PreviewClassMonth struct {
+// PreviewMonth is a Preview's part about one record class and month.
+type PreviewMonth struct {
 	Class   string `json:"class"`
 	Month   string `json:"month"` // "2026-01"
 	Entries uint64 `json:"entries"`
