@@ -3,6 +3,7 @@ package query
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -189,6 +190,14 @@ func FuzzParse(f *testing.F) {
 		if !reflect.DeepEqual(q, again) || again.String() != printed {
 			t.Fatalf("%q printed as %q, parsed again as %q", s, printed, again)
 		}
-		q.Match(&Doc{Text: s, Names: []string{s}, From: Parties{{Name: s}}})
+		d := &Doc{Text: s, Names: []string{s}, From: Parties{{Name: s}}}
+		if got := q.Match(d); got != (q.Judge(d) == Yes) || got != (plainly(q.root, d) == Yes) {
+			t.Fatalf("%q: match %v, judged %d, plainly %d", s, got, q.Judge(d), plainly(q.root, d))
+		}
+		for _, p := range Properties(s) { // a query that parses has no others
+			if !slices.Contains([]Property{From, To, InConversation, Sent, Received}, Property(p)) {
+				t.Fatalf("%q: property %q", s, p)
+			}
+		}
 	})
 }
