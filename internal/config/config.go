@@ -8,6 +8,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,12 @@ const Max = 1 << 20
 
 // maxSocket is the longest path of a Unix socket, in bytes (unix(7)).
 const maxSocket = 107
+
+// How long a released hold holds, in days.
+const (
+	defaultGrace = 30
+	maxGrace     = 3650
+)
 
 // ErrConfig is what every error of Load is.
 var ErrConfig = errors.New("configuration")
@@ -60,6 +67,16 @@ type Config struct {
 	Provision Provision `toml:"provision"`
 	// Watch says which looks the audit flags as unusual.
 	Watch Watch `toml:"watch"`
+	// Retention says how holds are released. What is kept for how long is no
+	// configuration: `holdfast schedule apply` puts it into the log.
+	Retention Retention `toml:"retention"`
+}
+
+// Retention says how holds are released.
+type Retention struct {
+	// GraceDays is for how many days after its release a hold still holds, and
+	// its release can be cancelled: 1 to 3650. Default: 30.
+	GraceDays int `toml:"grace_days"`
 }
 
 // Disk bounds what ingest may fill, in bytes. Zero stands for the default.
@@ -160,6 +177,10 @@ func (c *Config) check() error {
 	if c.Disk.LowWater < 0 || c.Disk.Reserve < 0 {
 		return errors.New("disk.low_water and disk.reserve are numbers of bytes")
 	}
+	if c.Retention.GraceDays < 0 || c.Retention.GraceDays > maxGrace {
+		return fmt.Errorf("retention.grace_days is a number of days from 1 to %d", maxGrace)
+	}
+	c.Retention.GraceDays = cmp.Or(c.Retention.GraceDays, defaultGrace)
 	if err := c.checkPeople(); err != nil {
 		return err
 	}

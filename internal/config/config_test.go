@@ -72,6 +72,9 @@ func TestParse(t *testing.T) {
 	if h.Cert != "/etc/holdfast/api.pem" || h.Key != "/etc/api.key" || h.Idle.Duration != 15*time.Minute || h.Absolute.Duration != 10*time.Hour {
 		t.Errorf("%+v", h)
 	}
+	if c.Retention.GraceDays != 30 {
+		t.Errorf("%+v", c.Retention)
+	}
 	if w.From != "07:00" || w.To != "19:00" || len(w.Days) != 5 || w.Volume != 1000 || w.LargeExport != 10_000 {
 		t.Errorf("%+v", w)
 	}
@@ -104,6 +107,8 @@ func TestParseRefuses(t *testing.T) {
 		"watch.from and watch.to":      {"zone =", "from = \"20:00\"\nzone ="},
 		"watch.days":                   {"zone =", "days = [\"Caturday\"]\nzone ="},
 		"watch.volume":                 {"zone =", "volume = -1\nzone ="},
+		"retention.grace_days is":      {"[watch]", "[retention]\ngrace_days = 3651\n[watch]"},
+		"days from 1 to 3650":          {"[watch]", "[retention]\ngrace_days = -1\n[watch]"},
 		"the kernel takes 107":         {"run/holdfast.sock", strings.Repeat("x", 108)},
 	} {
 		text := strings.Replace(whole, change[0], change[1], 1)
