@@ -55,7 +55,7 @@ const MaxBatch = 4096
 // After an error that is ErrFailed the batch may or may not be in the log; ask
 // Cursor, or append it again.
 func (a *Archive) Append(ctx context.Context, b Batch) ([]Placed, error) {
-	if err := b.validate(a.Size() == 0); err != nil {
+	if err := b.validate(a.Size() == 0, false); err != nil {
 		return nil, err
 	}
 	r, err := a.submit(ctx, &request{batch: b, done: make(chan reply, 1)})
@@ -95,7 +95,7 @@ func (a *Archive) submit(ctx context.Context, r *request) (reply, error) {
 	}
 }
 
-func (b *Batch) validate(empty bool) error {
+func (b *Batch) validate(empty, releases bool) error {
 	if len(b.Entries) == 0 && b.Cursor == nil {
 		return fmt.Errorf("%w: an empty batch", ErrInvalid)
 	}
@@ -103,6 +103,9 @@ func (b *Batch) validate(empty bool) error {
 		return fmt.Errorf("%w: a batch of more than %d", ErrInvalid, MaxBatch)
 	}
 	for i := range b.Entries {
+		if b.Entries[i].Kind == proof.KindClock && !releases {
+			return fmt.Errorf("%w: only ReleaseClock appends an entry about the clock", ErrInvalid)
+		}
 		if err := b.Entries[i].validate(b.Cursor, empty); err != nil {
 			return err
 		}

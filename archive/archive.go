@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -30,6 +29,8 @@ type Options struct {
 	ReadOnly      bool                  // changes nothing, not even what a crash left: for Check
 	Keyless       bool                  // with ReadOnly: no master key; the chain can be checked, no body opened
 	Logger        *slog.Logger          // nil: none
+
+	reading func() reading // of the machine's clocks; set by tests
 }
 
 // Archive is an open archive. It is safe for concurrent use.
@@ -47,15 +48,18 @@ type Archive struct {
 	mu sync.RWMutex // guards st: readers share it for the time of a transaction
 	st *store
 
-	size    atomic.Uint64
-	cursor  atomic.Pointer[Cursor]
-	grownMu sync.Mutex
-	grown   chan struct{} // closed and replaced whenever size rises
+	size     atomic.Uint64
+	cursor   atomic.Pointer[Cursor]
+	timeline atomic.Pointer[timeline]
+	grownMu  sync.Mutex
+	grown    chan struct{} // closed and replaced whenever size rises
 
 	queue  chan *request // to the writer
 	stop   chan struct{} // closed by Close
 	done   chan struct{} // closed when the writer has ended
 	closed sync.Once
+
+	rotating sync.Mutex // one rotation of the HPKE keys at a time
 
 	w writer // owned by the writer goroutine once it runs
 
@@ -121,6 +125,9 @@ func start(dir string, o Options, k *keys, id *proof.Identity, text []byte) (a *
 	if o.LogFileLeaves == 0 {
 		o.LogFileLeaves = DefaultLogFileLeaves
 	}
+	if o.reading == nil {
+		o.reading = systemReading
+	}
 	a = &Archive{
 		dir: dir, opts: o, id: id, idText: text, keys: k,
 		grown: make(chan struct{}), queue: make(chan *request, 1024), stop: make(chan struct{}), done: make(chan struct{}),
@@ -154,6 +161,7 @@ func start(dir string, o Options, k *keys, id *proof.Identity, text []byte) (a *
 	if a.st, err = openStore(dir, id.Origin, a.keys, o.ReadOnly); err != nil {
 		return a, err
 	}
+	a.w.reading = o.reading
 	if o.ReadOnly {
 		err = a.w.loadSize(a)
 	} else {
@@ -162,7 +170,7 @@ func start(dir string, o Options, k *keys, id *proof.Identity, text []byte) (a *
 	if err != nil {
 		return a, err
 	}
-	a.publish(a.w.end.size, a.w.end.cursor)
+	a.publish(&a.w.end)
 	if o.ReadOnly {
 		close(a.done)
 	} else {
@@ -243,11 +251,13 @@ func (a *Archive) Wait(ctx context.Context, size uint64) error {
 	}
 }
 
-// publish makes the log's new size visible and wakes who waits for it.
-func (a *Archive) publish(size uint64, c *Cursor) {
-	a.size.Store(size)
-	if c != nil {
-		a.cursor.Store(c)
+// publish makes the log's new end visible and wakes who waits for it.
+func (a *Archive) publish(end *tip) {
+	t := end.timeline
+	a.timeline.Store(&t)
+	a.size.Store(end.size)
+	if end.cursor != nil {
+		a.cursor.Store(end.cursor)
 	}
 	a.grownMu.Lock()
 	close(a.grown)
@@ -267,24 +277,6 @@ func (a *Archive) IdentitySigner() crypto.Signer { return a.keys.snapshot().Iden
 
 // LogFileLeaves returns how many leaves fill a log file.
 func (a *Archive) LogFileLeaves() uint64 { return a.opts.LogFileLeaves }
-
-// RecipientKey is one HPKE key that envelopes may be sealed to.
-type RecipientKey struct {
-	KID      string
-	KEM      uint16
-	Private  []byte
-	NotAfter time.Time
-}
-
-// RecipientKeys returns the archive's HPKE keys, the retired ones that may
-// still be needed included.
-func (a *Archive) RecipientKeys() []RecipientKey {
-	var out []RecipientKey
-	for _, r := range a.keys.snapshot().Recipients {
-		out = append(out, RecipientKey(r))
-	}
-	return out
-}
 
 // IndexKey returns the key of the index with the given number, making it,
 // durably, at its first use.

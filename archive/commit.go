@@ -43,7 +43,7 @@ func (a *Archive) commit(p *plan) error {
 	for mac, n := range p.devices {
 		a.w.devices[mac] = n
 	}
-	a.publish(p.end.size, p.end.cursor)
+	a.publish(&a.w.end)
 	for i, r := range p.requests {
 		r.done <- p.replies[i]
 	}
@@ -150,6 +150,9 @@ func (a *Archive) commitLog(p *plan) error {
 			if err := tx.Bucket(bucketCursor).Put(keyRelay, p.end.cursor.marshal()); err != nil {
 				return err
 			}
+		}
+		if err := p.end.putClock(tx); err != nil {
+			return err
 		}
 		if err := putTip(tx, p.end.record()); err != nil {
 			return err

@@ -20,9 +20,6 @@ import (
 	"holdfast/internal/jws"
 )
 
-// RecipientLife is how long a fresh HPKE key is offered to senders.
-const RecipientLife = 365 * 24 * time.Hour
-
 // CreateOptions says what a new archive is to be.
 type CreateOptions struct {
 	ArchiveID string                // AMX/1's arc: [a-z0-9.-]{1,64}

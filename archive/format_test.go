@@ -87,8 +87,8 @@ func TestVectors(t *testing.T) {
 		t.Errorf("the cursor reads back as %+v, %v", back, err)
 	}
 	tip := tipRecord{size: v.Tip.Size, last: proof.Hash(unhex(t, v.Tip.Last)), root: proof.Hash(unhex(t, v.Tip.Root))}
-	wantHex(t, "the tip", tip.marshal(nil), v.Tip.Without)
-	wantHex(t, "the tip beside a cursor", tip.marshal(c.marshal()), v.Tip.With)
+	wantHex(t, "the tip", tip.marshal(nil, nil), v.Tip.Without)
+	wantHex(t, "the tip beside a cursor", tip.marshal(c.marshal(), nil), v.Tip.With)
 	b := Body{Random: [32]byte(unhex(t, v.Record.Random)), Note: v.Record.Note, Bytes: v.Record.Body}
 	wantHex(t, "the record", b.appendTo(nil), v.Record.Plaintext)
 	m := macs{unhex(t, v.Dedupe.Key)}
@@ -109,20 +109,20 @@ func TestVectors(t *testing.T) {
 func TestTipEveryBit(t *testing.T) {
 	v := loadVectors(t)
 	tip, cursor := unhex(t, v.Tip.With), unhex(t, v.Cursor.Bytes)
-	if _, err := parseTip(tip, cursor); err != nil {
+	if _, err := parseTip(tip, cursor, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, b := range [][]byte{tip, cursor} {
 		for bit := range len(b) * 8 {
 			b[bit/8] ^= 1 << (bit % 8)
-			if _, err := parseTip(tip, cursor); err == nil {
+			if _, err := parseTip(tip, cursor, nil); err == nil {
 				t.Fatalf("bit %d does not count", bit)
 			}
 			b[bit/8] ^= 1 << (bit % 8)
 		}
 	}
 	for _, b := range [][]byte{nil, tip[:len(tip)-1], append(bytes.Clone(tip), 0)} {
-		if _, err := parseTip(b, cursor); err == nil {
+		if _, err := parseTip(b, cursor, nil); err == nil {
 			t.Errorf("%d bytes were a tip record", len(b))
 		}
 	}
@@ -141,8 +141,8 @@ func FuzzTip(f *testing.F) {
 	f.Add(unhex(f, loadVectors(f).Tip.Without), []byte(nil))
 	f.Add(unhex(f, loadVectors(f).Tip.With), unhex(f, loadVectors(f).Cursor.Bytes))
 	f.Fuzz(func(t *testing.T, b, cursor []byte) {
-		if tip, err := parseTip(b, cursor); err == nil && !bytes.Equal(tip.marshal(cursor), b) {
-			t.Fatalf("%x comes back as %x", b, tip.marshal(cursor))
+		if tip, err := parseTip(b, cursor, nil); err == nil && !bytes.Equal(tip.marshal(cursor, nil), b) {
+			t.Fatalf("%x comes back as %x", b, tip.marshal(cursor, nil))
 		}
 	})
 }

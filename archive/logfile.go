@@ -69,7 +69,7 @@ func createLogFile(dir string, number, first uint64, origin string, end *tip) er
 			}
 		}
 		if end != nil {
-			if err := putTip(tx, end.record()); err != nil {
+			if err := errors.Join(end.putClock(tx), putTip(tx, end.record())); err != nil {
 				return err
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -79,11 +78,17 @@ func (p *plan) full(r *request, leaves uint64) bool {
 func (p *plan) add(r *request) (refused, err error) {
 	out := reply{}
 	if !r.checkpoint {
+		now := p.w.reading()
+		if err := p.meetClock(now); err != nil {
+			return nil, err
+		}
 		if err := p.followsCursor(&r.batch); err != nil {
 			return err, nil
 		}
-		now := time.Now()
-		received := p.end.stamp(now.UnixMilli(), now)
+		received, refused := p.date(r, now)
+		if refused != nil {
+			return refused, nil
+		}
 		for i := range r.batch.Entries {
 			placed, err := p.place(&r.batch, &r.batch.Entries[i], received)
 			if err != nil {
@@ -183,20 +188,12 @@ func (p *plan) place(b *Batch, e *Entry, received int64) (Placed, error) {
 const AlarmConflict = "counter-conflict"
 
 func (p *plan) alarmConflict(of Placed, received int64) error {
-	body, err := json.Marshal(AlarmBody{
+	return p.own(proof.KindAlarm, received, AlarmBody{
 		Name: AlarmConflict, Severity: "critical",
 		Text:  "two different messages bear one number of one device; both are kept",
 		Fix:   "Show both entries. Either the device was cloned or restored, or somebody signs with its key: have its owner enrol it anew, and revoke the old key.",
 		Facts: map[string]string{"entry": strconv.FormatUint(of.Seq, 10), "first": strconv.FormatUint(of.Of, 10)},
 	})
-	if err != nil {
-		return err
-	}
-	p.pending = append(p.pending, pending{
-		leaf: proof.Leaf{Seq: p.next(), Kind: proof.KindAlarm, Class: proof.ClassControl, Received: received, BodyLen: proof.RoundBody(len(body))},
-		body: Body{Bytes: body},
-	})
-	return nil
 }
 
 // seen returns the seq of the first message with this device and n, which is

@@ -13,12 +13,6 @@ import (
 	"holdfast/archive/proof"
 )
 
-// ClockLimit is how far the received time may run ahead of the time that has
-// passed since its last anchor, which is set anew when as much time has
-// passed. So a clock that jumps further is followed an hour at a time, an hour
-// each hour, however many entries arrive.
-const ClockLimit = time.Hour
-
 // Limits of one group commit.
 const (
 	groupEntries = 8192
@@ -28,6 +22,7 @@ const (
 type request struct {
 	batch      Batch
 	checkpoint bool
+	releases   *Entry     // of the batch, when the request releases the clock
 	done       chan reply // buffered: the writer never waits for a caller
 }
 
@@ -43,6 +38,7 @@ type writer struct {
 	failed  error // of the last commit: reopen before anything else
 	end     tip
 	devices map[deviceMAC]uint32
+	reading func() reading // of the machine's clocks
 }
 
 // tip is the log's end: what the next leaf depends on.
@@ -50,29 +46,9 @@ type tip struct {
 	size     uint64
 	first    uint64         // of the newest log file
 	last     proof.Hash     // leaf hash of the last leaf
-	received int64          // of the last leaf, ms
-	anchored time.Time      // a moment with its monotonic reading; zero after a start
-	anchor   int64          // the received time that belonged to it, ms
+	timeline                // of received times
 	frontier [64]proof.Hash // roots of the complete subtrees, by level
 	cursor   *Cursor        // relay cursor, nil before the first contact
-}
-
-// stamp returns the received time of the next entries: max(previous,
-// min(clock, anchor + elapsed + ClockLimit)). After a start nothing is known
-// of the time that passed, and the clock is taken unless it is behind.
-// clock is the wall clock in milliseconds; of now only the monotonic reading
-// counts.
-func (t *tip) stamp(clock int64, now time.Time) int64 {
-	elapsed := now.Sub(t.anchored)
-	known := !t.anchored.IsZero()
-	if known {
-		clock = min(clock, t.anchor+(elapsed+ClockLimit).Milliseconds())
-	}
-	t.received = max(t.received, clock)
-	if !known || elapsed >= ClockLimit {
-		t.anchor, t.anchored = t.received, now
-	}
-	return t.received
 }
 
 // push adds a leaf hash to the tree and calls store with each hash of level 1
@@ -125,7 +101,7 @@ func (w *writer) loadSize(a *Archive) error {
 	if err != nil {
 		return err
 	}
-	w.end = tip{size: t.size, first: f.first, cursor: cursor, anchored: w.end.anchored, anchor: w.end.anchor}
+	w.end = tip{size: t.size, first: f.first, cursor: cursor, timeline: w.end.timeline}
 	w.end.last = proof.GenesisPrev(a.idText)
 	return nil
 }
@@ -152,7 +128,10 @@ func (w *writer) load(a *Archive) error {
 	if err != nil {
 		return &SeqError{size - 1, fmt.Errorf("%w: its leaf cannot be read", ErrDamaged)}
 	}
-	w.end.last, w.end.received = proof.LeafHash(text), leaf.Received
+	w.end.last = proof.LeafHash(text)
+	if err := w.loadClock(s, &leaf); err != nil {
+		return err
+	}
 	if t, _, err := s.newest().tip(); err != nil || t != w.end.record() {
 		return &SeqError{size - 1, errors.Join(fmt.Errorf("%w: the log's end is not the one that was written", ErrDamaged), err)}
 	}
@@ -287,7 +266,7 @@ func (a *Archive) commitSome(group []*request) (rest []*request, err error) {
 	if err := p.close(); err != nil {
 		return nil, err
 	}
-	if len(p.requests) > 0 {
+	if len(p.requests) > 0 || len(p.pending) > 0 {
 		if err := guard(func() error { return a.commit(p) }); err != nil {
 			return nil, err
 		}
@@ -362,6 +341,6 @@ func (a *Archive) reopen() error {
 		return fmt.Errorf("%w; stop the daemon and run `holdfastd verify`", err)
 	}
 	a.w.failed = nil
-	a.publish(a.w.end.size, a.w.end.cursor)
+	a.publish(&a.w.end)
 	return nil
 }
