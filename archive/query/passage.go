@@ -1,16 +1,13 @@
 package query
 
-// maxScans is how often a passage is read through before it is cut into words.
-// Most texts are asked for a few phrases and are ASCII: reading them through
-// allocates nothing. A long list of words is looked up faster in a list.
-const maxScans = 8
+import "strings"
 
-// passage is what one evaluation remembers of one text.
+// passage is what one evaluation remembers of one text. ASCII, as most text is,
+// is never cut into words: it is read where it stands, which allocates nothing.
 type passage struct {
-	words []string
-	cut   bool // words is the text's
-	ascii bool // known once asked
-	asked int8
+	asked bool
+	ascii bool
+	words []string // the text's, unless it is ASCII
 }
 
 // has says whether phrase stands in text, which is the same at every call, as
@@ -19,21 +16,65 @@ func (p *passage) has(text string, phrase []string) bool {
 	if len(phrase) == 0 || text == "" {
 		return false
 	}
-	if !p.cut {
-		if p.asked == 0 {
-			p.ascii = isASCII(text)
+	if !p.asked {
+		if p.asked, p.ascii = true, isASCII(text); !p.ascii {
+			p.words = Words(text)
 		}
-		if p.ascii && p.asked < maxScans {
-			p.asked++
-			return scanPhrase(text, phrase)
-		}
-		p.words, p.cut = Words(text), true
+	}
+	if p.ascii {
+		return scanPhrase(text, phrase)
 	}
 	return hasPhrase(p.words, phrase)
 }
 
-// scanPhrase says whether phrase stands in the words of an ASCII text.
+// scanPhrase says whether phrase stands in the words of an ASCII text. It looks
+// for the first letter in either case, which most of a text has not, and then at
+// what stands there.
 func scanPhrase(text string, phrase []string) bool {
+	first := phrase[0][0]
+	found, plain := scanFrom(text, phrase, first)
+	if 'a' <= first && first <= 'z' && plain && !found {
+		found, plain = scanFrom(text, phrase, first-'a'+'A')
+	}
+	if !plain {
+		return readPhrase(text, phrase)
+	}
+	return found
+}
+
+// scanFrom says whether phrase stands in text with first, one case of its first
+// letter. It is not plain when it met a run so long that it is several tokens:
+// then it has not found where they begin.
+func scanFrom(text string, phrase []string, first byte) (found, plain bool) {
+	word := phrase[0]
+	for i := 0; ; i++ {
+		n := strings.IndexByte(text[i:], first)
+		if n < 0 {
+			return false, true
+		}
+		i += n
+		end := i + len(word)
+		if end > len(text) {
+			return false, true
+		}
+		if !isFolded(text[i:end], word) || end < len(text) && isASCIIWord(text[end]) && len(word) < maxTokenRunes {
+			continue
+		}
+		begin := i
+		for begin > 0 && isASCIIWord(text[begin-1]) && i-begin < maxTokenRunes {
+			begin--
+		}
+		switch {
+		case i-begin == maxTokenRunes:
+			return false, false
+		case begin == i && follows(text[end:], phrase[1:]):
+			return true, true
+		}
+	}
+}
+
+// readPhrase says what scanPhrase does, word by word.
+func readPhrase(text string, phrase []string) bool {
 	for end := 0; ; {
 		var start int
 		if start, end = nextWord(text, end); start == end {
