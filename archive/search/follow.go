@@ -48,7 +48,7 @@ func (x *Index) Follow(ctx context.Context) error {
 		if more {
 			continue
 		}
-		if err := x.src.Wait(ctx, size); err != nil {
+		if err := x.waitGrown(ctx, size); err != nil {
 			return err
 		}
 		if x.opts.Linger > 0 {
@@ -110,7 +110,11 @@ func (x *Index) batch(ctx context.Context, p *part, from, to uint64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := p.write(docs, through); err != nil {
+	err := p.write(docs, through)
+	if errors.Is(err, errGone) {
+		return nil // what was collected is out of date; it is begun anew
+	}
+	if err != nil {
 		return errors.Join(err, p.reset())
 	}
 	return nil

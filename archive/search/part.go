@@ -29,6 +29,8 @@ type part struct {
 	log        *slog.Logger
 	unmerged   bool
 
+	use sync.RWMutex // held shared while the store is searched or written to; taken before mu
+
 	mu      sync.Mutex
 	store   *scorch.Scorch              // nil while the part is discarded
 	mark    mark                        // of the last durable batch
@@ -286,8 +288,14 @@ func (p *part) through() uint64 {
 }
 
 // snapshot returns the state of the part, or nil while there is no store, and
-// the number of the store. The caller closes the snapshot.
+// the number of the store. The caller gives the snapshot to done.
 func (p *part) snapshot() (snap *scorch.IndexSnapshot, opened uint64, err error) {
+	p.use.RLock()
+	defer func() {
+		if snap == nil {
+			p.use.RUnlock()
+		}
+	}()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.store == nil {
@@ -295,6 +303,14 @@ func (p *part) snapshot() (snap *scorch.IndexSnapshot, opened uint64, err error)
 	}
 	snap, err = snapshotOf(p.store)
 	return snap, p.opened, err
+}
+
+// done ends the use of a snapshot.
+func (p *part) done(snap *scorch.IndexSnapshot) {
+	if err := snap.Close(); err != nil {
+		p.log.Warn("search index: a snapshot was not closed", "file", p.file, "error", err)
+	}
+	p.use.RUnlock()
 }
 
 func snapshotOf(store *scorch.Scorch) (*scorch.IndexSnapshot, error) {
@@ -311,11 +327,13 @@ func snapshotOf(store *scorch.Scorch) (*scorch.IndexSnapshot, error) {
 
 // write indexes docs and moves the mark to through, in one batch.
 func (p *part) write(docs []query.Doc, through uint64) error {
+	p.use.RLock()
+	defer p.use.RUnlock()
 	p.mu.Lock()
 	store, m, dead := p.store, p.mark, p.dead
 	p.mu.Unlock()
 	if store == nil {
-		return ErrClosed
+		return errGone
 	}
 	select {
 	case <-dead.ch:

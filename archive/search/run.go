@@ -116,7 +116,7 @@ func (s *run) indexed(ctx context.Context, p *part) (through uint64, err error) 
 	if err != nil || snap == nil {
 		return p.start, err
 	}
-	defer snap.Close()
+	defer p.done(snap)
 	err = guard(func() (err error) {
 		through, err = s.segments(ctx, p, snap)
 		return err

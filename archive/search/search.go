@@ -100,6 +100,8 @@ type Index struct {
 	mu     sync.Mutex
 	parts  map[uint64]*part // by log file number; opened when first needed
 	closed bool
+
+	wake chan struct{} // tells Follow that a part was forgotten
 }
 
 // Open opens the index in dir, which is made if it is missing. The indexes of
@@ -123,6 +125,7 @@ func Open(ctx context.Context, dir string, keys Keys, src Source, opts Options) 
 		src:      src,
 		opts:     opts.withDefaults(),
 		parts:    map[uint64]*part{},
+		wake:     make(chan struct{}, 1),
 		analysis: index.NewAnalysisQueue(runtime.GOMAXPROCS(0)),
 	}
 	for file := range x.files(src.Size()) {
@@ -178,6 +181,9 @@ func (x *Index) span(file, size uint64) (start, end uint64) {
 	return file * per, min((file+1)*per, size)
 }
 
+// folder returns the directory of a log file's index.
+func (x *Index) folder(file uint64) string { return filepath.Join(x.dir, fmt.Sprintf("%06d", file)) }
+
 // part returns the index of a log file, opening it if it is not open.
 func (x *Index) part(ctx context.Context, file uint64) (*part, error) {
 	x.mu.Lock()
@@ -193,7 +199,7 @@ func (x *Index) part(ctx context.Context, file uint64) (*part, error) {
 		file:     file,
 		start:    start,
 		end:      end,
-		dir:      filepath.Join(x.dir, fmt.Sprintf("%06d", file)),
+		dir:      x.folder(file),
 		keys:     x.keys,
 		analysis: x.analysis,
 		log:      x.opts.Log,

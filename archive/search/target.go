@@ -41,7 +41,7 @@ func (p *part) target(ctx context.Context, digest [32]byte) (place uint64, found
 	if err != nil || snap == nil {
 		return 0, false, err
 	}
-	defer snap.Close()
+	defer p.done(snap)
 	err = guard(func() (err error) {
 		place, found, err = p.targetIn(ctx, snap, digest)
 		return err
