@@ -6,7 +6,9 @@ import (
 	"strings"
 )
 
-// check refuses what is readable and yet no schedule, and orders the rules.
+// check refuses what is readable and yet no schedule, and orders the rules. It
+// passes over values that were refused already, so that what it says beside
+// those is worth reading.
 func (r *reader) check() {
 	if line, ok := r.top["version"]; !ok {
 		r.faults.add(1, "no version: write version = %d at the top", Format)
@@ -36,14 +38,18 @@ func (r *reader) check() {
 
 func (r *reader) checkClass(c *Class, keys lineOf) {
 	for _, key := range []string{"name", "period", "trigger"} {
-		if _, ok := keys[key]; !ok {
+		switch _, ok := keys[key]; {
+		case ok:
+		case key == "trigger" && c.Period.Forever:
+			c.Trigger = Received // what never ends need not say when it began
+		default:
 			r.faults.add(c.Line, "this class has no %s", key)
 		}
 	}
-	if line, ok := keys["name"]; ok && !validClass(c.Name) {
+	if line, ok := keys["name"]; ok && c.Name != "" && !validClass(c.Name) {
 		r.faults.add(line, "a class's name is made of a-z, 0-9 and -, at most %d of them", maxClass)
 	}
-	if line, ok := keys["adult"]; ok && c.Trigger != Majority {
+	if line, ok := keys["adult"]; ok && c.Trigger != Majority && c.Trigger != "" {
 		r.faults.add(line, "adult says nothing here: only the trigger \"majority\" asks for it")
 	}
 	if c.Trigger == Majority && c.Adult == 0 {
@@ -53,7 +59,8 @@ func (r *reader) checkClass(c *Class, keys lineOf) {
 	case c.Name == Control:
 		r.faults.add(keys["name"], "class control is the archive's own and is never disposed of; leave it out")
 	case c.Name == Audit:
-		if c.Trigger != Received || !c.Period.atLeast(Period{Years: minAudit}) {
+		refused := c.Trigger == "" || c.Period == (Period{})
+		if !refused && (c.Trigger != Received || !c.Period.atLeast(Period{Years: minAudit})) {
 			r.faults.add(c.Line, "class audit is kept at least %d years from when it was received (45 CFR 164.316(b)(2)(i))", minAudit)
 		}
 	}
@@ -89,6 +96,7 @@ func (r *reader) checkRule(rule *Rule, keys lineOf) {
 	}
 	if line, ok := keys["name"]; ok {
 		switch {
+		case rule.Name == "": // refused
 		case !validRule(rule.Name):
 			r.faults.add(line, "a rule's name is made of letters, digits, dot, _ and -, at most %d of them", maxRule)
 		case rule.Name == RuleLongest:
@@ -103,6 +111,7 @@ func (r *reader) checkRule(rule *Rule, keys lineOf) {
 // checkNamed refuses a class that no entry can be assigned to.
 func (r *reader) checkNamed(class string, line int, by string) {
 	switch _, ok := r.s.Class(class); {
+	case class == "": // refused
 	case class == Control || class == Audit:
 		r.faults.add(line, "class %s is for the archive's own entries; no message gets it", class)
 	case !ok:
@@ -127,16 +136,20 @@ func (r *reader) checkRuleNames() {
 				r.faults.add(r.rules[i]["over"], "rule %s is over %s, which is no rule", rule.Name, over)
 			}
 		}
-		for key, list := range map[string][]string{"sender": rule.Senders, "recipient": rule.Recipients} {
-			for _, group := range list {
-				// A directory's names do not tell upper from lower case.
-				folded := strings.ToLower(group)
-				if before, ok := groups[folded]; ok && before != group {
-					r.faults.add(r.rules[i][key], "group %q is written %q elsewhere; write it the same way everywhere", group, before)
-				}
-				groups[folded] = group
-			}
+		r.checkGroups(rule.Senders, r.rules[i]["sender"], groups)
+		r.checkGroups(rule.Recipients, r.rules[i]["recipient"], groups)
+	}
+}
+
+// checkGroups refuses a group that is written in two ways: a directory's names
+// do not tell upper from lower case.
+func (r *reader) checkGroups(list []string, line int, written map[string]string) {
+	for _, group := range list {
+		folded := strings.ToLower(group)
+		if before, ok := written[folded]; ok && before != group {
+			r.faults.add(line, "group %q is written %q elsewhere; write it the same way everywhere", group, before)
 		}
+		written[folded] = group
 	}
 }
 
@@ -151,7 +164,10 @@ func (r *reader) checkUse() {
 		r.checkNamed(r.s.Otherwise, line, "otherwise")
 	}
 	for i, c := range r.s.Classes {
-		if c.Name == Audit || c.Name == General || c.Name == Control || c.Name == "" {
+		if c.Name == "" {
+			continue // refused
+		}
+		if c.Name == Audit || c.Name == General || c.Name == Control {
 			if line, ok := r.classes[i]["unused"]; ok {
 				r.faults.add(line, "class %s is always used; leave unused out", c.Name)
 			}

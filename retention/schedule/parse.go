@@ -43,9 +43,7 @@ func Parse(text []byte) (*Schedule, error) {
 	}
 	r := newReader(text)
 	r.read()
-	if len(r.faults) == 0 {
-		r.check()
-	}
+	r.check()
 	if err := r.faults.sorted(); err != nil {
 		return nil, err
 	}
@@ -191,7 +189,8 @@ func (r *reader) readClass(c *Class, key string, v *unstable.Node, line int) boo
 	case "trigger":
 		if text := r.text(v, line, key, maxClass); text != "" {
 			if c.Trigger = Trigger(text); c.Trigger.rank() < 0 {
-				r.faults.add(line, "no such trigger: it is received, closed, departed or majority")
+				r.faults.add(line, "there is no trigger %q; it is received, closed, departed or majority", text)
+				c.Trigger = ""
 			}
 		}
 	case "adult":
