@@ -55,6 +55,7 @@ type globals struct {
 	socketGiven bool
 	server      string
 	format      string
+	json        bool   // --json, which is --format json
 	query       string // the query being asked, to point into it
 }
 
@@ -85,6 +86,12 @@ export needs --reason or --matter and is recorded in the archive before its resu
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			g.socketGiven = cmd.Flags().Changed("socket")
+			if g.json {
+				if cmd.Flags().Changed("format") && g.format != formatJSON {
+					return usage("--json is --format json: give one of them")
+				}
+				g.format = formatJSON
+			}
 			if g.format != formatTable && g.format != formatJSON {
 				return usage("--format is table or json")
 			}
@@ -97,6 +104,7 @@ export needs --reason or --matter and is recorded in the archive before its resu
 	root.PersistentFlags().StringVar(&g.socket, "socket", g.Socket, "the daemon's Unix socket `PATH`; given, it goes before any login")
 	root.PersistentFlags().StringVar(&g.server, "server", "", "the daemon's `URL` over the network, https://HOST:PORT")
 	root.PersistentFlags().StringVar(&g.format, "format", formatTable, "`FORMAT`: table for people, json for scripts")
+	root.PersistentFlags().BoolVar(&g.json, "json", false, "short for --format json")
 	choices(root, "format", formatTable, formatJSON)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%s; see `%s --help`", err, cmd.CommandPath())
@@ -106,6 +114,8 @@ export needs --reason or --matter and is recorded in the archive before its resu
 		newCheckpoint(g), newAudit(g), newAlarms(g), newVersion(g),
 		newLogin(g), newLogout(g), newWhoami(g), newRoles(g), newBreakGlass(g), newSessions(g), newFactor(g),
 		newDirectory(g), newDevices(g), newRequests(g),
+		newSchedule(g), newMatter(g), newHold(g), newDisposition(g), newCertificate(g), newDispose(g), newReclassify(g),
+		newClock(g), newCopies(g),
 	)
 	addCompletion(root)
 	for _, c := range root.Commands() {

@@ -110,10 +110,32 @@ func (g *globals) request(ctx context.Context, arg string, get func(c *api.Clien
 	if err := g.writeFields(requestFields(r)); err != nil {
 		return err
 	}
-	if r.Act != api.ActDirectoryDiff || r.Decision == nil || !r.Decision.Approve || r.Executed != nil {
+	if r.Decision == nil || !r.Decision.Approve || r.Executed != nil {
 		return nil
 	}
-	return g.say("it is approved, and not applied yet: whichever approver does this applies it\n" + approveDiff(r.Digest))
+	return g.next(approvedNext(r)...)
+}
+
+// The acts of retention that take two people.
+const (
+	actHoldRelease = "hold-release"
+	actSchedule    = "schedule-narrowing"
+	actDisposition = "disposition"
+)
+
+// approvedNext says how what was approved is done.
+func approvedNext(r *api.ApprovalRequest) []string {
+	switch r.Act {
+	case api.ActDirectoryDiff:
+		return []string{"it is approved, and not applied yet: whichever approver does this applies it", approveDiff(r.Digest)}
+	case actHoldRelease:
+		return []string{"it is approved, and not released yet; whoever asked does it with: holdfast hold release HOLD --request " + number(r.Seq)}
+	case actSchedule:
+		return []string{"it is approved, and not applied yet; whoever asked does it, with exactly that file: holdfast schedule apply FILE --request " + number(r.Seq)}
+	case actDisposition:
+		return []string{"it is approved, and nothing is done yet; `holdfast disposition list` names its plan, and a records manager does it with: holdfast disposition run PLAN --yes"}
+	}
+	return nil
 }
 
 func requestFields(r *api.ApprovalRequest) []field {

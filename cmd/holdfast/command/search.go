@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,8 @@ func newSearch(g *globals) *cobra.Command {
 		Short: "Find messages, newest first",
 		Long: `Find messages, newest first. A query has words, "phrases in quotes", AND OR NOT ( ),
 from:WHO to:WHO conversation:NAME, sent>=2026-01-01 and received<2026-02-01.
-The search is recorded with its query and reason before its result is shown.`,
+The search is recorded with its query and reason before its result is shown. KEPT says what holds a
+message (held, where the matter is none of yours), or until when the schedule keeps it.`,
 		Example: `  holdfast search 'potassium NOT "no potassium"' --reason 'complaint 2026-014'
   holdfast search 'from:berg sent>=2026-01-01' --matter M-7 --limit 200
   holdfast search --query-file - --matter M-7 --format json < query.txt`,
@@ -53,17 +55,34 @@ func runSearch(ctx context.Context, g *globals, o *searchOptions, args []string)
 	if g.format == formatJSON {
 		return g.writeJSON(found)
 	}
-	rows := make([][]string, 0, len(found.Hits))
-	for i := range found.Hits {
-		h := &found.Hits[i]
-		rows = append(rows, []string{number(h.Seq), sentStamp(h.Sent), h.From, strings.Join(h.To, ", "), h.Conversation, standing(h), summary(h)})
-	}
-	if len(rows) > 0 {
-		if err := g.writeTable([]string{"SEQ", "SENT (UTC)", "FROM", "TO", "CONVERSATION", "ASSURANCE", "TEXT"}, rows); err != nil {
+	if len(found.Hits) > 0 {
+		if err := g.writeHits(found.Hits); err != nil {
 			return err
 		}
 	}
 	return g.saySearched(found)
+}
+
+// writeHits writes a table of hits, with how long each is kept where that is
+// known of any.
+func (g *globals) writeHits(hits []api.Hit) error {
+	header := []string{"SEQ", "SENT (UTC)", "FROM", "TO", "CONVERSATION", "ASSURANCE", "KEPT", "TEXT"}
+	rows := make([][]string, 0, len(hits))
+	known := false
+	for i := range hits {
+		h := &hits[i]
+		kept := keptFor(&h.Kept)
+		known = known || kept != ""
+		rows = append(rows, []string{number(h.Seq), sentStamp(h.Sent), h.From, strings.Join(h.To, ", "), h.Conversation, standing(h), kept, summary(h)})
+	}
+	if !known {
+		at := slices.Index(header, "KEPT")
+		header = slices.Delete(header, at, at+1)
+		for i := range rows {
+			rows[i] = slices.Delete(rows[i], at, at+1)
+		}
+	}
+	return g.writeTable(header, rows)
 }
 
 // standing is how far a hit can be relied on.

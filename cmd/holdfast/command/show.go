@@ -18,7 +18,8 @@ func newShow(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show SEQ...",
 		Short: "Show whole entries by number",
-		Long:  "Show whole entries by their number in the log, as search prints it. It is recorded before anything is shown.",
+		Long: `Show whole entries by their number in the log, as search prints it. It is recorded before anything is shown.
+With each comes what holds it and when it is due; of one that was disposed of, its certificate.`,
 		Example: `  holdfast show 4711 --reason 'complaint 2026-014'
   holdfast show 4711 4712 --matter M-7 --format json`,
 		Args: cobra.MinimumNArgs(1),
@@ -74,6 +75,7 @@ func (g *globals) writeEntry(e *api.Shown) error {
 		fields = append(fields, field{"relay", "epoch " + e.Epoch + ", seq " + number(e.RelaySeq)})
 	}
 	fields = append(fields, field{"leaf hash", e.LeafHash}, field{"missing", e.Missing})
+	fields = append(fields, keptFields(&e.Kept)...)
 	if m := e.Message; m != nil {
 		fields = append(fields, messageFields(m)...)
 	}
