@@ -32,6 +32,7 @@ type Dedupe struct {
 type Batch struct {
 	Entries []Entry
 	Cursor  *Cursor // after these entries; nil unless they are a relay page
+	Guard   *Guard  // nil: appended whatever the log holds
 }
 
 // Placed says what became of one entry of a batch.
@@ -96,6 +97,9 @@ func (a *Archive) submit(ctx context.Context, r *request) (reply, error) {
 }
 
 func (b *Batch) validate(empty, releases bool) error {
+	if b.Guard != nil && len(b.Guard.Kinds) == 0 {
+		return fmt.Errorf("%w: a guard without a kind", ErrInvalid)
+	}
 	if len(b.Entries) == 0 && b.Cursor == nil {
 		return fmt.Errorf("%w: an empty batch", ErrInvalid)
 	}

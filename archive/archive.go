@@ -63,6 +63,9 @@ type Archive struct {
 
 	w writer // owned by the writer goroutine once it runs
 
+	claims   blobClaims
+	disposal sync.Mutex // held by whoever makes, switches or destroys a body file
+
 	fault func(step string) error // set by tests: fails a commit before or after one of its steps
 }
 
@@ -158,7 +161,7 @@ func start(dir string, o Options, k *keys, id *proof.Identity, text []byte) (a *
 	if a.log, err = id.LogVerifier(); err != nil {
 		return a, err
 	}
-	if a.st, err = openStore(dir, id.Origin, a.keys, o.ReadOnly); err != nil {
+	if a.st, err = openStore(dir, id.Origin, a.keys, o.ReadOnly, true); err != nil {
 		return a, err
 	}
 	a.w.reading = o.reading
@@ -166,6 +169,9 @@ func start(dir string, o Options, k *keys, id *proof.Identity, text []byte) (a *
 		err = a.w.loadSize(a)
 	} else {
 		err = a.w.load(a)
+		if err == nil {
+			err = a.st.sweepGenerations(nil)
+		}
 	}
 	if err != nil {
 		return a, err

@@ -11,19 +11,71 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"holdfast/internal/durable"
 )
 
-// blobPath names an attachment's file: the hex of SHA-256("holdfast blob v1\0"
-// ‖ bid ‖ 0x00 ‖ SHA-256 of the ciphertext). The name is ours, whatever the
-// relay calls it, and fetching again after a crash finds the same file.
-func (a *Archive) blobPath(bid string, ctSHA256 [32]byte) string {
+// blobName names an attachment's file: SHA-256("holdfast blob v1\0" ‖ bid ‖
+// 0x00 ‖ SHA-256 of the ciphertext). The name is ours, whatever the relay calls
+// it, and fetching again after a crash finds the same file.
+type blobName [sha256.Size]byte
+
+func newBlobName(bid string, ctSHA256 [32]byte) blobName {
 	h := sha256.New()
 	h.Write([]byte("holdfast blob v1\x00" + bid + "\x00"))
 	h.Write(ctSHA256[:])
-	name := hex.EncodeToString(h.Sum(nil))
-	return filepath.Join(a.dir, "blobs", name[:2], name)
+	return blobName(h.Sum(nil))
+}
+
+func (n blobName) path(dir string) string {
+	name := hex.EncodeToString(n[:])
+	return filepath.Join(dir, "blobs", name[:2], name)
+}
+
+func (a *Archive) blobPath(bid string, ctSHA256 [32]byte) string {
+	return newBlobName(bid, ctSHA256).path(a.dir)
+}
+
+// blobClaims remembers which attachments somebody was lately told to be there,
+// so that none is unlinked between that and the entry that refers to it.
+type blobClaims struct {
+	mu     sync.Mutex
+	at     map[blobName]time.Time
+	pruned time.Time
+}
+
+// claimLife is how long an attachment may be on its way into an entry.
+const claimLife = time.Hour
+
+// claim runs f, which looks for the attachment or puts it in place, while none
+// is unlinked, and notes that its caller goes on to refer to it.
+func (c *blobClaims) claim(name blobName, f func() error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := f()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if now.Sub(c.pruned) > claimLife || c.at == nil {
+		old := c.at
+		c.at, c.pruned = map[blobName]time.Time{}, now
+		for n, t := range old {
+			if now.Sub(t) <= claimLife {
+				c.at[n] = t
+			}
+		}
+	}
+	c.at[name] = now
+	return nil
+}
+
+// claimed reports whether the attachment was claimed lately. c.mu is held.
+func (c *blobClaims) claimed(name blobName) bool {
+	t, known := c.at[name]
+	return known && time.Since(t) <= claimLife
 }
 
 // blobTemp is the folder of attachments that are still being fetched.
@@ -62,7 +114,7 @@ func (a *Archive) PutBlob(ctx context.Context, bid string, ctSHA256 [32]byte, r 
 	if subtle.ConstantTimeCompare(h.Sum(nil), ctSHA256[:]) != 1 {
 		return fmt.Errorf("%w: an attachment has not the hash that its message states", ErrInvalid)
 	}
-	return f.Commit()
+	return a.claims.claim(newBlobName(bid, ctSHA256), f.Commit)
 }
 
 // roomGuard ends the fetching of an attachment, however large it is, when the
@@ -83,12 +135,18 @@ func (g *roomGuard) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// HasBlob reports whether the archive holds the attachment, durably: a crash
+// HasBlob reports whether the archive holds the attachment, durably, to who is
+// about to append an entry that refers to it: no disposition unlinks it for an
+// hour. A crash
 // between a PutBlob's rename and its fsync of the folder leaves a file that a
 // loss of power would still take away.
 func (a *Archive) HasBlob(bid string, ctSHA256 [32]byte) (bool, error) {
-	path := a.blobPath(bid, ctSHA256)
-	_, err := os.Stat(path)
+	name := newBlobName(bid, ctSHA256)
+	path := name.path(a.dir)
+	err := a.claims.claim(name, func() error {
+		_, err := os.Stat(path)
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -33,13 +33,14 @@ var (
 
 // bodyName names the body file of a month and class. Disposition writes the
 // survivors of one generation into the next.
-func bodyName(month, class string, generation int) string {
+func bodyName(month, class string, generation uint32) string {
 	return fmt.Sprintf("%s.%s.g%d", month, class, generation)
 }
 
 // bodyNamer finds the body file's name of one leaf after the other: most have
 // the month and class of the leaf before.
 type bodyNamer struct {
+	store    *store
 	class    string
 	from, to int64 // the month's milliseconds, from inclusive, to exclusive
 	name     string
@@ -52,7 +53,7 @@ func (n *bodyNamer) of(l *proof.Leaf) string {
 	t := l.ReceivedTime()
 	month := time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
 	n.class, n.from, n.to = l.Class, month.UnixMilli(), month.AddDate(0, 1, 0).UnixMilli()
-	n.name = bodyName(l.Month(), l.Class, 1)
+	n.name = n.store.bodyName(ClassMonth{l.Class, l.Month()})
 	return n.name
 }
 
@@ -69,6 +70,7 @@ type bodyFiles struct {
 	dir      string
 	readOnly bool
 	keys     *keys
+	gone     func(name string) (sum proof.Hash, known bool) // of a resealed file: what its ranges of disposed entries sum to
 
 	mu   sync.Mutex
 	open map[string]*bodyFile
@@ -107,8 +109,10 @@ func (b *bodyFiles) openFile(name string) (*bodyFile, error) {
 			if len(id) != seal.IDSize || tx.Bucket(bucketRecord) == nil {
 				return fmt.Errorf("%w: body file %s", ErrDamaged, name)
 			}
-			f.key, err = b.keys.bodyKey(name, [seal.IDSize]byte(id))
-			return err
+			if f.key, err = b.keys.bodyKey(name, [seal.IDSize]byte(id)); err != nil {
+				return err
+			}
+			return b.checkGone(tx, name)
 		})
 	})
 	if err != nil {
@@ -124,6 +128,9 @@ func (b *bodyFiles) ensure(name string) (*bodyFile, error) {
 	f, err := b.get(name)
 	if err == nil || !errors.Is(err, os.ErrNotExist) {
 		return f, err
+	}
+	if _, resealed := b.gone(name); resealed {
+		return nil, fmt.Errorf("%w: body file %s is missing; put it back from a backup", ErrDamaged, name)
 	}
 	if err := b.keys.addBodyKey(name); err != nil {
 		return nil, err

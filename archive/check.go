@@ -41,6 +41,7 @@ type Report struct {
 	Size        uint64    `json:"size"`        // entries in the log
 	Root        string    `json:"root"`        // tree hash, base64 as in a checkpoint; "" if part of the tree cannot be read
 	Bodies      uint64    `json:"bodies"`      // bodies opened and found to be what their leaves commit to
+	Disposed    uint64    `json:"disposed"`    // entries whose bodies were destroyed by dispositions
 	Blobs       uint64    `json:"blobs"`       // attachments read and found to have the hash that their messages state
 	Orphans     uint64    `json:"orphans"`     // of a stopped store: bodies past the log's end, which a crash leaves and the next start deletes
 	Checkpoints uint64    `json:"checkpoints"` // signed checkpoints found to state the log that is here
@@ -173,6 +174,9 @@ func (c *checker) finish(a *Archive, s *store) {
 		c.find(c.size-1, "the tree up to it has not the root hash that the log ended with")
 	}
 	c.checkpoints(a, s, root)
+	for _, what := range s.doubts {
+		c.find(c.size-1, "%s", what)
+	}
 	if c.opts.Bodies && a.opts.ReadOnly {
 		c.orphans(s)
 	}

@@ -19,6 +19,8 @@ type attachment struct {
 	stored bool // the note says so; else it was pending then
 }
 
+func (at *attachment) name() blobName { return newBlobName(at.bid, at.sum) }
+
 // attachments returns what a message says of its attachments. The result
 // shares no memory with b.
 func attachments(leaf *proof.Leaf, b *Body) []attachment {

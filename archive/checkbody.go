@@ -14,7 +14,7 @@ import (
 // leaf has its record, each record its leaf.
 func (c *checker) bodies(s *store, leaves []proof.Leaf, from, to uint64) {
 	byFile := map[string][]*proof.Leaf{}
-	var names bodyNamer
+	names := bodyNamer{store: s}
 	for i := range leaves {
 		l := &leaves[i]
 		name := names.of(l)
@@ -47,11 +47,21 @@ func (c *checker) bodies(s *store, leaves []proof.Leaf, from, to uint64) {
 	}
 }
 
+// absent returns 1 for an entry that was disposed of, and finds that the body of
+// any other is missing.
+func (c *checker) absent(tx *bbolt.Tx, l *proof.Leaf) uint64 {
+	if errors.Is(absent(tx, l.Seq), ErrDisposed) {
+		return 1
+	}
+	c.find(l.Seq, "its body is missing")
+	return 0
+}
+
 // records walks one body file from seq to to along the given leaves of that
 // range; with an error it returns those that it has not come to.
 func (c *checker) records(f *bodyFile, want []*proof.Leaf, seq, to uint64) (rest []*proof.Leaf, err error) {
 	var plain []byte
-	var ok uint64
+	var ok, gone uint64
 	var files []attachment
 	err = guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
@@ -59,7 +69,7 @@ func (c *checker) records(f *bodyFile, want []*proof.Leaf, seq, to uint64) (rest
 			for k, sealed := cur.Seek(u64(seq)); k != nil && binary.BigEndian.Uint64(k) < to; k, sealed = cur.Next() {
 				seq = binary.BigEndian.Uint64(k)
 				for len(want) > 0 && want[0].Seq < seq {
-					c.find(want[0].Seq, "its body is missing")
+					gone += c.absent(tx, want[0])
 					want = want[1:]
 				}
 				if len(want) == 0 || want[0].Seq > seq {
@@ -69,7 +79,9 @@ func (c *checker) records(f *bodyFile, want []*proof.Leaf, seq, to uint64) (rest
 				if cap(plain) < len(sealed) && len(sealed) <= maxRecord {
 					plain = make([]byte, 0, 2*len(sealed))
 				}
-				if b, err := f.openRecord(plain[:0], want[0], sealed); err != nil {
+				if errors.Is(absent(tx, seq), ErrDisposed) {
+					c.find(seq, "it was disposed of, and its record is there")
+				} else if b, err := f.openRecord(plain[:0], want[0], sealed); err != nil {
 					c.find(seq, "%v", err)
 				} else {
 					ok++
@@ -77,15 +89,15 @@ func (c *checker) records(f *bodyFile, want []*proof.Leaf, seq, to uint64) (rest
 				}
 				want = want[1:]
 			}
-			for _, l := range want {
-				c.find(l.Seq, "its body is missing")
+			for ; len(want) > 0; want = want[1:] {
+				gone += c.absent(tx, want[0])
 			}
-			want = nil
 			return nil
 		})
 	})
 	c.mu.Lock()
 	c.report.Bodies += ok
+	c.report.Disposed += gone
 	c.mu.Unlock()
 	c.blobs(c.archive, files)
 	return want, err

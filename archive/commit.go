@@ -43,6 +43,7 @@ func (a *Archive) commit(p *plan) error {
 	for mac, n := range p.devices {
 		a.w.devices[mac] = n
 	}
+	a.switchTo(p.gens)
 	a.publish(&a.w.end)
 	for i, r := range p.requests {
 		r.done <- p.replies[i]
@@ -61,7 +62,7 @@ func (a *Archive) faultAt(step string) error {
 // month's or class's first.
 func (a *Archive) assignFiles(p *plan) error {
 	var last *bodyFile
-	var names bodyNamer
+	names := bodyNamer{store: a.st}
 	for i := range p.pending {
 		name := names.of(&p.pending[i].leaf)
 		if last == nil || last.name != name {
@@ -155,6 +156,9 @@ func (a *Archive) commitLog(p *plan) error {
 			return err
 		}
 		if err := putTip(tx, p.end.record()); err != nil {
+			return err
+		}
+		if err := putGenerations(tx, p.gens); err != nil {
 			return err
 		}
 		return a.putCheckpoint(tx, p)

@@ -103,11 +103,75 @@ func (k *keys) addBodyKey(name string) error {
 	})
 }
 
+// destroy takes keys of body files and of indexes out of the keyring, in one
+// replacement, and returns which they were and the generation of the keyring
+// from which on they are not in it. With nothing to take out it changes
+// nothing.
+//
+// A crash between the two files leaves the recovery copy with the keys less:
+// they are still to be destroyed then, for the keyring has them.
+func (k *keys) destroy(bodies []string, indexes []uint64) (ids []KeyID, generation uint64, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var gone [][]byte
+	take := func(from map[string][]byte, prefix, name string) {
+		if key := from[name]; key != nil {
+			ids, gone = append(ids, newKeyID(prefix+name, key)), append(gone, key)
+			delete(from, name)
+		}
+	}
+	remove := func(r *seal.Keyring) {
+		for _, name := range bodies {
+			take(r.Bodies, "bodies/", name)
+		}
+		for _, n := range indexes {
+			take(r.Index, "index/", indexName(n))
+		}
+	}
+	if remove(k.ring.Clone()); len(gone) == 0 {
+		return nil, k.ring.Generation, nil
+	}
+	ids, gone = nil, nil
+	if err := k.change(remove); err != nil {
+		return nil, 0, err
+	}
+	for _, key := range gone {
+		clear(key)
+	}
+	return ids, k.ring.Generation, nil
+}
+
+// rewrite replaces both files by what the keyring in memory is: after a
+// replacement whose outcome is not known.
+func (k *keys) rewrite() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.change(func(*seal.Keyring) {})
+}
+
+// ids names the keys that destroy would take out.
+func (k *keys) ids(bodies []string, indexes []uint64) (ids []KeyID) {
+	ring := k.snapshot()
+	for _, name := range bodies {
+		if key := ring.Bodies[name]; key != nil {
+			ids = append(ids, newKeyID("bodies/"+name, key))
+		}
+	}
+	for _, n := range indexes {
+		if key := ring.Index[indexName(n)]; key != nil {
+			ids = append(ids, newKeyID("index/"+indexName(n), key))
+		}
+	}
+	return ids
+}
+
+func indexName(file uint64) string { return fmt.Sprintf("%06d", file) }
+
 // indexKey returns the key of a log file's index, making it when there is none.
 func (k *keys) indexKey(file uint64) ([seal.KeySize]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	name := fmt.Sprintf("%06d", file)
+	name := indexName(file)
 	if k.ring.Index[name] == nil {
 		err := k.change(func(r *seal.Keyring) {
 			if r.Index == nil {

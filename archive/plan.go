@@ -21,7 +21,8 @@ type plan struct {
 	w        *writer
 	st       *store
 	end      tip
-	moved    bool // the cursor did
+	moved    bool        // the cursor did
+	gens     generations // body files that count from this commit on
 	requests []*request
 	replies  []reply
 	pending  []pending
@@ -84,6 +85,9 @@ func (p *plan) add(r *request) (refused, err error) {
 		}
 		if err := p.followsCursor(&r.batch); err != nil {
 			return err, nil
+		}
+		if refused, err := p.unchanged(r.batch.Guard); refused != nil || err != nil {
+			return refused, err
 		}
 		received, refused := p.date(r, now)
 		if refused != nil {

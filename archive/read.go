@@ -66,7 +66,8 @@ func (a *Archive) Leaf(seq uint64) (proof.Leaf, error) {
 }
 
 // OpenBody opens one entry's body and checks it against its leaf's
-// commitments. ErrNoBody means that the archive no longer holds it.
+// commitments. ErrDisposed means that it was destroyed on purpose, ErrNoBody that
+// it is missing.
 func (a *Archive) OpenBody(ctx context.Context, seq uint64) (Body, error) {
 	r, err := a.Record(ctx, seq)
 	return Body{Random: r.Random, Note: r.Note, Bytes: r.Body}, err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 
 	"go.etcd.io/bbolt"
 
@@ -20,11 +21,15 @@ type store struct {
 	dir    string
 	logs   []*logFile // oldest first; the last is written to
 	bodies *bodyFiles
+	gens   generations // which body files count; replaced, never changed, under Archive.mu
+	doubts []string    // of an archive that is only read: what of that could not be read
 }
 
-func openStore(dir, origin string, k *keys, readOnly bool) (*store, error) {
+// openStore opens the files. fresh is false for a reopening, which leaves alone
+// what a running Reseal is making.
+func openStore(dir, origin string, k *keys, readOnly, fresh bool) (*store, error) {
 	if !readOnly {
-		if err := settle(dir); err != nil {
+		if err := settle(dir, fresh); err != nil {
 			return nil, err
 		}
 	}
@@ -32,17 +37,24 @@ func openStore(dir, origin string, k *keys, readOnly bool) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store{dir: dir, logs: logs, bodies: &bodyFiles{dir: dir, readOnly: readOnly, keys: k, open: map[string]*bodyFile{}}}, nil
+	s := &store{dir: dir, logs: logs}
+	s.bodies = &bodyFiles{dir: dir, readOnly: readOnly, keys: k, open: map[string]*bodyFile{}, gone: s.goneSum}
+	if s.gens, s.doubts, err = loadGenerations(logs, readOnly); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
 // settle makes durable what a process before this one may have left in the
 // kernel's cache alone. Without it the cursor that a killed writer had written
 // but not synced would be acked to the relay, and the next loss of power would
 // take its entries away. Body files are settled by dropOrphans.
-func settle(dir string) error {
+func settle(dir string, fresh bool) error {
 	for _, sub := range []string{"log", "bodies"} {
-		if err := sweepUnfinished(filepath.Join(dir, sub)); err != nil {
-			return err
+		if fresh {
+			if err := sweepUnfinished(filepath.Join(dir, sub)); err != nil {
+				return err
+			}
 		}
 		if err := durable.SyncDir(filepath.Join(dir, sub)); err != nil {
 			return err
@@ -131,7 +143,13 @@ func (s *store) leaves(seq, to uint64, limit int) ([]proof.Leaf, error) {
 
 // body opens one entry's record.
 func (s *store) body(leaf *proof.Leaf) (Body, error) {
-	f, err := s.bodies.get(bodyName(leaf.Month(), leaf.Class, 1))
+	return s.bodyIn(s.bodyName(ClassMonth{leaf.Class, leaf.Month()}), leaf, true)
+}
+
+// bodyIn opens one entry's record in the named file, or only looks whether it
+// is there.
+func (s *store) bodyIn(name string, leaf *proof.Leaf, open bool) (Body, error) {
+	f, err := s.bodies.get(name)
 	if errors.Is(err, os.ErrNotExist) {
 		err = ErrNoBody
 	}
@@ -143,7 +161,10 @@ func (s *store) body(leaf *proof.Leaf) (Body, error) {
 		return f.db.View(func(tx *bbolt.Tx) error {
 			sealed := tx.Bucket(bucketRecord).Get(u64(leaf.Seq))
 			if sealed == nil {
-				return ErrNoBody
+				return absent(tx, leaf.Seq)
+			}
+			if !open {
+				return nil
 			}
 			b, err = f.openRecord(nil, leaf, sealed)
 			return err
@@ -166,13 +187,35 @@ func bodyNames(dir string) ([]bodyFileID, error) {
 	var out []bodyFileID
 	for _, e := range entries {
 		if m := bodyFileName.FindStringSubmatch(e.Name()); m != nil {
-			out = append(out, bodyFileID{name: m[1] + "." + m[2] + ".g" + m[3], month: m[1], class: m[2]})
+			id, err := parseBodyName(m)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, id)
 		}
 	}
 	return out, nil
 }
 
-type bodyFileID struct{ name, month, class string }
+type bodyFileID struct {
+	ClassMonth
+	name       string
+	generation uint32
+}
+
+// parseBodyName takes a match of bodyFileName.
+func parseBodyName(m []string) (bodyFileID, error) {
+	n, err := strconv.ParseUint(m[3], 10, 32)
+	if err != nil || n == 0 || m[3][0] == '0' {
+		return bodyFileID{}, fmt.Errorf("%w: a body file of generation %s", ErrDamaged, m[3])
+	}
+	return bodyFileID{name: m[1] + "." + m[2] + ".g" + m[3], ClassMonth: ClassMonth{Class: m[2], Month: m[1]}, generation: uint32(n)}, nil // #nosec G115 -- parsed with 32 bits
+}
+
+// bodyName names the body file of a class-month that counts.
+func (s *store) bodyName(cm ClassMonth) string {
+	return bodyName(cm.Month, cm.Class, s.gens.live(cm))
+}
 
 // maxOrphans is how many entries one group commit can have, and so how many
 // bodies a crash can leave past the log's end.
@@ -191,7 +234,7 @@ func (s *store) dropOrphans(size uint64, lastMonth string) error {
 	}
 	var late []*bodyFile
 	for _, id := range names {
-		if id.month < lastMonth {
+		if id.Month < lastMonth || s.closed(id) {
 			continue
 		}
 		if err := durable.Settle(bodyPath(s.dir, id.name)); err != nil {

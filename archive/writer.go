@@ -22,8 +22,9 @@ const (
 type request struct {
 	batch      Batch
 	checkpoint bool
-	releases   *Entry     // of the batch, when the request releases the clock
-	done       chan reply // buffered: the writer never waits for a caller
+	alone      func() (reply, error) // in place of the others: run by the writer between two groups; an error means that the outcome is unknown
+	releases   *Entry                // of the batch, when the request releases the clock
+	done       chan reply            // buffered: the writer never waits for a caller
 }
 
 type reply struct {
@@ -214,7 +215,7 @@ func (a *Archive) commitAll(group []*request) {
 				return
 			}
 		}
-		rest, err := a.commitSome(group)
+		rest, err := a.commitNext(group)
 		if err != nil {
 			// What was committed is unknown: nothing is acked, and nothing more is appended before a reopening has looked.
 			a.w.failed = err
@@ -244,8 +245,13 @@ func (a *Archive) commitSome(group []*request) (rest []*request, err error) {
 		return nil, err
 	}
 	p := newPlan(&a.w, a.st, a.keys.snapshot().Dedupe)
-	var planned int64 // bytes of the requests before
+	var planned int64    // bytes of the requests before
+	var after []*request // those from one on that is run alone
 	for i, r := range group {
+		if r.alone != nil {
+			after = group[i:]
+			break
+		}
 		if p.full(r, a.opts.LogFileLeaves) {
 			rest = group[i:]
 			break
@@ -271,12 +277,10 @@ func (a *Archive) commitSome(group []*request) (rest []*request, err error) {
 			return nil, err
 		}
 	}
-	if rest != nil {
-		if err := a.roll(); err != nil {
-			return nil, err
-		}
+	if rest == nil {
+		return after, nil
 	}
-	return rest, nil
+	return rest, a.roll()
 }
 
 // admit asks the disk for room on behalf of what the batch is for: a relay
@@ -329,7 +333,7 @@ func (a *Archive) reopen() error {
 		}
 		a.st = nil
 	}
-	st, err := openStore(a.dir, a.id.Origin, a.keys, false)
+	st, err := openStore(a.dir, a.id.Origin, a.keys, false, false)
 	if err != nil {
 		return err
 	}
