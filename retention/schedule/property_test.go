@@ -238,7 +238,9 @@ func kin(t *rapid.T, old *Schedule) *Schedule {
 }
 
 // TestClassNarrowsOnlyIfItDoes: of two classes, the one keeps at least as long
-// as the other if and only if no facts make it due earlier.
+// as the other if and only if no facts make it due earlier. Only where a lower
+// age of majority is made up for by a longer period is it said to narrow all
+// the same.
 func TestClassNarrowsOnlyIfItDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawClass(t, "c"), drawClass(t, "c")
@@ -250,6 +252,9 @@ func TestClassNarrowsOnlyIfItDoes(t *testing.T) {
 			}
 			return
 		}
+		if a.Trigger == Majority && b.Trigger == Majority && b.Adult < a.Adult {
+			return
+		}
 		for _, f := range everyFacts {
 			if earlier(b.Due(f), a.Due(f)) {
 				return
@@ -259,21 +264,21 @@ func TestClassNarrowsOnlyIfItDoes(t *testing.T) {
 	})
 }
 
-// everyFacts are facts with every day of four years, each with what tells the
-// triggers apart.
+// everyFacts are facts for every day of four years on which all triggers come
+// at once, and for some of them with what tells the triggers apart.
 var everyFacts = func() []Facts {
 	var all []Facts
 	for day := range 4*365 + 1 {
-		f := Facts{Received: date(2019, 1, 1).AddDate(0, 0, day)}
-		soon, late := f.Received, f.Received.AddDate(30, 0, 0)
-		for _, closed := range []int{0, 1, 2} {
-			for _, departed := range []int{0, 1, 2} {
+		soon := date(2019, 1, 1).AddDate(0, 0, day)
+		all = append(all, Facts{Received: soon, Closed: &soon, Departed: &soon, Born: 1980})
+		if day%97 != 0 {
+			continue
+		}
+		late := soon.AddDate(30, 0, 0)
+		for _, closed := range []*time.Time{nil, &soon, &late} {
+			for _, departed := range []*time.Time{nil, &soon, &late} {
 				for _, born := range []int{0, 1980, 2019} {
-					g := f
-					g.Born = born
-					g.Closed = []*time.Time{nil, &soon, &late}[closed]
-					g.Departed = []*time.Time{nil, &soon, &late}[departed]
-					all = append(all, g)
+					all = append(all, Facts{Received: soon, Closed: closed, Departed: departed, Born: born})
 				}
 			}
 		}

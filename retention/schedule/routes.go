@@ -41,11 +41,11 @@ func (c *comparison) routes() {
 				continue
 			}
 			told = append(told, from.class)
-			what, name, who := "otherwise", class.Name, "what no rule takes any more"
+			what, name := "otherwise", class.Name
 			if to.rule != nil {
-				what, name, who = "rule", to.rule.Name, "messages that it takes"
+				what, name = "rule", to.rule.Name
 			}
-			c.add(what, name, true, "%s were kept %s in class %s and will be kept %s in class %s", who, before.keeps(), before.Name, class.keeps(), class.Name)
+			c.add(what, name, true, "messages that would have been kept %s, in class %s, will be kept %s, in class %s", before.keeps(), before.Name, class.keeps(), class.Name)
 		}
 	}
 }

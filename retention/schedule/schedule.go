@@ -120,8 +120,9 @@ func anyOf(condition, there []string) bool {
 }
 
 // Longest names the class that keeps longest: for ever before everything else,
-// then the longer period, then the trigger that is farther off. The archive's
-// own classes and those marked unused do not count.
+// then the longer period, to which majority adds the years until a newborn
+// comes of age, then the trigger that is farther off. The archive's own classes
+// and those marked unused do not count.
 func (s *Schedule) Longest() string {
 	var longest *Class
 	for i := range s.Classes {
@@ -129,8 +130,8 @@ func (s *Schedule) Longest() string {
 		if c.Name == Audit || c.Unused {
 			continue
 		}
-		if longest == nil || cmp.Or(c.Period.compare(longest.Period), cmp.Compare(c.Trigger.rank(), longest.Trigger.rank()),
-			cmp.Compare(c.Adult, longest.Adult), cmp.Compare(longest.Name, c.Name)) > 0 {
+		if longest == nil || cmp.Or(c.most().compare(longest.most()), cmp.Compare(c.Trigger.rank(), longest.Trigger.rank()),
+			cmp.Compare(longest.Name, c.Name)) > 0 {
 			longest = c
 		}
 	}
@@ -138,6 +139,15 @@ func (s *Schedule) Longest() string {
 		return General
 	}
 	return longest.Name
+}
+
+// most is a class's period, with all the years that a subject can be a minor.
+func (c Class) most() Period {
+	p := c.Period
+	if c.Trigger == Majority && !p.Forever {
+		p.Years += c.adult()
+	}
+	return p
 }
 
 // Class gives the class of that name.
