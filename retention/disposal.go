@@ -1,22 +1,439 @@
 package retention
 
 import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
 	"holdfast/archive"
 	"holdfast/archive/proof"
+	"holdfast/internal/ijson"
+	"holdfast/internal/role"
 )
 
 // Log is what the Book needs of the archive.
 type Log interface {
 	Ledger
+	Vault
+}
+
+// Vault is what disposition needs of the archive. *archive.Archive has it all.
+type Vault interface {
+	Scan(ctx context.Context, from, to uint64) iter.Seq2[proof.Leaf, error]
+	ClassRecords(ctx context.Context, class string, from, to uint64) iter.Seq2[archive.Record, error]
+	RecordOf(ctx context.Context, leaf proof.Leaf) (archive.Record, error)
+	ClassMonths(ctx context.Context) ([]archive.Generation, error)
+	MonthRange(month string) (from, to uint64, err error)
+
+	Reseal(ctx context.Context, cm archive.ClassMonth, o archive.ResealOptions) (*archive.Resealed, error)
+	Switch(ctx context.Context, rs []*archive.Resealed, b archive.Batch) ([]archive.Placed, error)
+	SwitchBack(ctx context.Context, cms []archive.ClassMonth, b archive.Batch) ([]archive.Placed, error)
+	Unkept(ctx context.Context, cm archive.ClassMonth) iter.Seq2[archive.Record, error]
+	Destroy(ctx context.Context, cms []archive.ClassMonth) (*archive.Destruction, error)
+	PendingDisposals() []archive.ClassMonth
+	Checkpoint(ctx context.Context) ([]byte, error)
+
+	Clock() archive.Clock
+	ReleaseClock(ctx context.Context, b archive.Batch) ([]archive.Placed, error)
+	RecipientKeys() []archive.RecipientKey
 }
 
 // disposal is what the entries of kinds plan, intent, abandoned, certificate,
-// clock, copy and reclass add up to.
-type disposal struct{}
+// clock, copy and reclass add up to. It takes them in in the log's order, and
+// holds nothing that they do not say. The Book's mu guards it, but for running.
+type disposal struct {
+	running sync.Mutex // held by the one run, resumption or completion there is; nobody waits for it
 
-// apply takes in one of these entries, under the Book's mu.
-func (d *disposal) apply(rec archive.Record) error { return nil }
+	plans    []*planState // in order of seq, as all that follows
+	intents  []*intentState
+	certs    []*certificateState
+	copies   []*Copy
+	reclass  map[uint64]string // seq to the class that counts
+	months   map[string]bool   // months of which entries were reclassified
+	faults   []Fault
+	reckoned reckoning
+}
+
+type planState struct {
+	seq     uint64
+	at      time.Time
+	digest  string
+	text    planText
+	request uint64
+	intent  uint64 // the intent or reclass entry that carried it out, 0 if none
+}
+
+type intentState struct {
+	seq   uint64
+	at    time.Time
+	body  intentBody
+	lines []*intentLine
+	plan  *planState
+}
+
+type intentLine struct {
+	*intentLineBody
+	spans     spans
+	certified uint64 // seq of its certificate
+	newest    uint64 // seq of the newest certificate about it
+	abandoned uint64 // seq of the entry that undid it
+}
+
+type certificateState struct {
+	seq    uint64
+	intent uint64
+	jws    string
+	says   Statement
+}
+
+// The bodies of the entries (archive/FORMAT.md section 6).
+type (
+	planBody struct {
+		Version int             `json:"v"` // 1
+		Request uint64          `json:"request"`
+		Plan    json.RawMessage `json:"plan"` // planText; its bytes are what the request's digest covers
+	}
+	planText struct {
+		Kind     PlanKind       `json:"kind"`
+		AsOf     time.Time      `json:"as_of"`
+		Through  uint64         `json:"through"`
+		Schedule uint64         `json:"schedule_seq"`
+		By       role.Principal `json:"by"`
+		Reason   string         `json:"reason"`
+		Class    string         `json:"to_class,omitempty"`
+		Lines    []planLineBody `json:"lines"`
+		Total    uint64         `json:"total"`
+	}
+	planLineBody struct {
+		PlanLine
+		Seqs string `json:"seqs"` // the exact entries planned, as spans
+	}
+	intentBody struct {
+		Version    int              `json:"v"` // 1
+		Plan       uint64           `json:"plan"`
+		Request    uint64           `json:"request"`
+		By         role.Principal   `json:"by"`
+		Approver   role.Principal   `json:"approver"`
+		Since      uint64           `json:"since"`             // log size on which holds and periods were judged
+		Checkpoint string           `json:"checkpoint_before"` // C2SP signed note
+		Lines      []intentLineBody `json:"lines"`
+	}
+	intentLineBody struct {
+		Class     string `json:"class"`
+		Month     string `json:"month"`
+		From      uint32 `json:"from"` // generation before
+		To        uint32 `json:"to"`   // and after the switch
+		Count     uint64 `json:"count"`
+		First     uint64 `json:"first"`
+		Last      uint64 `json:"last"`
+		Ranges    string `json:"ranges"` // what goes, as spans
+		Survivors uint64 `json:"survivors"`
+	}
+	abandonedBody struct {
+		Version int                  `json:"v"` // 1
+		Intent  uint64               `json:"intent"`
+		Months  []archive.ClassMonth `json:"months"`
+		Why     []TakenOut           `json:"why"`
+	}
+	certificateBody struct {
+		Version int    `json:"v"` // 1
+		Intent  uint64 `json:"intent"`
+		JWS     string `json:"jws"`
+	}
+	copyBody struct {
+		Version int            `json:"v"`  // 1
+		Op      string         `json:"op"` // "made" or "gone"
+		ID      string         `json:"id"`
+		What    string         `json:"what,omitempty"`
+		Where   string         `json:"where,omitempty"`
+		Keyring uint64         `json:"keyring,omitempty"`
+		By      role.Principal `json:"by"`
+		Reason  string         `json:"reason,omitempty"`
+	}
+	reclassBody struct {
+		Version int            `json:"v"` // 1
+		Plan    uint64         `json:"plan"`
+		Request uint64         `json:"request"`
+		By      role.Principal `json:"by"`
+		Class   string         `json:"class"`
+		Seqs    string         `json:"seqs"` // spans that are one entry each
+	}
+)
+
+// apply takes in one entry. One that cannot be read is an error and changes
+// nothing; one that breaks a rule is kept as a fault.
+func (d *disposal) apply(rec archive.Record) error {
+	switch rec.Leaf.Kind {
+	case proof.KindPlan:
+		return d.applyPlan(rec)
+	case proof.KindIntent:
+		return d.applyIntent(rec)
+	case proof.KindAbandoned:
+		return d.applyAbandoned(rec)
+	case proof.KindCertificate:
+		return d.applyCertificate(rec)
+	case proof.KindCopy:
+		return d.applyCopy(rec)
+	case proof.KindReclass:
+		return d.applyReclass(rec)
+	case proof.KindClock:
+		return nil // the archive itself knows where its clock stands
+	}
+	return fmt.Errorf("not an entry of disposition")
+}
+
+// readDisposal reads a body of version 1.
+func readDisposal(rec archive.Record, v any, version *int) error {
+	if err := ijson.Unmarshal(rec.Body, v); err != nil {
+		return err
+	}
+	if *version != 1 {
+		return fmt.Errorf("a body of version %d, which this version cannot read", *version)
+	}
+	return nil
+}
+
+// fault keeps an entry that broke a rule. It gave nobody anything.
+func (d *disposal) fault(rec archive.Record, code string) error {
+	d.faults = append(d.faults, Fault{Seq: rec.Leaf.Seq, Kind: rec.Leaf.Kind, Code: code})
+	return nil
+}
+
+func (d *disposal) applyPlan(rec archive.Record) error {
+	var body planBody
+	if err := readDisposal(rec, &body, &body.Version); err != nil {
+		return err
+	}
+	p := &planState{seq: rec.Leaf.Seq, at: rec.Leaf.ReceivedTime(), digest: planDigest(body.Plan), request: body.Request}
+	if err := ijson.Unmarshal(body.Plan, &p.text); err != nil {
+		return err
+	}
+	if p.text.Kind != PlanCutoff && p.text.Kind != PlanErase && p.text.Kind != PlanReclass {
+		return errors.New("a plan of no known kind")
+	}
+	for i := range p.text.Lines {
+		if _, err := parseSpansText(p.text.Lines[i].Seqs); err != nil {
+			return err
+		}
+	}
+	d.plans = append(d.plans, p)
+	return nil
+}
+
+func (d *disposal) applyIntent(rec archive.Record) error {
+	i := &intentState{seq: rec.Leaf.Seq, at: rec.Leaf.ReceivedTime()}
+	if err := readDisposal(rec, &i.body, &i.body.Version); err != nil {
+		return err
+	}
+	for n := range i.body.Lines {
+		s, err := parseSpansText(i.body.Lines[n].Ranges)
+		if err != nil {
+			return err
+		}
+		i.lines = append(i.lines, &intentLine{intentLineBody: &i.body.Lines[n], spans: s})
+	}
+	i.plan = d.plan(i.body.Plan)
+	if i.plan == nil || i.plan.intent != 0 || i.plan.text.Kind == PlanReclass {
+		return d.fault(rec, "no-plan")
+	}
+	i.plan.intent = i.seq
+	d.intents = append(d.intents, i)
+	return nil
+}
+
+func (d *disposal) applyAbandoned(rec archive.Record) error {
+	var body abandonedBody
+	if err := readDisposal(rec, &body, &body.Version); err != nil {
+		return err
+	}
+	i := d.intent(body.Intent)
+	if i == nil {
+		return d.fault(rec, "no-intent")
+	}
+	for _, cm := range body.Months {
+		l := i.line(cm)
+		if l == nil || l.certified != 0 || l.abandoned != 0 {
+			return d.fault(rec, "not-pending")
+		}
+	}
+	for _, cm := range body.Months {
+		i.line(cm).abandoned = rec.Leaf.Seq
+	}
+	return nil
+}
+
+func (d *disposal) applyCertificate(rec archive.Record) error {
+	var body certificateBody
+	if err := readDisposal(rec, &body, &body.Version); err != nil {
+		return err
+	}
+	says, err := parseCertificate([]byte(body.JWS))
+	if err != nil {
+		return err
+	}
+	i := d.intent(body.Intent)
+	if i == nil || says.Intent != body.Intent {
+		return d.fault(rec, "no-intent")
+	}
+	l := i.line(archive.ClassMonth{Class: says.Class, Month: says.Month})
+	if l == nil || l.abandoned != 0 || (says.Of == 0) != (l.certified == 0) || says.Of != 0 && says.Of != l.certified {
+		return d.fault(rec, "not-outstanding")
+	}
+	if l.certified == 0 {
+		l.certified = rec.Leaf.Seq
+	}
+	l.newest = rec.Leaf.Seq
+	d.certs = append(d.certs, &certificateState{seq: rec.Leaf.Seq, intent: body.Intent, jws: body.JWS, says: *says})
+	return nil
+}
+
+func (d *disposal) applyCopy(rec archive.Record) error {
+	var body copyBody
+	if err := readDisposal(rec, &body, &body.Version); err != nil {
+		return err
+	}
+	c := d.copy(body.ID)
+	switch {
+	case body.Op == copyMade && c == nil:
+		d.copies = append(d.copies, &Copy{ID: body.ID, What: body.What, Where: body.Where, Keyring: body.Keyring, Noted: rec.Leaf.ReceivedTime(), Seq: rec.Leaf.Seq})
+	case body.Op == copyMade:
+		return d.fault(rec, "known-copy")
+	case body.Op == copyGone && c != nil && c.Gone == nil:
+		at := rec.Leaf.ReceivedTime()
+		c.Gone = &at
+	case body.Op == copyGone:
+		return d.fault(rec, "unknown-copy")
+	default:
+		return errors.New("an unknown act on a copy")
+	}
+	return nil
+}
+
+func (d *disposal) applyReclass(rec archive.Record) error {
+	var body reclassBody
+	if err := readDisposal(rec, &body, &body.Version); err != nil {
+		return err
+	}
+	s, err := parseSpansText(body.Seqs)
+	if err != nil {
+		return err
+	}
+	p := d.plan(body.Plan)
+	if p == nil || p.intent != 0 || p.text.Kind != PlanReclass || p.text.Class != body.Class {
+		return d.fault(rec, "no-plan")
+	}
+	for _, r := range s {
+		if r.from != r.to {
+			return errors.New("a reclassification names its entries one by one")
+		}
+	}
+	p.intent = rec.Leaf.Seq
+	if d.reclass == nil {
+		d.reclass = map[uint64]string{}
+	}
+	for _, r := range s {
+		d.reclass[r.from] = body.Class
+	}
+	if d.months == nil {
+		d.months = map[string]bool{}
+	}
+	for i := range p.text.Lines {
+		d.months[p.text.Lines[i].Month] = true
+	}
+	return nil
+}
+
+// plan, intent, certificate and copy return the state's own, nil when there is none.
+// mu is held.
+func (d *disposal) plan(seq uint64) *planState {
+	i, ok := slices.BinarySearchFunc(d.plans, seq, func(p *planState, seq uint64) int { return cmp.Compare(p.seq, seq) })
+	if !ok {
+		return nil
+	}
+	return d.plans[i]
+}
+
+func (d *disposal) intent(seq uint64) *intentState {
+	i, ok := slices.BinarySearchFunc(d.intents, seq, func(p *intentState, seq uint64) int { return cmp.Compare(p.seq, seq) })
+	if !ok {
+		return nil
+	}
+	return d.intents[i]
+}
+
+func (d *disposal) certificate(seq uint64) *certificateState {
+	i, ok := slices.BinarySearchFunc(d.certs, seq, func(c *certificateState, seq uint64) int { return cmp.Compare(c.seq, seq) })
+	if !ok {
+		return nil
+	}
+	return d.certs[i]
+}
+
+func (d *disposal) copy(id string) *Copy {
+	for _, c := range d.copies {
+		if c.ID == id {
+			return c
+		}
+	}
+	return nil
+}
+
+func (i *intentState) line(cm archive.ClassMonth) *intentLine {
+	for _, l := range i.lines {
+		if l.Class == cm.Class && l.Month == cm.Month {
+			return l
+		}
+	}
+	return nil
+}
+
+// open returns the lines that are neither certified nor undone.
+func (i *intentState) open() []*intentLine {
+	var out []*intentLine
+	for _, l := range i.lines {
+		if l.certified == 0 && l.abandoned == 0 {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// controlEntry returns the entry of a body that may be long.
+func controlEntry(kind proof.Kind, body any) (archive.Entry, error) {
+	e, err := entry(kind, body)
+	if err == nil && len(e.Body) > archive.MaxBody {
+		return e, fmt.Errorf("%w: this %s would be larger than an entry may be; plan fewer months or classes at once", ErrInvalid, kind)
+	}
+	return e, err
+}
+
+// planDigest is what the second person approves: SHA-256("holdfast plan v1\0"
+// ‖ the bytes of the member "plan" of the plan's entry), hex.
+func planDigest(text []byte) string { return hexDigest("holdfast plan v1\x00", text) }
+
+// digest is SHA-256("holdfast ranges v1\0" ‖ the canonical bytes), hex.
+func (s spans) digest() string { return hexDigest("holdfast ranges v1\x00", s.bytes()) }
+
+func hexDigest(label string, b []byte) string {
+	h := sha256.New()
+	h.Write([]byte(label))
+	h.Write(b)
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 // classOf returns the class that counts for an entry: its leaf's, unless it was
 // given another one. The Book's mu is held.
-func (d *disposal) classOf(leaf proof.Leaf) string { return leaf.Class }
+func (d *disposal) classOf(leaf proof.Leaf) string {
+	if c, ok := d.reclass[leaf.Seq]; ok {
+		return c
+	}
+	return leaf.Class
+}

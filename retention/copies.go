@@ -1,0 +1,105 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"holdfast/archive/proof"
+	"holdfast/internal/role"
+)
+
+// What a copy may be.
+const (
+	CopyKeyring   = "keyring"   // of the keyring alone
+	CopyRecovery  = "recovery"  // the keyring as sealed to the recovery key
+	CopyBackup    = "backup"    // of the data directory
+	CopySnapshot  = "snapshot"  // of the disk or the machine
+	CopyRecipient = "recipient" // in certificates alone: an HPKE key to which envelopes were sealed
+)
+
+// The acts of a KindCopy entry.
+const (
+	copyMade = "made"
+	copyGone = "gone"
+)
+
+// ErrCopy is returned for a copy that is known already, or not.
+var ErrCopy = errors.New("no such copy can be noted; `holdfast copies list` shows those that are known")
+
+// Copy is a copy of keys or data that somebody made, as far as it is known
+// here.
+type Copy struct {
+	ID      string     `json:"id"` // 1..64 of A-Z a-z 0-9 . _ -, never used again
+	What    string     `json:"what"`
+	Where   string     `json:"where"`   // for people
+	Keyring uint64     `json:"keyring"` // generation of the keyring in it; 0: not known, and so taken to be older than any
+	Noted   time.Time  `json:"noted"`
+	Seq     uint64     `json:"seq"`
+	Gone    *time.Time `json:"gone,omitempty"`
+}
+
+// NoteCopy records that there is a copy: a certificate names it as long as it
+// could open what was destroyed.
+func (b *Book) NoteCopy(ctx context.Context, who role.Principal, c Copy) error {
+	switch {
+	case !validMatter(c.ID):
+		return fmt.Errorf("%w: a copy's id is 1 to 64 of A-Z a-z 0-9 . _ -", ErrInvalid)
+	case !slices.Contains([]string{CopyKeyring, CopyRecovery, CopyBackup, CopySnapshot}, c.What):
+		return fmt.Errorf("%w: a copy is a keyring, recovery, backup or snapshot", ErrInvalid)
+	}
+	if err := words("place", c.Where); err != nil {
+		return err
+	}
+	body := copyBody{Version: 1, Op: copyMade, ID: c.ID, What: c.What, Where: c.Where, Keyring: c.Keyring, By: who}
+	return b.changeCopy(ctx, body, func(known *Copy) error {
+		if known != nil {
+			return fmt.Errorf("%w: one of that id is known", ErrCopy)
+		}
+		return nil
+	})
+}
+
+// CopyGone records that a copy is gone.
+func (b *Book) CopyGone(ctx context.Context, who role.Principal, id, reason string) error {
+	if err := words("reason", reason); err != nil {
+		return err
+	}
+	return b.changeCopy(ctx, copyBody{Version: 1, Op: copyGone, ID: id, By: who, Reason: reason}, func(known *Copy) error {
+		if known == nil || known.Gone != nil {
+			return fmt.Errorf("%w: none of that id is left", ErrCopy)
+		}
+		return nil
+	})
+}
+
+func (b *Book) changeCopy(ctx context.Context, body copyBody, rule func(known *Copy) error) error {
+	done, err := b.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	err = b.judged(ctx, func(time.Time) error { return rule(b.disposal.copy(body.ID)) })
+	if err != nil {
+		return err
+	}
+	e, err := controlEntry(proof.KindCopy, body)
+	if err != nil {
+		return err
+	}
+	_, err = b.write(ctx, e)
+	return err
+}
+
+// Copies returns every copy that was ever noted, in that order.
+func (b *Book) Copies() []Copy {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	out := []Copy{}
+	for _, c := range b.disposal.copies {
+		out = append(out, *c)
+	}
+	return out
+}

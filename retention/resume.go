@@ -1,0 +1,153 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"holdfast/archive"
+	"holdfast/archive/proof"
+)
+
+// Resume finishes what a crash left behind a switch of files: what is held now
+// is switched back, and the rest destroyed and certified. What a crash left
+// before the switch the archive itself has swept away. It is called at start,
+// before anything else is done with the Book.
+func (b *Book) Resume(ctx context.Context) error {
+	if !b.disposal.running.TryLock() {
+		return ErrRunning
+	}
+	defer b.disposal.running.Unlock()
+	if err := b.options.CatchUp(ctx, b.options.Log.Size()); err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	return b.finishAll(ctx, func(string, uint64, uint64) {})
+}
+
+// finishAll finishes every intent that is not. running is held.
+func (b *Book) finishAll(ctx context.Context, progress func(string, uint64, uint64)) error {
+	for _, seq := range b.unfinished() {
+		if _, err := b.finish(ctx, seq, progress); err != nil {
+			return fmt.Errorf("intent %d: %w", seq, err)
+		}
+	}
+	return nil
+}
+
+// unfinished returns the seqs of the intents with lines that are neither
+// certified nor undone.
+func (b *Book) unfinished() []uint64 {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var out []uint64
+	for _, i := range b.disposal.intents {
+		if len(i.open()) > 0 {
+			out = append(out, i.seq)
+		}
+	}
+	return out
+}
+
+// finish takes an intent through the steps after the switch. Each of them may
+// be taken again: a crash after any of them leaves an intent that the next
+// call finishes from there. It returns what was switched back, and why.
+func (b *Book) finish(ctx context.Context, seq uint64, progress func(string, uint64, uint64)) ([]TakenOut, error) {
+	b.mu.RLock()
+	i := b.disposal.intent(seq)
+	var open []archive.ClassMonth
+	if i != nil {
+		for _, l := range i.open() {
+			open = append(open, archive.ClassMonth{Class: l.Class, Month: l.Month})
+		}
+	}
+	b.mu.RUnlock()
+	if i == nil {
+		return nil, fmt.Errorf("entry %d is not an intent: %w", seq, ErrNoPlan)
+	}
+	undone, why, err := b.recheck(ctx, i, open, progress)
+	if err != nil {
+		return nil, err
+	}
+	if len(undone) > 0 {
+		if err := b.abandon(ctx, seq, undone, why); err != nil {
+			return nil, err
+		}
+		open = slices.DeleteFunc(open, func(cm archive.ClassMonth) bool { return slices.Contains(undone, cm) })
+	}
+	if len(open) == 0 {
+		return why, nil
+	}
+	progress(StepDestroy, 0, uint64(len(open)))
+	// From here on a crash leaves keys that are gone, or about to go: the next call goes on.
+	gone, err := b.options.Log.Destroy(ctx, open)
+	if err != nil {
+		return nil, fmt.Errorf("destroy the keys: %w", err)
+	}
+	if err := b.options.Forget(ctx, gone.IndexFiles); err != nil {
+		return nil, fmt.Errorf("have the index forget: %w", err)
+	}
+	progress(StepCertify, uint64(len(open)), uint64(len(open)))
+	return why, b.certify(ctx, i, open, gone)
+}
+
+// recheck judges once more everything that a switch left behind, on the log as
+// it stands now: a hold may have come in, or a message that makes a family of
+// it. It returns the class-months of which something has to stay. Those whose
+// keys are destroyed already have nothing left to judge.
+func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.ClassMonth, progress func(string, uint64, uint64)) (undone []archive.ClassMonth, why []TakenOut, err error) {
+	pending := b.options.Log.PendingDisposals()
+	if !slices.ContainsFunc(open, func(cm archive.ClassMonth) bool { return slices.Contains(pending, cm) }) {
+		return nil, nil, nil
+	}
+	if _, err := b.steady(ctx); err != nil {
+		return nil, nil, err
+	}
+	j := b.judging(i.plan.text.Kind, b.options.Log.Now())
+	r := &run{book: b}
+	for n, cm := range open {
+		progress(StepRecheck, uint64(n), uint64(len(open)))
+		if !slices.Contains(pending, cm) {
+			continue
+		}
+		t := newTally(cm)
+		for rec, err := range b.options.Log.Unkept(ctx, cm) {
+			var f *fact
+			if err == nil {
+				f, err = j.assess(ctx, rec)
+			}
+			switch {
+			case err == nil:
+				t.add(f, decide(j.kind, j.asOf, f))
+			case ctx.Err() != nil:
+				return nil, nil, ctx.Err()
+			case !aboutOne(err):
+				return nil, nil, err
+			default:
+				t.damage()
+			}
+		}
+		if t.line.Due > t.line.Entries || t.line.NotDue > 0 {
+			undone = append(undone, cm)
+			r.tell(cm, t)
+		}
+	}
+	return undone, r.out, nil
+}
+
+// abandon switches class-months back to the files that hold everything. A
+// crash before it leaves the intent to be judged once more.
+func (b *Book) abandon(ctx context.Context, intent uint64, cms []archive.ClassMonth, why []TakenOut) error {
+	e, err := controlEntry(proof.KindAbandoned, abandonedBody{Version: 1, Intent: intent, Months: cms, Why: why})
+	if err != nil {
+		return err
+	}
+	placed, err := b.options.Log.SwitchBack(ctx, cms, archive.Batch{Entries: []archive.Entry{e}})
+	if err != nil {
+		return fmt.Errorf("switch back: %w", err)
+	}
+	if len(placed) == 0 {
+		return errors.New("switch back: the log placed nothing")
+	}
+	return b.options.CatchUp(context.WithoutCancel(ctx), placed[len(placed)-1].Seq+1)
+}
