@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -47,6 +48,9 @@ func (l leakless) Run() int {
 //	house full|damaged|failing   makes something go wrong; new: no relay has been heard; ended: all sessions end;
 //	                             locked: the desk's keyring does not answer, unlocked: it does
 //	looks N                      so many looks went through so far
+//	office N ARGS...             holdfast in-process, of an office that knows matters, holds and disposition, ending with exit code N
+//	office none|frozen|ahead     (without a number) has the office know nothing, its clock have jumped, or be 20 years ahead
+//	asked TEXT                   the office was asked exactly that last: a path and a body
 //
 // At the desk a daemon of the same machine would be at $LOCAL, where none is.
 // The house is at $SERVER with $CA's certificate as well. The desk's login is
@@ -102,6 +106,22 @@ func TestScripts(t *testing.T) {
 			"types": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value("person").(*person).types = ts.ReadFile(args[0])
 			},
+			"office": func(ts *testscript.TestScript, _ bool, args []string) {
+				o := ts.Value("office").(*office)
+				if len(args) == 1 {
+					o.set(args[0])
+					return
+				}
+				code := runIn(ts, &Terminal{In: strings.NewReader(ts.Value("person").(*person).types)}, append([]string{"--socket", ts.Getenv("OFFICE")}, args[1:]...))
+				if strconv.Itoa(code) != args[0] {
+					ts.Fatalf("exit code %d, want %s", code, args[0])
+				}
+			},
+			"asked": func(ts *testscript.TestScript, _ bool, args []string) {
+				if got := ts.Value("office").(*office).lastAsked(); got != strings.Join(args, " ") {
+					ts.Fatalf("the office was asked %s", got)
+				}
+			},
 			"looks": func(ts *testscript.TestScript, _ bool, args []string) {
 				h := ts.Value("house").(*house)
 				h.set(func() {
@@ -128,12 +148,19 @@ func moveIn(t *testing.T, env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	o := newOffice()
+	env.Values["office"] = o
+	env.Setenv("OFFICE", filepath.Join(dir, "o"))
+	stopOffice, err := o.start(filepath.Join(dir, "o"))
+	if err != nil {
+		return errors.Join(err, stop())
+	}
 	env.Values["person"], env.Values["keyring"] = &person{}, &memoryKeyring{tokens: map[string]string{}, silent: true}
 	env.Setenv("LOCAL", filepath.Join(dir, "none"))
 	env.Setenv("SERVER", h.server)
 	env.Setenv("CA", h.ca)
 	env.Defer(func() {
-		if err := stop(); err != nil {
+		if err := errors.Join(stop(), stopOffice()); err != nil {
 			t.Error(err)
 		}
 		if err := os.RemoveAll(dir); err != nil {
@@ -177,7 +204,7 @@ func runIn(ts *testscript.TestScript, t *Terminal, args []string) int {
 	var out, errs bytes.Buffer
 	t.Out, t.Err = &out, &errs
 	code := Run(context.Background(), t, full)
-	names := strings.NewReplacer(here, "./", ts.Getenv("SERVER"), "SERVER", ts.Getenv("SOCKET"), "SOCKET")
+	names := strings.NewReplacer(here, "./", ts.Getenv("SERVER"), "SERVER", ts.Getenv("SOCKET"), "SOCKET", ts.Getenv("OFFICE"), "OFFICE")
 	_, err := names.WriteString(ts.Stdout(), out.String())
 	ts.Check(err)
 	_, err = names.WriteString(ts.Stderr(), errs.String())
