@@ -128,6 +128,7 @@ var codes = []struct {
 	{ErrMatterHeld, "matter-held"}, {ErrNotMember, "not-member"}, {ErrLastMember, "last-member"},
 	{ErrUnknownHold, "unknown-hold"}, {ErrReleasing, "releasing"}, {ErrReleased, "released"},
 	{ErrNotReleasing, "not-releasing"}, {ErrNotAsked, "not-approved"}, {ErrUnreadable, "unreadable"},
+	{ErrChangedSchedule, "changed"},
 }
 
 // fault notes that an entry broke a rule. mu is held.

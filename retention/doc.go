@@ -71,6 +71,8 @@ var (
 
 // Errors of all that a Book writes.
 var (
+	// ErrChangedSchedule is returned when another schedule came into force meanwhile.
+	ErrChangedSchedule = errors.New("another schedule has come into force meanwhile; apply yours again and look at what it changes")
 	// ErrInvalid is wrapped by what is wrong with the words of what is asked for.
 	ErrInvalid = errors.New("what is asked for is not complete or not possible")
 	// ErrUnreadable names entries of which this version cannot tell what they do.

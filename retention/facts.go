@@ -2,9 +2,15 @@ package retention
 
 import (
 	"context"
+	"encoding/json"
+	"time"
 
 	"holdfast/archive"
 	"holdfast/archive/proof"
+	"holdfast/archive/query"
+	"holdfast/ingest/envelope"
+	"holdfast/internal/ijson"
+	"holdfast/internal/jws"
 	"holdfast/retention/hold"
 	"holdfast/retention/schedule"
 )
@@ -22,6 +28,12 @@ type entryFacts struct {
 	digest, ref [32]byte // of a message, and of the one that it is about
 	known, refs bool     // that digest, and ref, are set
 	of          uint64   // redelivery and outcome: the entry that it belongs to
+
+	// bereft says that what the entry is about is not in the archive any more, or
+	// never was: then its own reception is all that its period can begin with.
+	bereft bool
+	// reads says of an entry about looking that messages were looked at.
+	reads bool
 }
 
 // attachment names one sealed attachment in the archive.
@@ -30,13 +42,197 @@ type attachment struct {
 	sum [32]byte // SHA-256 of the sealed bytes
 }
 
-// facts gathers what is known of an entry.
+// facts gathers what is known of an entry. The state has been caught up past it.
+// It is for judging single entries by what the survey knows: call it once the
+// survey has come past the entry.
 func (b *Book) facts(ctx context.Context, rec archive.Record) (*entryFacts, error) {
-	return &entryFacts{leaf: rec.Leaf}, nil
+	f, err := b.gather(ctx, rec, b.options.People.EverOf)
+	if err != nil {
+		return nil, err
+	}
+	if f.leaf.Kind == proof.KindAccess && f.reads && b.survey.unfinished(f.leaf.Seq) {
+		f.hold.Unknown = true // the daemon did not live to say whose messages were shown
+	}
+	b.mu.RLock()
+	f.class = b.disposal.classOf(f.leaf)
+	triggers := b.inForce.triggers
+	b.mu.RUnlock()
+	if triggers {
+		err = b.dueFacts(ctx, f)
+	}
+	return f, err
 }
 
 // unreadable is what is known of an entry whose body cannot be had: nothing,
 // and so it is held.
 func (b *Book) unreadable(leaf proof.Leaf) *entryFacts {
-	return &entryFacts{leaf: leaf, hold: hold.Entry{Unknown: true}}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	f := newFacts(leaf)
+	f.class = b.disposal.classOf(leaf)
+	f.hold.Unknown = true
+	return f
+}
+
+func newFacts(leaf proof.Leaf) *entryFacts {
+	at := leaf.ReceivedTime()
+	return &entryFacts{
+		leaf: leaf, class: leaf.Class,
+		hold: hold.Entry{Seq: leaf.Seq, Kind: leaf.Kind, Received: at},
+		due:  schedule.Facts{Received: at},
+	}
+}
+
+// gather reads what an entry says of itself; ever returns whom a relay user
+// ever was.
+func (b *Book) gather(ctx context.Context, rec archive.Record, ever func(usr string) []string) (*entryFacts, error) {
+	f := newFacts(rec.Leaf)
+	switch rec.Leaf.Kind {
+	case proof.KindMessage:
+		f.noteRule(rec.Note)
+		b.message(f, rec.Body, ever)
+	case proof.KindQuarantine, proof.KindRelay:
+		// What the relay says of deliveries names messages in ways that this
+		// version does not read: whom it concerns is as unknown as of quarantine.
+		f.noteRule(rec.Note)
+		f.hold.Kind, f.hold.Unknown = proof.KindQuarantine, true
+	case proof.KindRedelivery:
+		var body archive.RedeliveryBody
+		f.noteRule(rec.Note)
+		if err := ijson.Unmarshal(rec.Body, &body); err != nil || body.Of >= rec.Leaf.Seq {
+			f.hold.Unknown = true
+		} else {
+			f.of = body.Of
+		}
+	case proof.KindAccess:
+		f.access(rec.Body)
+	case proof.KindOutcome:
+		return f, b.outcome(ctx, f, rec.Body, ever)
+	}
+	return f, nil
+}
+
+// noteRule reads by which rule the entry got its class.
+func (f *entryFacts) noteRule(note []byte) {
+	var n struct {
+		Class *archive.ClassNote `json:"class"`
+	}
+	if json.Unmarshal(note, &n) == nil && n.Class != nil {
+		f.rule = n.Class.Rule
+	}
+}
+
+// message reads a message. One that cannot be understood is unknown.
+func (b *Book) message(f *entryFacts, body []byte, ever func(string) []string) {
+	compact, err := jws.Parse(body, envelope.TypMessage)
+	if err != nil {
+		f.hold.Unknown = true
+		return
+	}
+	p, err := envelope.ParsePayload(compact.Payload)
+	if err != nil {
+		f.hold.Unknown = true
+		return
+	}
+	f.digest, f.known = compact.Digest(), true
+	if p.Ref != nil {
+		if ref, err := jws.DecodeB64(p.Ref.Digest); err == nil && len(ref) == len(f.ref) {
+			f.ref, f.refs = [32]byte(ref), true
+		}
+	}
+	f.typ, f.hold.Sent, f.hold.Doc = p.Typ, p.SentTime(), b.doc(f.leaf, p)
+	if p.Conv != nil {
+		f.hold.Conversation = p.Conv.ID
+	}
+	if p.Subject != nil && p.Subject.Born > 0 && p.Subject.Born < 10_000 {
+		f.due.Born = int(p.Subject.Born)
+	}
+	for i := range p.Att {
+		if sum, err := p.Att[i].Sum(); err == nil {
+			f.atts = append(f.atts, attachment{p.Att[i].BID, sum})
+		}
+	}
+	f.people(p, ever)
+}
+
+// people notes whom a message concerns.
+func (f *entryFacts) people(p *envelope.Payload, ever func(string) []string) {
+	seen := make(map[string]struct{}, 2+len(p.To))
+	note := func(usr string) {
+		if _, again := seen[usr]; again {
+			return
+		}
+		seen[usr] = struct{}{}
+		f.hold.Usrs = append(f.hold.Usrs, usr)
+		f.hold.Persons = append(f.hold.Persons, ever(usr)...)
+	}
+	note(p.Usr)
+	for _, to := range p.To {
+		note(to.Usr)
+	}
+	if p.Conv != nil {
+		for _, m := range p.Conv.Members {
+			note(m.Usr)
+		}
+	}
+}
+
+// doc is the message as queries see it.
+func (b *Book) doc(leaf proof.Leaf, p *envelope.Payload) *query.Doc {
+	d := &query.Doc{
+		Seq: leaf.Seq, Typ: p.Typ, From: query.Parties{b.options.Relay.Party(p.Usr, leaf)},
+		Sent: p.SentTime(), Received: leaf.ReceivedTime(), Unread: len(p.Att) > 0,
+	}
+	for _, to := range p.To {
+		d.To = append(d.To, b.options.Relay.Party(to.Usr, leaf))
+	}
+	if p.Body != nil && (p.Typ == envelope.TypMsg || p.Typ == envelope.TypEdit) {
+		d.Text = p.Body.Text
+	}
+	for _, a := range p.Att {
+		d.Names = append(d.Names, a.Name)
+	}
+	if p.Conv != nil {
+		d.Conversation = query.ConversationRef{ID: p.Conv.ID, Name: p.Conv.Name, Kind: p.Conv.Kind}
+	}
+	return d
+}
+
+// parties returns a message's sender and recipients; the members of its
+// conversation where it names no recipients.
+func (f *entryFacts) parties() []string {
+	d := f.hold.Doc
+	if d == nil {
+		return nil
+	}
+	if len(d.To) == 0 {
+		return f.hold.Usrs
+	}
+	out := []string{d.From[0].Usr}
+	for _, to := range d.To {
+		out = append(out, to.Usr)
+	}
+	return out
+}
+
+// departed returns when the last of the relay users departed; nil while one has
+// not, or when it is not known who one is.
+func (b *Book) departed(usrs []string) *time.Time {
+	var last *time.Time
+	for _, usr := range usrs {
+		persons := b.options.People.EverOf(usr)
+		if len(persons) == 0 {
+			return nil
+		}
+		for _, guid := range persons {
+			at, gone := b.options.People.Departed(guid)
+			if !gone {
+				return nil
+			}
+			if last == nil || at.After(*last) {
+				last = &at
+			}
+		}
+	}
+	return last
 }

@@ -191,9 +191,9 @@ func (b *Book) applyPlace(rec archive.Record, body *holdBody) error {
 
 // add gives the hold one more scope. b.mu is held.
 func (h *held) add(b *Book, s hold.Scope, leaf proof.Leaf) {
-	t := &term{scope: s, since: leaf.ReceivedTime(), cover: &coverage{}}
-	t.cover.compile(h.matter.id, s, b.options.People, b.reads)
-	h.terms = append(h.terms, t)
+	h.terms = append(h.terms, &term{
+		scope: s, since: leaf.ReceivedTime(), cover: newCoverage(h.matter.id, s, b.options.People, b.reads),
+	})
 	h.last = leaf.Seq
 }
 
