@@ -185,8 +185,8 @@ func (b *blobFetcher) resume(ctx context.Context) error {
 	unread := unreadable{what: "attachments"}
 	for _, p := range pending {
 		job, err := b.readBack(ctx, p)
-		if errors.Is(err, archive.ErrNoBody) {
-			continue // the message is erased, and the key with it
+		if errors.Is(err, archive.ErrDisposed) {
+			continue // and the attachment's key with it
 		}
 		if fatal(ctx, err) {
 			return fmt.Errorf("pending attachment of relay seq %d: %w", p.RelaySeq, err)

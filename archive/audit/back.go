@@ -72,8 +72,8 @@ func (r *reader) back(ctx context.Context, to uint64, visit func(*Item) (bool, e
 func (r *reader) collect(ctx context.Context, from, to uint64) (recs []archive.Record, fits bool, err error) {
 	size := 0
 	for rec, err := range r.src.ClassRecords(ctx, proof.ClassAudit, from, to) {
-		if errors.Is(err, archive.ErrNoBody) {
-			continue // disposed of, long after
+		if errors.Is(err, archive.ErrDisposed) || errors.Is(err, archive.ErrNoBody) {
+			continue
 		}
 		if err != nil {
 			return nil, false, fmt.Errorf("read the audit entries from %d: %w", from, err)

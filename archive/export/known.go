@@ -38,7 +38,8 @@ func (k *known) evidence(seq, at uint64) *evidence {
 		if err == nil {
 			e, err = readEvidence(rec, k.arc)
 		}
-		if err != nil && !errors.Is(err, errEvidence) && !errors.Is(err, archive.ErrNoBody) && !errors.Is(err, archive.ErrDamaged) {
+		lost := errors.Is(err, archive.ErrNoBody) || errors.Is(err, archive.ErrDisposed) || errors.Is(err, archive.ErrDamaged)
+		if err != nil && !errors.Is(err, errEvidence) && !lost {
 			k.fail(fmt.Errorf("read entry %d, on which entry %d rests: %w", seq, at, err))
 			return nil
 		}

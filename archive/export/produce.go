@@ -130,6 +130,8 @@ func (p *producer) each(ctx context.Context, visit func(*item) error) error {
 func (p *producer) decide(ctx context.Context, seq uint64) (*item, error) {
 	rec, err := p.log.Record(ctx, seq)
 	switch {
+	case errors.Is(err, archive.ErrDisposed):
+		return p.exclude(ctx, seq, ReasonDisposed)
 	case errors.Is(err, archive.ErrNoBody):
 		return p.exclude(ctx, seq, ReasonNoBody)
 	case errors.Is(err, archive.ErrDamaged):

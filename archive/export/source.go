@@ -78,7 +78,8 @@ type Exclusion struct {
 // The reasons that Produce finds by itself.
 const (
 	ReasonQuarantined = "quarantined" // listed in records.jsonl without its data
-	ReasonNoBody      = "no-body"     // its body is gone
+	ReasonDisposed    = "disposed"    // it was disposed of; its certificate says when and why
+	ReasonNoBody      = "no-body"     // its body is missing
 	ReasonDamaged     = "damaged"     // its body is not what its leaf commits to
 	ReasonInternal    = "internal"    // an entry about the archive's own running: work product
 	ReasonTooLarge    = "too-large"   // its row would exceed MaxLine

@@ -101,6 +101,7 @@ var exits = []struct {
 	{proof.ErrIdentity, api.ExitData},
 	{seal.ErrKey, api.ExitData},
 	{archive.ErrNoBody, api.ExitData},
+	{archive.ErrDisposed, api.ExitData},
 	{daemon.ErrSocket, api.ExitCreate},
 	{archive.ErrDiskFull, api.ExitTemporary},
 	{fs.ErrPermission, api.ExitPermission},

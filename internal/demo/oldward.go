@@ -1,0 +1,3 @@
+package main
+
+const oldWardName = "ward-2019"
