@@ -99,7 +99,7 @@ func runCertificate(ctx context.Context, g *globals, arg string, then func(c *ap
 }
 
 func (g *globals) writeCertificate(c *api.DispositionCertificate) error {
-	fields := append([]field{{"certificate", number(c.Seq)}}, statementFields(&c.Statement)...)
+	fields := append([]field{{"certificate", number(c.Seq)}}, statementFields(c)...)
 	if c.Continued > 0 && c.Continued != c.Seq {
 		fields = append(fields, field{"continued by", "certificate " + number(c.Continued)})
 	}
@@ -110,7 +110,7 @@ func (g *globals) writeCertificate(c *api.DispositionCertificate) error {
 }
 
 // statementFields describe what a certificate states.
-func statementFields(s *api.Statement) []field {
+func statementFields(s *api.DispositionCertificate) []field {
 	standing := "COMPLETE: no known copy could still open what was destroyed"
 	if !s.Complete {
 		standing = "NOT COMPLETE: the copies below could still open what was destroyed"

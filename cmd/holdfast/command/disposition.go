@@ -97,25 +97,34 @@ func planNext(p *api.Plan) []string {
 	switch {
 	case p.Seq == 0:
 		return []string{"nothing was planned, asked for or destroyed"}
-	case p.State == api.PlanWaiting:
+	case p.State == planWaiting:
 		return []string{
 			"nothing is done yet: another person approves exactly this plan with: holdfast disposition approve " + number(p.Seq) + " --reason TEXT",
 			"then: " + run,
 		}
-	case p.State == api.PlanApproved && p.Kind == api.PlanReclass:
+	case p.State == planApproved && p.Kind == planReclass:
 		return []string{"it is approved, and not done yet: " + run}
-	case p.State == api.PlanApproved:
+	case p.State == planApproved:
 		return []string{"it is approved, and not run yet; what it names is destroyed for good by: " + run}
 	}
 	return nil
 }
 
+// The kinds of plans, and the states of one, that the commands tell apart.
+const (
+	planErase    = "erase"
+	planReclass  = "reclass"
+	planWaiting  = "waiting"
+	planApproved = "approved"
+	planDenied   = "denied"
+)
+
 // planKind says what a plan is for.
 func planKind(p *api.Plan) string {
 	switch p.Kind {
-	case api.PlanErase:
+	case planErase:
 		return "erasure of single entries"
-	case api.PlanReclass:
+	case planReclass:
 		return "class " + p.Class + " for single entries: nothing is destroyed by it"
 	}
 	return "what is due by the schedule"
@@ -126,7 +135,7 @@ func (g *globals) writePlan(p *api.Plan) error {
 	if p.Seq == 0 {
 		name = "none: a dry run"
 	}
-	if p.Kind == api.PlanReclass {
+	if p.Kind == planReclass {
 		does = "changes"
 	}
 	fields := []field{
@@ -292,7 +301,10 @@ func runDispositionDecide(ctx context.Context, g *globals, arg string, yes bool,
 		if err != nil {
 			return nil, err
 		}
-		p.State = api.PlanState(r.Status)
+		p.State = planDenied
+		if yes {
+			p.State = planApproved
+		}
 		return &decided{p, r}, nil
 	})
 	if err != nil {
@@ -363,7 +375,7 @@ func (g *globals) writeRan(r *api.Ran) error {
 		certificates = append(certificates, r.Certificates[i].Seq)
 	}
 	did := "destroyed"
-	if r.Kind == api.PlanReclass {
+	if r.Kind == planReclass {
 		did = "reclassified"
 	}
 	fields := []field{{"plan", number(r.Plan)}, {did, number(r.Gone) + " entries"}, {"by entry", optional(r.Intent)}, {"certificates", numbers(certificates)}}

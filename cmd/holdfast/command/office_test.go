@@ -46,8 +46,8 @@ func newOffice() *office {
 	o := &office{wall: received.Add(time.Hour)}
 	o.hold = api.Hold{Seq: 412, Matter: "M-7", State: "active", Placed: received, By: &jdoe, Reason: "letter of claim", Held: 31, Through: 9000,
 		Scopes: []api.ScopeHeld{{Since: received, Scope: api.Scope{Custodians: []string{annaGUID, "usr:u9"}, From: &began, People: []api.Ref{anna}}}}}
-	o.plan = api.Plan{Seq: 500, Kind: api.PlanCutoff, AsOf: received, Through: 9000, Schedule: 12, By: jdoe, At: received, Reason: "yearly disposition",
-		Request: 501, State: api.PlanWaiting, Total: 1200, Digest: digest, Lines: []api.PlanLine{
+	o.plan = api.Plan{Seq: 500, Kind: "cutoff", AsOf: received, Through: 9000, Schedule: 12, By: jdoe, At: received, Reason: "yearly disposition",
+		Request: 501, State: planWaiting, Total: 1200, Digest: digest, Lines: []api.PlanLine{
 			{Class: "general", Month: "2019-01", Entries: 1200, Due: 1231, Bytes: 1 << 20, NotDue: 4, NextDue: &dueOn, First: 3, Last: 4000, Why: "received 2019-01, kept 7 years",
 				HeldBack: []api.HeldBack{{Hold: 412, Matter: "M-7", Why: "custodian", Entries: 30}, {Matter: api.Held, Entries: 1}}},
 			{Class: "patient", Month: "2019-01", Due: 7, Why: "damage", HeldBack: []api.HeldBack{{Why: "damage", Entries: 7}}},
@@ -317,12 +317,12 @@ func (o *office) erase(r api.EraseRequest) (any, error) {
 	if r.Seqs[0] == 4711 {
 		return nil, &api.Problem{Title: "it is held", Detail: "by hold 412", Status: http.StatusConflict, Code: api.CodeState, Exit: api.ExitUsage, Hint: "release that hold first: `holdfast hold show 412`"}
 	}
-	return work{{Plan: &api.Plan{Seq: 600, Kind: api.PlanErase, AsOf: received, By: jdoe, At: received, Reason: r.Reason, Request: 601, State: api.PlanWaiting, Total: 1,
+	return work{{Plan: &api.Plan{Seq: 600, Kind: planErase, AsOf: received, By: jdoe, At: received, Reason: r.Reason, Request: 601, State: planWaiting, Total: 1,
 		Lines: []api.PlanLine{{Class: "general", Month: "2026-03", Entries: 1, Why: "named"}}}}}, nil
 }
 
 func (o *office) reclass(r api.ReclassifyRequest) (any, error) {
-	return work{{Plan: &api.Plan{Seq: 700, Kind: api.PlanReclass, Class: r.Class, AsOf: received, By: jdoe, At: received, Reason: r.Reason, Request: 701, State: api.PlanApproved, Total: 2, Lines: []api.PlanLine{}}}}, nil
+	return work{{Plan: &api.Plan{Seq: 700, Kind: planReclass, Class: r.Class, AsOf: received, By: jdoe, At: received, Reason: r.Reason, Request: 701, State: planApproved, Total: 2, Lines: []api.PlanLine{}}}}, nil
 }
 
 func (o *office) decide(r api.DecideRequest) (any, error) {
@@ -330,23 +330,31 @@ func (o *office) decide(r api.DecideRequest) (any, error) {
 	if r.Approve {
 		status = "approved"
 	}
-	o.plan.State = api.PlanState(status)
+	o.plan.State = planDenied
+	if r.Approve {
+		o.plan.State = planApproved
+	}
 	return api.ApprovalRequest{Seq: r.Seq, Act: actDisposition, Digest: digest, By: jdoe, At: received, Expires: received, Status: status,
 		Decision: &api.Decision{Seq: 502, By: aberg, At: received, Approve: r.Approve, Reason: r.Reason}}, nil
 }
 
 func (o *office) run(r api.RunRequest) (any, error) {
-	return work{{Progress: &api.Progress{Done: 1, Total: 2}}, {Ran: &api.Ran{Plan: r.Plan, Kind: api.PlanCutoff, Intent: 510, Gone: 1190, Certificates: []api.DispositionCertificate{o.certificate(520)},
+	return work{{Progress: &api.Progress{Done: 1, Total: 2}}, {Ran: &api.Ran{Plan: r.Plan, Kind: "cutoff", Intent: 510, Gone: 1190, Certificates: []api.DispositionCertificate{o.certificate(520)},
 		TakenOut:  []api.TakenOut{{Class: "general", Month: "2019-01", Hold: 508, Matter: "M-9", Why: "custodian", Entries: 10}},
 		Abandoned: []api.PlanLine{{Class: "patient", Month: "2019-02", Entries: 3, HeldBack: []api.HeldBack{{Matter: api.Held, Entries: 3}}}}}}}, nil
 }
 
 func (o *office) certificate(seq uint64) api.DispositionCertificate {
 	until := received.AddDate(1, 0, 0)
-	return api.DispositionCertificate{Seq: seq, JWS: o.chest, Continued: 530, Statement: api.Statement{V: 1, Archive: "st-elsewhere", Origin: "holdfast.invalid/st-elsewhere/0011223344556677",
-		Class: "general", Month: "2019-01", Kind: api.PlanCutoff, First: 3, Last: 4000, Count: 1190, LeafRange: api.LeafRange{To: 4100}, Keys: []api.KeyID{{Name: "bodies/2019-01.general.g1", ID: "00112233"}},
-		Method: "cryptographic erase (NIST SP 800-88 Rev. 1)", Schedule: 12, Plan: 500, Request: 501, Intent: 510, Planner: jdoe, Approver: aberg, Runner: jdoe, Survivors: 41,
-		Copies: []api.Remaining{{What: "backup", Where: "safe \x1b[2JB", ID: "tape-1"}, {What: "recipient", ID: "kid1", Until: &until}}, Media: "not said", At: "2026-03-01T09:00:00.000Z"}}
+	c := api.DispositionCertificate{Seq: seq, JWS: o.chest, Continued: 530}
+	c.V, c.Archive, c.Origin = 1, "st-elsewhere", "holdfast.invalid/st-elsewhere/0011223344556677"
+	c.Class, c.Month, c.Kind, c.First, c.Last, c.Count, c.Survivors = "general", "2019-01", "cutoff", 3, 4000, 1190, 41
+	c.Keys = []api.KeyID{{Name: "bodies/2019-01.general.g1", ID: "00112233"}}
+	c.Method, c.Media = "cryptographic erase (NIST SP 800-88 Rev. 1)", "the master key was not changed"
+	c.Schedule, c.Plan, c.Request, c.Intent, c.At = 12, 500, 501, 510, "2026-03-01T09:00:00.000Z"
+	c.Planner, c.Approver, c.Runner = jdoe, aberg, jdoe
+	c.Copies = []api.Remaining{{What: "backup", Where: "safe \x1b[2JB", ID: "tape-1"}, {What: "recipient", ID: "kid1", Until: &until}}
+	return c
 }
 
 func (o *office) certificates(api.CertificatesRequest) (any, error) {
