@@ -166,7 +166,9 @@ func start(dir string, o Options, k *keys, id *proof.Identity, text []byte) (a *
 	}
 	a.w.reading = o.reading
 	if o.ReadOnly {
-		err = a.w.loadSize(a)
+		if err = a.w.loadSize(a); err == nil {
+			a.w.end.since, a.w.end.suspect, err = a.st.newest().clock()
+		}
 	} else {
 		err = a.w.load(a)
 		if err == nil {

@@ -142,11 +142,23 @@ func (t *timeline) release(r reading) int64 {
 	return t.received
 }
 
+// load takes over what the log says.
+func (t *timeline) load(received int64, since uint64, suspect bool, r reading) {
+	switch {
+	case t.anchored.IsZero():
+		t.anchor, t.anchored = received, r.mono
+	case t.suspect && !suspect:
+		t.believe(r) // the release was committed although its commit failed
+	}
+	t.received, t.suspect, t.since = received, suspect, since
+}
+
 // behind says that the clock lies so far before the last entry that received
 // time stands still.
 func (t *timeline) behind(r reading) bool { return r.wall < t.received-ClockLimit.Milliseconds() }
 
-// Now returns the received time that an entry appended now would get.
+// Now returns the received time that an entry appended now would get. Of an
+// archive that is only read it is the wall clock's.
 func (a *Archive) Now() time.Time {
 	received, _ := a.timeline.Load().judge(a.opts.reading())
 	return time.UnixMilli(received).UTC()
@@ -314,13 +326,6 @@ func (w *writer) loadClock(s *store, last *proof.Leaf) error {
 			return &SeqError{since, fmt.Errorf("%w: the log says that the clock jumped there", ErrDamaged)}
 		}
 	}
-	t := &w.end.timeline
-	switch {
-	case t.anchored.IsZero():
-		t.anchor, t.anchored = last.Received, w.reading().mono
-	case t.suspect && !suspect:
-		t.believe(w.reading()) // the release was committed although its commit failed
-	}
-	t.received, t.suspect, t.since = last.Received, suspect, since
+	w.end.load(last.Received, since, suspect, w.reading())
 	return nil
 }

@@ -218,8 +218,9 @@ func (s *store) bodyName(cm ClassMonth) string {
 }
 
 // maxOrphans is how many entries one group commit can have, and so how many
-// bodies a crash can leave past the log's end.
-const maxOrphans = groupEntries + MaxBatch
+// bodies a crash can leave past the log's end: each message may bring an alarm,
+// and a jump of the clock two entries.
+const maxOrphans = 2 * (groupEntries + MaxBatch)
 
 // dropOrphans deletes every body whose seq is at or past the log's end: what a
 // crash between the bodies' commit and the log's leaves behind. Received times
