@@ -26,7 +26,7 @@ func Compare(old, new *Schedule) []Change {
 	if first {
 		old = &Schedule{}
 	}
-	c := comparison{old: old, new: new}
+	c := comparison{old: old, new: new, known: map[pair]bool{}}
 	c.classes()
 	c.rules()
 	if old.Otherwise != new.Otherwise {
@@ -45,6 +45,7 @@ func Compare(old, new *Schedule) []Change {
 type comparison struct {
 	old, new *Schedule
 	changes  []Change
+	known    map[pair]bool // what within found out
 }
 
 func (c *comparison) add(what, name string, narrows bool, format string, args ...any) {

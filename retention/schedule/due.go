@@ -1,9 +1,6 @@
 package schedule
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // DefaultAdult is the age of majority where a class states none, in years.
 const DefaultAdult = 18
@@ -56,9 +53,9 @@ func (c Class) Due(f Facts) Due {
 	// where a month is short, these can be hours apart.
 	due, received := c.Period.After(from), c.Period.After(f.Received)
 	if event == "" || due.Before(received) {
-		return Due{At: received, Known: true, Why: fmt.Sprintf("received %s, kept %s", day(f.Received), c.Period.words())}
+		return Due{At: received, Known: true, Why: c.why("received", f.Received)}
 	}
-	return Due{At: due, Known: true, Why: fmt.Sprintf("%s %s, kept %s", event, day(from), c.Period.words())}
+	return Due{At: due, Known: true, Why: c.why(event, from)}
 }
 
 // at gives the time of an event and its name, or what is missing.
@@ -91,4 +88,10 @@ func (c Class) adult() int {
 	return c.Adult
 }
 
-func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+// why says what the period began with. A plan asks for millions of entries, so
+// it takes one allocation.
+func (c Class) why(event string, from time.Time) string {
+	b := append(append(make([]byte, 0, 96), event...), ' ')
+	b = append(from.UTC().AppendFormat(b, time.DateOnly), ", kept "...)
+	return string(c.Period.appendWords(b))
+}

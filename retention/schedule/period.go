@@ -68,22 +68,23 @@ func (p Period) String() string {
 	return b.String()
 }
 
-// words says a period in words, as in "7 years" or "1 year 6 months".
-func (p Period) words() string {
-	if p.Forever {
-		return "for ever"
-	}
-	var words []string
+// appendWords says a period in words, as in "7 years" or "1 year 6 months".
+func (p Period) appendWords(b []byte) []byte {
+	begun := false
 	for _, part := range p.parts() {
-		switch part.n {
-		case 0:
-		case 1:
-			words = append(words, "1 "+part.unit)
-		default:
-			words = append(words, strconv.Itoa(part.n)+" "+part.unit+"s")
+		if part.n == 0 {
+			continue
+		}
+		if begun {
+			b = append(b, ' ')
+		}
+		begun = true
+		b = append(append(strconv.AppendInt(b, int64(part.n), 10), ' '), part.unit...)
+		if part.n > 1 {
+			b = append(b, 's')
 		}
 	}
-	return strings.Join(words, " ")
+	return b
 }
 
 type part struct {
@@ -104,10 +105,12 @@ func (p Period) After(t time.Time) time.Time {
 		return time.Time{}
 	}
 	t = t.UTC()
-	// The first of the month, so that a short month does not run over.
-	first := time.Date(t.Year(), t.Month()+time.Month(p.months()), 1, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
-	day := min(t.Day(), first.AddDate(0, 1, -1).Day())
-	return first.AddDate(0, 0, day-1+p.Days)
+	year, month, day := t.Date()
+	month += time.Month(p.months())
+	if day > 28 { // the month may have no such day; its last is the day before the next one's first
+		day = min(day, time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day())
+	}
+	return time.Date(year, month, day+p.Days, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 }
 
 // months is the calendar part of a period.

@@ -25,8 +25,11 @@ func first(a, b, c, d ruleSet) (int, bool) {
 // that meet each of its conditions by one value and carry nothing else: more
 // groups and labels only bring in more rules.
 func (r *reader) checkReach() {
+	before := newValueSets()
 	for place, i := range r.s.order {
-		if blockers := r.s.blockers(place); blockers != nil {
+		blockers := r.s.blockers(place, before)
+		before.add(place, &r.s.Rules[i])
+		if blockers != nil {
 			r.faults.add(r.s.Rules[i].Line, "rule %s can never be reached: what it takes is taken by %s; narrow those, or put it over them, or leave it out",
 				r.s.Rules[i].Name, named(blockers))
 		}
@@ -34,17 +37,16 @@ func (r *reader) checkReach() {
 }
 
 // blockers names the rules that leave nothing to the one at that place of the
-// order, or nil when some message reaches it.
-func (s *Schedule) blockers(place int) []Rule {
-	rule, before := &s.Rules[s.order[place]], s.order[:place]
-	senders := s.sets(before, rule.Senders, func(r *Rule) []string { return r.Senders })
-	recipients := s.sets(before, rule.Recipients, func(r *Rule) []string { return r.Recipients })
-	labels := s.sets(before, rule.Labels, func(r *Rule) []string { return r.Labels })
+// order, or nil when some message reaches it. The rules before it are in before.
+func (s *Schedule) blockers(place int, before *valueSets) []Rule {
+	rule := &s.Rules[s.order[place]]
+	carried := rule.carried()
+	senders, recipients, labels := before.of(0, carried[0]), before.of(1, carried[1]), before.of(2, carried[2])
 	var found []int
 	for _, typ := range orAll(rule.Types, types) {
 		// A message need not be of any conversation.
 		for _, conversation := range orAll(rule.Conversations, append([]string{""}, conversations...)) {
-			alike := s.alike(before, typ, conversation)
+			alike := s.alike(s.order[:place], typ, conversation)
 			for _, a := range senders {
 				for _, b := range recipients {
 					for _, c := range labels {
@@ -72,24 +74,50 @@ func (s *Schedule) blockers(place int) []Rule {
 func (s *Schedule) alike(before []int, typ, conversation string) ruleSet {
 	var set ruleSet
 	for place, i := range before {
-		r := &s.Rules[i]
-		if anyOf(r.Types, []string{typ}) && anyOf(r.Conversations, []string{conversation}) {
+		if s.Rules[i].alike(typ, conversation) {
 			set.add(place)
 		}
 	}
 	return set
 }
 
-// sets gives, for each value that would meet a condition, or for no value when
-// the condition is empty, the rules whose same condition that value meets. The
-// same set is given once.
-func (s *Schedule) sets(before []int, values []string, condition func(*Rule) []string) []ruleSet {
+// valueSets say which of the rules seen so far ask for a value, by condition as
+// in Rule.carried, and which ask for none.
+type valueSets struct {
+	by   [3]map[string]*ruleSet
+	none [3]ruleSet
+}
+
+func newValueSets() *valueSets {
+	return &valueSets{by: [3]map[string]*ruleSet{{}, {}, {}}}
+}
+
+func (v *valueSets) add(place int, r *Rule) {
+	for condition, values := range r.carried() {
+		if len(values) == 0 {
+			v.none[condition].add(place)
+		}
+		for _, value := range values {
+			if v.by[condition][value] == nil {
+				v.by[condition][value] = &ruleSet{}
+			}
+			v.by[condition][value].add(place)
+		}
+	}
+}
+
+// of gives, for each of the values, or for no value when there are none, the
+// rules whose condition it meets. The same set is given once.
+func (v *valueSets) of(condition int, values []string) []ruleSet {
+	if len(values) == 0 {
+		return []ruleSet{v.none[condition]}
+	}
 	var sets []ruleSet
-	for _, there := range orNone(values) {
-		var set ruleSet
-		for place, i := range before {
-			if anyOf(condition(&s.Rules[i]), there) {
-				set.add(place)
+	for _, value := range values {
+		set := v.none[condition]
+		if by := v.by[condition][value]; by != nil {
+			for i := range set {
+				set[i] |= by[i]
 			}
 		}
 		if !slices.Contains(sets, set) {
@@ -105,16 +133,4 @@ func orAll(values, all []string) []string {
 		return all
 	}
 	return values
-}
-
-// orNone gives each value of a condition by itself, and once nothing when it is empty.
-func orNone(values []string) [][]string {
-	if len(values) == 0 {
-		return [][]string{nil}
-	}
-	each := make([][]string, len(values))
-	for i, v := range values {
-		each[i] = []string{v}
-	}
-	return each
 }

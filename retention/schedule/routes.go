@@ -37,7 +37,7 @@ func (c *comparison) routes() {
 				continue
 			}
 			before, _ := c.old.Class(from.class)
-			if class.atLeast(before) || !possible(from, to) {
+			if class.atLeast(before) || !c.possible(from, to) {
 				continue
 			}
 			told = append(told, from.class)
@@ -53,30 +53,23 @@ func (c *comparison) routes() {
 // possible says whether a message could go the one way under the old schedule
 // and the other under the new. It may say so of two ways that no message goes,
 // never the other way round.
-func possible(from, to route) bool {
+func (c *comparison) possible(from, to route) bool {
+	var passed []*Rule // what no message that both rules take could pass by
+	for _, b := range slices.Concat(from.before, to.before) {
+		if c.follows(b, from.rule, to.rule) {
+			passed = append(passed, b)
+		}
+	}
 	// Of other types the rules are not asked, but if they were: "" stands for those.
 	for _, typ := range append([]string{""}, types...) {
 		for _, conversation := range append([]string{""}, conversations...) {
-			if from.open(to, typ, conversation) && to.open(from, typ, conversation) {
+			takes := func(r *Rule) bool { return r.alike(typ, conversation) }
+			if (from.rule == nil || takes(from.rule)) && (to.rule == nil || takes(to.rule)) && !slices.ContainsFunc(passed, takes) {
 				return true
 			}
 		}
 	}
 	return false
-}
-
-// open says whether a message of that type and conversation, which both rules
-// take, could pass by the rules before this one.
-func (r route) open(other route, typ, conversation string) bool {
-	if r.rule != nil && !r.rule.alike(typ, conversation) {
-		return false
-	}
-	return !slices.ContainsFunc(r.before, func(b *Rule) bool {
-		return b.alike(typ, conversation) &&
-			follows(b.Senders, r, other, func(r *Rule) []string { return r.Senders }) &&
-			follows(b.Recipients, r, other, func(r *Rule) []string { return r.Recipients }) &&
-			follows(b.Labels, r, other, func(r *Rule) []string { return r.Labels })
-	})
 }
 
 // alike says whether a message of that type and conversation meets a rule's
@@ -86,14 +79,38 @@ func (r *Rule) alike(typ, conversation string) bool {
 		(len(r.Conversations) == 0 || slices.Contains(r.Conversations, conversation))
 }
 
-// follows says whether whatever two rules take must meet a third one's
-// condition: it asks nothing, or one of the two asks for nothing else.
-func follows(condition []string, a, b route, of func(*Rule) []string) bool {
-	if len(condition) == 0 {
-		return true
+// follows says whether whatever two rules take, or one of them when the other
+// is nil, meets all that a third asks of groups and labels: each of its
+// conditions is empty, or one of the two asks for nothing beside it.
+func (c *comparison) follows(b, from, to *Rule) bool {
+	for i, condition := range b.carried() {
+		if len(condition) > 0 && !c.within(i, from, b) && !c.within(i, to, b) {
+			return false
+		}
 	}
-	within := func(r *Rule) bool {
-		return r != nil && len(of(r)) > 0 && !slices.ContainsFunc(of(r), func(v string) bool { return !slices.Contains(condition, v) })
+	return true
+}
+
+// carried are the conditions of which a message can meet several values.
+func (r *Rule) carried() [3][]string { return [3][]string{r.Senders, r.Recipients, r.Labels} }
+
+// a pair is a condition of two rules, by its place in carried.
+type pair struct {
+	condition int
+	a, b      *Rule
+}
+
+// within says whether whatever meets a's condition meets b's.
+func (c *comparison) within(condition int, a, b *Rule) bool {
+	if a == nil || len(a.carried()[condition]) == 0 {
+		return false
 	}
-	return within(a.rule) || within(b.rule)
+	key := pair{condition, a, b}
+	known, ok := c.known[key]
+	if !ok {
+		wide := b.carried()[condition]
+		known = !slices.ContainsFunc(a.carried()[condition], func(v string) bool { return !slices.Contains(wide, v) })
+		c.known[key] = known
+	}
+	return known
 }
