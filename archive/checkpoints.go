@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -105,7 +106,7 @@ func checkTail(s *store, size, n uint64) error {
 			return &SeqError{seq, fmt.Errorf("%w: its leaf is not the one that was appended", ErrDamaged)}
 		}
 		last = proof.LeafHash(text)
-		if _, err := s.body(&leaf); err != nil {
+		if _, err := s.body(&leaf); err != nil && !errors.Is(err, ErrDisposed) {
 			return err
 		}
 	}

@@ -105,7 +105,10 @@ func (a *Archive) commitAlone(b Batch, prepare func(first uint64) (generations, 
 		return reply{}, err
 	}
 	if refused != nil {
-		return reply{err: refused}, nil
+		if len(p.pending) == 0 {
+			return reply{err: refused}, nil
+		}
+		return reply{err: refused}, a.commit(p) // what the archive itself has to say of the clock
 	}
 	if p.gens, err = prepare(p.replies[0].placed[0].Seq); err == nil {
 		err = p.apart()
