@@ -176,6 +176,8 @@ func TestLeavingAGroupNeverReleases(t *testing.T) {
 
 	both := compiled(t, Scope{Groups: []string{night}, Custodians: []string{bo}}, staff, nil)
 	expect(t, both, tests{"custodian and member": {left, "custodian"}, "member": {message(5, "x", "u-anna"), "group"}, "of both": {message(5, "x", "u-anna", "u-bo"), "custodian"}})
+	user := compiled(t, Scope{Groups: []string{night}, Custodians: []string{"usr:u-bo"}}, staff, nil)
+	expect(t, user, tests{"custodian by relay user, and member": {message(5, "x", "u-bo"), "custodian"}})
 	if !both.Custodian(anna) || !both.Custodian(bo) || both.Custodian(cy) {
 		t.Error("who is in the scope")
 	}

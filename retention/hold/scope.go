@@ -81,8 +81,8 @@ func (s *Scope) form() error {
 		return wrong("it has a version of the query language and no query; leave out the version")
 	case s.Query != "" && s.Language < 1:
 		return wrong("its query does not say in which version of the language it is; give the version")
-	case len(s.Query) > query.MaxBytes || !utf8.ValidString(s.Query):
-		return wrong(fmt.Sprintf("its query is not UTF-8 text of at most %d bytes; split it into several holds", query.MaxBytes))
+	case len(s.Query) > query.MaxBytes:
+		return wrong(fmt.Sprintf("its query is longer than %d bytes; split it into several holds", query.MaxBytes))
 	}
 	if err := values("custodian", s.Custodians, isCustodian, "an objectGUID such as 3e4385bb-7c43-4feb-8ea2-97c65cc06abf, or usr: and a relay user's id"); err != nil {
 		return err
@@ -98,8 +98,8 @@ func (s *Scope) form() error {
 
 func (s *Scope) rangeAndSize() error {
 	for _, end := range []*time.Time{s.From, s.To} {
-		if end != nil && (end.UTC().Year() < 2 || end.UTC().Year() > 9999) {
-			return wrong("an end of its range is not in the years 0002 to 9999; leave it out for an open end")
+		if end != nil && end.UTC().Year() < 2 { // the first year begins with the zero time, which is none
+			return wrong("an end of its range is in no year from 0002 on; leave it out for an open end")
 		}
 	}
 	if s.From != nil && s.To != nil && !s.From.Before(*s.To) {
@@ -107,7 +107,7 @@ func (s *Scope) rangeAndSize() error {
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
-		return wrong("it cannot be written; give the range's ends in a usual time zone")
+		return wrong("it cannot be written; give its range's ends in years up to 9999, and in a usual time zone")
 	}
 	if len(b) > MaxEncoded {
 		return wrong(fmt.Sprintf("it is larger than %d bytes; split it into several holds", MaxEncoded))

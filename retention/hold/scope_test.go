@@ -134,7 +134,7 @@ func TestParseScope(t *testing.T) {
 		``, `null`, `[]`, `{}`, `{"all":false}`, `{"all":true}x`, `{"all":true,"all":true}`, `{"ALL":true}`, `{"all":true,"more":1}`, `{"all":1}`,
 		`{"custodians":"` + anna + `"}`, `{"custodians":[null]}`, `{"custodians":["anna"]}`, `{"query":"bed"}`, `{"query":"bed","language":0}`,
 		`{"all":true,"from":"2026-01-01"}`, `{"all":true,"from":"2026-01-02T00:00:00Z","to":"2026-01-01T00:00:00Z"}`, `{"all":true,"from":1}`,
-		strings.Repeat(" ", MaxEncoded) + `{"all":true}`,
+		strings.Repeat(" ", MaxEncoded) + `{"all":true}`, `{"query":"` + strings.Repeat("a", query.MaxBytes+1) + `","language":9}`,
 	} {
 		if _, err := ParseScope([]byte(text)); !errors.Is(err, ErrScope) {
 			t.Errorf("%.60s: %v", text, err)
