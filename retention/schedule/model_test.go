@@ -10,12 +10,12 @@ import (
 )
 
 // everyMessage is every message over a small vocabulary: two groups on each
-// side, two labels, every type and kind of conversation, and a type and a kind
-// that nobody knows.
+// side, two labels, every kind of conversation and none, the types that drawn
+// rules ask for, one that they never ask for, and one that no rule can.
 var everyMessage = func() []Message {
 	subsets := func(a, b string) [][]string { return [][]string{nil, {a}, {b}, {a, b}} }
 	var all []Message
-	for _, typ := range append([]string{"edit"}, types...) {
+	for _, typ := range []string{"edit", "close", "msg", "call"} {
 		for _, conversation := range append([]string{""}, conversations...) {
 			for _, senders := range subsets("A", "B") {
 				for _, recipients := range subsets("A", "B") {
