@@ -46,12 +46,15 @@ func (t Tail) refusal() string {
 type TailLog interface {
 	Scan(ctx context.Context, from, to uint64) iter.Seq2[proof.Leaf, error]
 	Record(ctx context.Context, seq uint64) (archive.Record, error)
+	// Delivered returns the seq of a device's message by its number, also of one that was disposed of.
+	Delivered(device string, n uint64) (seq uint64, ok bool, err error)
 }
 
 // Tails knows the tail of every device's stream. It is derived and in memory: the first CatchUp after a start reads each message once, the next
 // ones what is new. It is safe for concurrent use.
 //
-// A message whose body is gone leaves a gap, and makes the tails before it unsure: whose it was cannot be told any more.
+// A message that cannot be read leaves a gap, and makes the tails before it unsure: whose it was cannot be told. One that was disposed of is
+// known by its number still.
 type Tails struct {
 	log TailLog
 
@@ -105,6 +108,8 @@ func (t *Tails) take(ctx context.Context, leaf proof.Leaf) error {
 	}
 	rec, err := t.log.Record(ctx, leaf.Seq)
 	switch {
+	case errors.Is(err, archive.ErrDisposed):
+		return nil
 	case errors.Is(err, archive.ErrNoBody), errors.Is(err, archive.ErrDamaged):
 		t.unread = leaf.Seq
 		return nil
@@ -120,7 +125,10 @@ func (t *Tails) take(ctx context.Context, leaf proof.Leaf) error {
 	}
 	c, err := jws.Parse(rec.Body, envelope.TypMessage)
 	if err == nil {
-		err = t.message(leaf.Seq, c.Payload)
+		err = t.message(ctx, leaf.Seq, c.Payload)
+	}
+	if errors.Is(err, errLookUp) {
+		return err
 	}
 	if err != nil {
 		t.unread = leaf.Seq // what ingest took in and this cannot read is damaged, or of a version to come
@@ -128,7 +136,10 @@ func (t *Tails) take(ctx context.Context, leaf proof.Leaf) error {
 	return nil
 }
 
-func (t *Tails) message(seq uint64, payload []byte) error {
+// errLookUp marks a failure of the log, where others are a message's own.
+var errLookUp = errors.New("a number cannot be looked up")
+
+func (t *Tails) message(ctx context.Context, seq uint64, payload []byte) error {
 	var p struct {
 		Typ string `json:"typ"`
 		Usr string `json:"usr"`
@@ -144,11 +155,49 @@ func (t *Tails) message(seq uint64, payload []byte) error {
 		c = &counters{}
 		t.senders[key] = c
 	}
+	if err := t.fill(ctx, p.Dev, c, p.N); err != nil {
+		return fmt.Errorf("%w: %w", errLookUp, err)
+	}
 	c.add(p.N)
 	if p.N >= c.newest {
 		c.newest, c.seq, c.checkpoint = p.N, seq, p.Typ == envelope.TypCheckpoint
 	}
+	if err := t.fill(ctx, p.Dev, c, c.newest); err != nil {
+		return fmt.Errorf("%w: %w", errLookUp, err)
+	}
 	return nil
+}
+
+// fill counts the messages before the device's nth that were disposed of.
+func (t *Tails) fill(ctx context.Context, dev string, c *counters, n uint64) error {
+	for !c.broken && c.dense+1 < n {
+		gone, err := t.disposed(ctx, dev, c.dense+1)
+		if err != nil || !gone {
+			return err
+		}
+		c.dense++
+		for _, ok := c.beyond[c.dense+1]; ok; _, ok = c.beyond[c.dense+1] {
+			c.dense++
+			delete(c.beyond, c.dense)
+		}
+	}
+	return nil
+}
+
+// disposed reports whether a device's message was in the log and was disposed of.
+func (t *Tails) disposed(ctx context.Context, dev string, n uint64) (bool, error) {
+	seq, ok, err := t.log.Delivered(dev, n)
+	if err != nil || !ok {
+		return false, err
+	}
+	_, err = t.log.Record(ctx, seq)
+	switch {
+	case errors.Is(err, archive.ErrDisposed):
+		return true, nil
+	case errors.Is(err, archive.ErrNoBody), errors.Is(err, archive.ErrDamaged):
+		return false, nil
+	}
+	return false, err
 }
 
 func (c *counters) add(n uint64) {
@@ -182,8 +231,10 @@ func (t *Tails) Tail(usr, dev string) Tail {
 	if c == nil {
 		return Tail{Unread: t.unread > 0}
 	}
+	// The device's newest may have been disposed of: then nobody can tell whether it was a checkpoint.
+	_, later, err := t.log.Delivered(dev, c.newest+1)
 	return Tail{
 		Newest: c.newest, Gap: c.broken || c.dense != c.newest, Checkpoint: c.checkpoint,
-		Quarantined: t.quarantined > c.seq, Unread: t.unread > c.seq,
+		Quarantined: t.quarantined > c.seq, Unread: t.unread > c.seq || later || err != nil,
 	}
 }

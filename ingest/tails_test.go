@@ -18,12 +18,14 @@ type tailLog struct {
 	t       *testing.T
 	key     *sender
 	records []archive.Record
+	numbers map[string]uint64
 	fail    map[uint64]error
+	lookUp  error
 	reads   int
 }
 
 func newTailLog(t *testing.T) *tailLog {
-	return &tailLog{t: t, key: &sender{key: newSigner(t, jws.EdDSA)}, fail: map[uint64]error{}}
+	return &tailLog{t: t, key: &sender{key: newSigner(t, jws.EdDSA)}, numbers: map[string]uint64{}, fail: map[uint64]error{}}
 }
 
 func (l *tailLog) Scan(ctx context.Context, from, to uint64) iter.Seq2[proof.Leaf, error] {
@@ -41,6 +43,11 @@ func (l *tailLog) Record(_ context.Context, seq uint64) (archive.Record, error) 
 	return l.records[seq], l.fail[seq]
 }
 
+func (l *tailLog) Delivered(dev string, n uint64) (uint64, bool, error) {
+	seq, ok := l.numbers[fmt.Sprintf("%s %d", dev, n)]
+	return seq, ok, l.lookUp
+}
+
 func (l *tailLog) add(kind proof.Kind, note string, body []byte) uint64 {
 	seq := uint64(len(l.records))
 	l.records = append(l.records, archive.Record{Leaf: proof.Leaf{Seq: seq, Kind: kind}, Note: []byte(note), Body: body})
@@ -52,8 +59,15 @@ func (l *tailLog) say(dev, typ string, n uint64) uint64 {
 	compact, err := envelope.SignMessage(l.key.key, &envelope.Payload{
 		V: 1, Typ: typ, Arc: testArc, Mid: newID16(), Usr: "u-ann", Dev: dev, N: n, Sent: "2026-03-01T12:00:00.000Z"})
 	check(l.t, err)
-	return l.add(proof.KindMessage, "{}", compact)
+	seq := l.add(proof.KindMessage, "{}", compact)
+	if name := fmt.Sprintf("%s %d", dev, n); l.numbers[name] == 0 {
+		l.numbers[name] = seq
+	}
+	return seq
 }
+
+// dispose has a message disposed of.
+func (l *tailLog) dispose(seq uint64) { l.fail[seq] = archive.ErrDisposed }
 
 func (l *tailLog) tail(dev string) Tail {
 	l.t.Helper()
@@ -84,8 +98,20 @@ func TestTails(t *testing.T) {
 		"a dir event kept back":   {func(l *tailLog) { l.say("d", end, 1); l.add(proof.KindQuarantine, `{"kind":"dir"}`, nil) }, ""},
 		"a later one is damaged":  {func(l *tailLog) { l.say("d", end, 1); l.fail[l.say("d", msg, 2)] = archive.ErrDamaged }, CodeTailUnknown},
 		"a later one has no body": {func(l *tailLog) { l.say("d", end, 1); l.fail[l.say("d", msg, 2)] = archive.ErrNoBody }, CodeTailUnknown},
-		"an earlier one is gone":  {func(l *tailLog) { l.fail[l.say("d", msg, 1)] = archive.ErrNoBody; l.say("d", end, 2) }, CodeTailGap},
-		"a later one is no JWS":   {func(l *tailLog) { l.say("d", end, 1); l.add(proof.KindMessage, "{}", []byte("x")) }, CodeTailUnknown},
+		"the earlier ones are disposed of": {func(l *tailLog) {
+			for n := range uint64(2000) {
+				l.dispose(l.say("d", msg, n+1))
+			}
+			l.say("d", msg, 2001)
+			l.say("d", end, 2002)
+		}, ""},
+		"one between is disposed of, out of order": {func(l *tailLog) { l.say("d", end, 3); l.dispose(l.say("d", msg, 2)); l.say("d", msg, 1) }, ""},
+		"one between is disposed of":               {func(l *tailLog) { l.say("d", msg, 1); l.dispose(l.say("d", msg, 2)); l.say("d", end, 3) }, ""},
+		"one disposed of, one missing":             {func(l *tailLog) { l.dispose(l.say("d", msg, 1)); l.say("d", end, 3) }, CodeTailGap},
+		"the newest is disposed of":                {func(l *tailLog) { l.say("d", end, 1); l.dispose(l.say("d", msg, 2)) }, CodeTailUnknown},
+		"all are disposed of":                      {func(l *tailLog) { l.dispose(l.say("d", end, 1)) }, CodeTailUnknown},
+		"an earlier one is gone":                   {func(l *tailLog) { l.fail[l.say("d", msg, 1)] = archive.ErrNoBody; l.say("d", end, 2) }, CodeTailGap},
+		"a later one is no JWS":                    {func(l *tailLog) { l.say("d", end, 1); l.add(proof.KindMessage, "{}", []byte("x")) }, CodeTailUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newTailLog(t)
@@ -153,8 +179,8 @@ func FuzzTailsMessage(f *testing.F) {
 	}
 	f.Add([]byte(`{"n":-1}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		tails := NewTails(nil)
-		if tails.message(1, payload) != nil {
+		tails := NewTails(&tailLog{})
+		if tails.message(t.Context(), 1, payload) != nil {
 			return
 		}
 		for key := range tails.senders {
