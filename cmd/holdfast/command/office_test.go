@@ -43,7 +43,7 @@ var (
 )
 
 func newOffice() *office {
-	o := &office{wall: received.Add(time.Hour)}
+	o := &office{wall: received.Add(time.Hour), chest: "e30.e30.c2ln"}
 	o.hold = api.Hold{Seq: 412, Matter: "M-7", State: "active", Placed: received, By: &jdoe, Reason: "letter of claim", Held: 31, Through: 9000,
 		Scopes: []api.ScopeHeld{{Since: received, Scope: api.Scope{Custodians: []string{annaGUID, "usr:u9"}, From: &began, People: []api.Ref{anna}}}}}
 	o.plan = api.Plan{Seq: 500, Kind: "cutoff", AsOf: received, Through: 9000, Schedule: 12, By: jdoe, At: received, Reason: "yearly disposition",

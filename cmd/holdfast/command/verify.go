@@ -85,6 +85,7 @@ func (g *globals) writeReport(r *api.CheckReport) error {
 		{"entries", number(r.Size)},
 		{"root", r.Root},
 		{"bodies", number(r.Bodies)},
+		{"disposed of", optional(r.Disposed)},
 		{"checkpoints", number(r.Checkpoints)},
 	})
 	if err != nil || len(r.Findings) == 0 {
