@@ -151,9 +151,6 @@ func (g *globals) writePlan(p *api.Plan) error {
 		fields = append(fields, field{"planned", stamp(p.At) + " UTC by " + p.By.String()}, field{"reason", p.Reason},
 			field{"request", optional(p.Request)}, field{"digest", p.Digest}, field{"done by", optional(p.Intent)}, field{"certificates", numbers(p.Certificates)})
 	}
-	for _, f := range p.Faults {
-		fields = append(fields, field{"not counted", "entry " + number(f.Seq) + " about it breaks a rule: " + f.Code})
-	}
 	if err := g.writeFields(fields); err != nil || len(p.Lines) == 0 {
 		return err
 	}
