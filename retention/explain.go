@@ -38,6 +38,9 @@ type Explanation struct {
 	Text        []string   `json:"text"` // what would have to happen for it to go
 }
 
+// maxFamily bounds the members of a family that an Explanation lists.
+const maxFamily = 1000
+
 // Explain says why the entry at seq is kept. It waits for the survey.
 func (b *Book) Explain(ctx context.Context, seq uint64) (*Explanation, error) {
 	if _, err := b.steady(ctx); err != nil {
@@ -57,13 +60,13 @@ func (b *Book) Explain(ctx context.Context, seq uint64) (*Explanation, error) {
 		return nil, err
 	}
 	j := b.judging(PlanCutoff, b.options.Log.Now())
-	out := &Explanation{Seq: seq, Class: f.class, Rule: f.rule, Schedule: j.seq, HeldBy: b.heldBy(f), Family: []uint64{}}
+	out := &Explanation{Seq: seq, Class: f.class, Rule: f.rule, Schedule: j.seq, HeldBy: b.heldBy(f), Family: b.survey.relatives(f)}
 	if j.rules != nil {
 		if c, ok := j.rules.Class(f.class); ok {
 			out.Trigger, out.Period = string(c.Trigger), c.Period.String()
 		}
 	}
-	due, cut := j.due(f.class, f.due)
+	due, cut := b.dueOf(f), j.cutoff(f.class, f.due.Received)
 	r := decide(PlanCutoff, j.asOf, &fact{seq: seq, class: f.class, kind: rec.Leaf.Kind, due: due, cut: cut, held: func() []HeldBy { return out.HeldBy }})
 	if at := later(due.At, cut); due.Known && f.class != proof.ClassControl {
 		out.Due = &at
@@ -143,6 +146,24 @@ func (b *Book) openPlansWith(leaf proof.Leaf) []uint64 {
 			if planned, err := parseSpansText(l.Seqs); err == nil && planned.has(leaf.Seq) {
 				out = append(out, p.seq)
 			}
+		}
+	}
+	return out
+}
+
+// relatives returns the other members of an entry's family.
+func (s *survey) relatives(f *entryFacts) []uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := []uint64{}
+	if !s.kin.has(f.leaf.Seq) {
+		return out
+	}
+	root := s.kin.root(f.leaf.Seq)
+	want := int(min(s.kin.size(root)-1, maxFamily)) // #nosec G115 -- bounded
+	for seq := uint64(0); len(out) < want; seq++ {
+		if seq != f.leaf.Seq && s.kin.root(seq) == root {
+			out = append(out, seq)
 		}
 	}
 	return out

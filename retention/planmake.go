@@ -234,21 +234,15 @@ func (j *judgement) assess(ctx context.Context, rec archive.Record) (*fact, erro
 		return nil, err
 	}
 	f := &fact{seq: rec.Leaf.Seq, class: e.class, kind: rec.Leaf.Kind, bytes: uint64(rec.Leaf.BodyLen)}
-	f.due, f.cut = j.due(f.class, e.due)
+	f.due, f.cut = j.book.dueOf(e), j.cutoff(f.class, e.due.Received)
 	f.held = func() []HeldBy { return j.book.heldBy(e) }
 	return f, nil
 }
 
-// due returns when an entry of a class is due, and when its cutoff is.
-func (j *judgement) due(class string, t schedule.Facts) (schedule.Due, time.Time) {
-	if j.rules == nil {
-		return schedule.Due{Why: "there is no schedule"}, time.Time{}
-	}
-	c, ok := j.rules.Class(class)
-	if !ok {
-		return schedule.Due{Why: "the schedule does not have this class"}, time.Time{}
-	}
-	return c.Due(t), cutoff(t.Received, j.rules.Yearly(class))
+// cutoff returns when the period is over in which an entry of a class was
+// received.
+func (j *judgement) cutoff(class string, received time.Time) time.Time {
+	return cutoff(received, j.rules != nil && j.rules.Yearly(class))
 }
 
 // dueLines judges every class-month that may have something due.
@@ -320,7 +314,7 @@ func (j *judgement) mayBeDue(ctx context.Context, cm archive.ClassMonth, from, t
 			continue
 		}
 		// No trigger comes before the entry was received, so this is the earliest for all that came after it.
-		first, cut := c.Due(schedule.Facts{Received: leaf.ReceivedTime()}), cutoff(leaf.ReceivedTime(), j.rules.Yearly(cm.Class))
+		first, cut := c.Due(schedule.Facts{Received: leaf.ReceivedTime()}), j.cutoff(cm.Class, leaf.ReceivedTime())
 		at := cut
 		if c.Trigger == schedule.Received && first.Known && first.At.After(cut) {
 			at = first.At

@@ -19,14 +19,14 @@ func (b *Book) Resume(ctx context.Context) error {
 		return ErrRunning
 	}
 	defer b.disposal.running.Unlock()
-	if err := b.options.CatchUp(ctx, b.options.Log.Size()); err != nil {
-		return fmt.Errorf("read the log: %w", err)
-	}
 	return b.finishAll(ctx, func(string, uint64, uint64) {})
 }
 
 // finishAll finishes every intent that is not. running is held.
 func (b *Book) finishAll(ctx context.Context, progress func(string, uint64, uint64)) error {
+	if err := b.options.CatchUp(ctx, b.options.Log.Size()); err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
 	for _, seq := range b.unfinished() {
 		if _, err := b.finish(ctx, seq, progress); err != nil {
 			return fmt.Errorf("intent %d: %w", seq, err)

@@ -48,9 +48,6 @@ func (b *Book) Run(ctx context.Context, who role.Principal, plan uint64, progres
 		return nil, ErrRunning
 	}
 	defer b.disposal.running.Unlock()
-	if b.options.Log.Clock().Suspect {
-		return nil, ErrFrozen
-	}
 	if err := b.finishAll(ctx, progress); err != nil {
 		return nil, fmt.Errorf("finish the run before: %w", err)
 	}
@@ -110,6 +107,9 @@ func (r *run) approved(seq uint64) error {
 // attempt judges, reseals and switches. After archive.ErrChanged nothing has
 // happened and it may be tried again.
 func (r *run) attempt(ctx context.Context, plan uint64) error {
+	if r.book.options.Log.Clock().Suspect {
+		return ErrFrozen
+	}
 	var err error
 	if r.since, err = r.book.steady(ctx); err != nil {
 		return err
