@@ -26,7 +26,7 @@ func Compare(old, new *Schedule) []Change {
 	if first {
 		old = &Schedule{}
 	}
-	c := comparison{old: old, new: new, known: map[pair]bool{}}
+	c := comparison{old: old, new: new, known: map[[2]*Rule][3]bool{}}
 	c.classes()
 	c.rules()
 	if old.Otherwise != new.Otherwise {
@@ -45,7 +45,7 @@ func Compare(old, new *Schedule) []Change {
 type comparison struct {
 	old, new *Schedule
 	changes  []Change
-	known    map[pair]bool // what within found out
+	known    map[[2]*Rule][3]bool // what within found out
 }
 
 func (c *comparison) add(what, name string, narrows bool, format string, args ...any) {
@@ -134,8 +134,7 @@ func (r Rule) says() string {
 		values []string
 	}{{"type", r.Types}, {"conversation", r.Conversations}, {"sender", r.Senders}, {"recipient", r.Recipients}, {"label", r.Labels}, {"over", r.Over}} {
 		if len(condition.values) > 0 {
-			values := slices.Sorted(slices.Values(condition.values))
-			text += fmt.Sprintf(", %s %s", condition.key, strings.Join(quoted(values), " "))
+			text += fmt.Sprintf(", %s %s", condition.key, strings.Join(quoted(sorted(condition.values)), " "))
 		}
 	}
 	return text

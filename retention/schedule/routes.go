@@ -10,12 +10,15 @@ type route struct {
 	before []*Rule
 }
 
-// routes gives every way that a message can go under a schedule.
+// routes gives every way that a message can go under a schedule. Its rules have
+// their groups and labels sorted.
 func (s *Schedule) routes() []route {
 	var routes []route
 	var before []*Rule
 	for _, i := range s.order {
-		r := &s.Rules[i]
+		copied := s.Rules[i]
+		r := &copied
+		r.Senders, r.Recipients, r.Labels = sorted(r.Senders), sorted(r.Recipients), sorted(r.Labels)
 		routes = append(routes, route{rule: r, class: r.Class, before: before[:len(before):len(before)]})
 		before = append(before, r)
 	}
@@ -83,8 +86,9 @@ func (r *Rule) alike(typ, conversation string) bool {
 // is nil, meets all that a third asks of groups and labels: each of its
 // conditions is empty, or one of the two asks for nothing beside it.
 func (c *comparison) follows(b, from, to *Rule) bool {
+	a, z := c.within(from, b), c.within(to, b)
 	for i, condition := range b.carried() {
-		if len(condition) > 0 && !c.within(i, from, b) && !c.within(i, to, b) {
+		if len(condition) > 0 && !a[i] && !z[i] {
 			return false
 		}
 	}
@@ -94,23 +98,34 @@ func (c *comparison) follows(b, from, to *Rule) bool {
 // carried are the conditions of which a message can meet several values.
 func (r *Rule) carried() [3][]string { return [3][]string{r.Senders, r.Recipients, r.Labels} }
 
-// a pair is a condition of two rules, by its place in carried.
-type pair struct {
-	condition int
-	a, b      *Rule
+// within says, for each of the carried conditions, whether whatever meets a's
+// meets b's. It is asked about the same two rules often.
+func (c *comparison) within(a, b *Rule) [3]bool {
+	var within [3]bool
+	if a == nil {
+		return within
+	}
+	within, ok := c.known[[2]*Rule{a, b}]
+	if ok {
+		return within
+	}
+	for i, narrow := range a.carried() {
+		within[i] = len(narrow) > 0 && subset(narrow, b.carried()[i])
+	}
+	c.known[[2]*Rule{a, b}] = within
+	return within
 }
 
-// within says whether whatever meets a's condition meets b's.
-func (c *comparison) within(condition int, a, b *Rule) bool {
-	if a == nil || len(a.carried()[condition]) == 0 {
-		return false
+func sorted(values []string) []string { return slices.Sorted(slices.Values(values)) }
+
+// subset says whether all of a are in b, both sorted.
+func subset(a, b []string) bool {
+	for _, v := range a {
+		i, found := slices.BinarySearch(b, v)
+		if !found {
+			return false
+		}
+		b = b[i+1:]
 	}
-	key := pair{condition, a, b}
-	known, ok := c.known[key]
-	if !ok {
-		wide := b.carried()[condition]
-		known = !slices.ContainsFunc(a.carried()[condition], func(v string) bool { return !slices.Contains(wide, v) })
-		c.known[key] = known
-	}
-	return known
+	return true
 }

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,32 @@ func TestDefault(t *testing.T) {
 	Default()[0] = 'x'
 	if _, err := Parse(Default()); err != nil {
 		t.Errorf("the default can be written to: %v", err)
+	}
+}
+
+// TestSpecification: the example of retention/SCHEDULE.md is a schedule, and
+// the limits that it states are those of the code.
+func TestSpecification(t *testing.T) {
+	spec, err := os.ReadFile("../SCHEDULE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(spec), "```toml\n")
+	example, _, ok := strings.Cut(example, "```")
+	if !ok {
+		t.Fatal("no example")
+	}
+	s, err := Parse([]byte(example))
+	if err != nil || len(s.Rules) != 2 || s.Longest() != "board" {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	for _, limit := range []string{
+		fmt.Sprintf("at most %d classes", MaxClass), fmt.Sprintf("at most %d rules", MaxRules), fmt.Sprintf("at\nmost %d values of at most %d bytes", MaxValues, MaxValue),
+		fmt.Sprintf("%d to %d; %d when", minAdult, maxAdult, DefaultAdult), fmt.Sprintf("longer than %d years", maxYears), fmt.Sprintf("more than %d years before", bornBefore),
+	} {
+		if !strings.Contains(string(spec), limit) {
+			t.Errorf("not stated: %q", limit)
+		}
 	}
 }
 
