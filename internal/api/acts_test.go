@@ -35,7 +35,7 @@ var acts = map[string]struct {
 	"POST /v1/devices/approve":   {role.ComplianceOfficer, []string{"approve device " + kid}, audit.ActionDevice, kid, true},
 	"POST /v1/requests/list":     {role.Auditor, []string{"requests"}, audit.ActionRequest, "list", false},
 	"POST /v1/requests/show":     {role.Auditor, []string{"request 7"}, audit.ActionRequest, "show 7", false},
-	"POST /v1/requests/decide":   {role.Approver, []string{"decide 7 true"}, audit.ActionDecide, "approve 7", true},
+	"POST /v1/requests/decide":   {role.Approver, []string{"request 7", "decide 7 true"}, audit.ActionDecide, "approve 7", true},
 	"POST /v1/export/ask":        {role.ComplianceOfficer, []string{"search canary limit 1 before 0 as of 2", "ask large-export: export of 1 entries, asked for in entry 2, as of a log of 3"}, audit.ActionRequest, "large-export", true},
 	"POST /v1/sessions/list":     {role.Administrator, []string{"sessions"}, audit.ActionReport, "sessions", false},
 	"POST /v1/access-report":     {role.Auditor, []string{"find"}, audit.ActionReport, "custodian", true},

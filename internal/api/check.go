@@ -71,9 +71,8 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request, _ *caller) error
 	defer end()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	lines := &lineWriter{w: w, rc: http.NewResponseController(w), cancel: cancel}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	report, err := s.Store.Check(ctx, archive.CheckOptions{Bodies: !req.LeavesOnly, Progress: lines.progress})
+	lines := &lineWriter{w: w, rc: http.NewResponseController(w), cancel: cancel, line: func(p Progress) any { return VerifyLine{Progress: &p} }}
+	report, err := s.Store.Check(ctx, archive.CheckOptions{Bodies: !req.LeavesOnly, Progress: func(done, total uint64) { lines.report(Progress{Done: done, Total: total}) }})
 	if err != nil {
 		lines.write(VerifyLine{Problem: problemOf(err)})
 		return err
@@ -85,31 +84,51 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request, _ *caller) error
 // progressEvery bounds how often a stream says how far it has come.
 const progressEvery = 200 * time.Millisecond
 
-// lineWriter writes a check's stream. When the client is gone it cancels the
-// check.
+// lineWriter writes the stream of a long task. When the client is gone it calls
+// cancel and writes no more.
 type lineWriter struct {
-	mu     sync.Mutex
 	w      http.ResponseWriter
 	rc     *http.ResponseController
 	cancel context.CancelFunc
-	last   time.Time
+	line   func(Progress) any
+
+	mu   sync.Mutex
+	last time.Time // of a report
+	step string
+	any  bool // something was written
+	gone bool
 }
 
-func (l *lineWriter) progress(done, total uint64) {
+// report writes how far the task has come, unless it just did.
+func (l *lineWriter) report(p Progress) {
 	l.mu.Lock()
-	due := time.Since(l.last) >= progressEvery
+	due := p.Step != l.step || time.Since(l.last) >= progressEvery
 	if due {
-		l.last = time.Now()
+		l.last, l.step = time.Now(), p.Step
 	}
 	l.mu.Unlock()
 	if due {
-		l.write(VerifyLine{Progress: &Progress{Done: done, Total: total}})
+		l.write(l.line(p))
 	}
 }
 
-func (l *lineWriter) write(line VerifyLine) {
+// begun reports whether the client has been answered something.
+func (l *lineWriter) begun() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.any
+}
+
+func (l *lineWriter) write(line any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return
+	}
+	if !l.any {
+		l.w.Header().Set("Content-Type", "application/x-ndjson")
+		l.any = true
+	}
 	err := l.rc.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err == nil {
 		err = json.NewEncoder(l.w).Encode(line)
@@ -118,6 +137,7 @@ func (l *lineWriter) write(line VerifyLine) {
 		err = l.rc.Flush()
 	}
 	if err != nil {
+		l.gone = true
 		l.cancel()
 	}
 }

@@ -23,7 +23,7 @@ func TestVerifyStreams(t *testing.T) {
 	if err != nil || r.OK || r.Size != 9 || len(r.Findings) != 1 || r.Findings[0].Seq != 4 {
 		t.Errorf("report %+v, %v", r, err)
 	}
-	if len(heard) != 1 || heard[0] != (Progress{5, 9}) {
+	if len(heard) != 1 || heard[0] != (Progress{Done: 5, Total: 9}) {
 		t.Errorf("progress %v", heard)
 	}
 	h.check = func(_ context.Context, o archive.CheckOptions) (*archive.Report, error) {

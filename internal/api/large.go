@@ -97,15 +97,11 @@ func (s *Server) askedQuery(ctx context.Context, c *caller, r *ApprovalRequest) 
 	if r.Act != ActLargeExport || !decides && r.By.ID() != c.who.ID() {
 		return "", nil
 	}
-	var total, access, at uint64
-	if _, err := fmt.Sscanf(r.Summary, largeSummary, &total, &access, &at); err != nil {
-		return "", nil // of another version: the summary is all that there is
-	}
-	items, err := audit.List(ctx, s.Ledger, audit.Filter{Before: access + 1, Limit: 1})
-	if err != nil || len(items) == 0 || items[0].Seq != access || items[0].Access.Target != ActLargeExport {
+	a, err := s.exportAccess(ctx, r)
+	if err != nil || a == nil {
 		return "", err
 	}
-	return items[0].Access.Query, nil
+	return a.Query, nil
 }
 
 // askExport asks for the approval of a large export.

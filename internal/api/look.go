@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"time"
 
 	"holdfast/archive/audit"
@@ -19,17 +20,22 @@ import (
 // decode reads a request's body into v: strict I-JSON of at most MaxRequest
 // bytes.
 func decode(w http.ResponseWriter, r *http.Request, v any) error {
+	return decodeUpTo(w, r, v, MaxRequest)
+}
+
+// decodeUpTo is decode for another limit.
+func decodeUpTo(w http.ResponseWriter, r *http.Request, v any, limit int64) error {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		return badRequest("its body is not application/json", "send JSON with Content-Type: application/json")
 	}
 	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
 		return err
 	}
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxRequest))
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return &Problem{Title: "the request is too large", Status: http.StatusRequestEntityTooLarge, Code: CodeTooLarge, Exit: ExitUsage,
-			Detail: fmt.Sprintf("a request has at most %d bytes", MaxRequest), Hint: "shorten what it asks for"}
+			Detail: fmt.Sprintf("such a request has at most %d bytes", limit), Hint: "shorten what it asks for"}
 	}
 	if err != nil {
 		return badRequest("its body could not be read", "send it again")
@@ -88,7 +94,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, c *caller) error
 	if err != nil {
 		return err
 	}
-	if err := s.matter(r.Context(), c, req.Matter); err != nil {
+	if req.Matter, err = s.matter(r.Context(), c, req.Matter); err != nil {
 		return err
 	}
 	var found *SearchResponse
@@ -98,10 +104,20 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, c *caller) error
 		if err != nil {
 			return audit.Outcome{}, err
 		}
+		e, err := s.keeping(ctx, c)
+		if err != nil {
+			return audit.Outcome{}, err
+		}
 		if found, err = s.Search.Search(ctx, narrow, Page{Limit: limit, Before: req.Before, AsOf: req.AsOf}); err != nil {
 			return audit.Outcome{}, err
 		}
 		found.People = people
+		found.Hits = slices.Clone(found.Hits) // what a part gave stays as it is
+		for i := range found.Hits {
+			if found.Hits[i].Kept, err = s.kept(ctx, e, found.Hits[i].Seq); err != nil {
+				return audit.Outcome{}, err
+			}
+		}
 		o := audit.Outcome{Total: found.Total, Shown: uint64(len(found.Hits)), Through: found.Through}
 		s.whose(&o, c.who, partiesOf(found.Hits))
 		return o, nil
@@ -146,12 +162,13 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, c *caller) error {
 	if len(req.Seqs) == 0 {
 		return badRequest("no entry is asked for", "give the numbers of entries, as search prints them")
 	}
-	if err := s.matter(r.Context(), c, req.Matter); err != nil {
+	var err error
+	if req.Matter, err = s.matter(r.Context(), c, req.Matter); err != nil {
 		return err
 	}
 	var resp ShowResponse
 	access := audit.Access{Action: audit.ActionShow, Principal: c.who, Reason: req.Reason, Matter: req.Matter, Seqs: req.Seqs}
-	err := s.look(r.Context(), access, func(ctx context.Context, _ uint64) (audit.Outcome, error) {
+	err = s.look(r.Context(), access, func(ctx context.Context, _ uint64) (audit.Outcome, error) {
 		within, _, err := s.narrow(ctx, c, s.everything)
 		if err != nil {
 			return audit.Outcome{}, err
@@ -159,6 +176,11 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, c *caller) error {
 		if resp.Entries, err = s.Show.Show(ctx, req.Seqs); err != nil {
 			return audit.Outcome{}, err
 		}
+		sees, err := s.keeping(ctx, c)
+		if err != nil {
+			return audit.Outcome{}, err
+		}
+		resp.Entries = slices.Clone(resp.Entries)
 		o := audit.Outcome{Total: uint64(len(resp.Entries))}
 		var hits []Hit
 		for i := range resp.Entries {
@@ -166,6 +188,9 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, c *caller) error {
 			if why := c.withhold(e, within); why != "" {
 				resp.Entries[i] = withheld(e, why)
 				continue
+			}
+			if e.Kept, err = s.kept(ctx, sees, e.Seq); err != nil {
+				return audit.Outcome{}, err
 			}
 			o.Shown++
 			if e.Message != nil {

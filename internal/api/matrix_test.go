@@ -53,6 +53,42 @@ var bodies = map[string]string{
 	"POST /v1/requests/show":   `{"seq":7}`,
 	"POST /v1/requests/decide": `{"seq":7,"approve":true,"reason":"r"}`,
 
+	"POST /v1/schedule/show":     `{}`,
+	"POST /v1/schedule/apply":    `{"text":"version = 1","reason":"r"}`,
+	"POST /v1/schedule/approved": `{"text":"version = 1","request":7}`,
+
+	"POST /v1/matters/list":   `{}`,
+	"POST /v1/matters/show":   `{"id":"M-1"}`,
+	"POST /v1/matters/open":   `{"id":"M-3","name":"n","members":["Bo Dahl","uid:7"],"reason":"r"}`,
+	"POST /v1/matters/close":  `{"id":"M-1","reason":"r"}`,
+	"POST /v1/matters/member": `{"id":"M-1","member":"Bo Dahl","in":true,"reason":"r"}`,
+
+	"POST /v1/holds/list":    `{}`,
+	"POST /v1/holds/show":    `{"seq":50}`,
+	"POST /v1/holds/place":   `{"matter":"M-1","scope":{"custodians":["Anna Lund","usr:u77"],"groups":["Wards"],"query":"canary","from":"-90d"},"reason":"r"}`,
+	"POST /v1/holds/widen":   `{"seq":50,"scope":{"conversations":["c1"]},"reason":"r"}`,
+	"POST /v1/holds/preview": `{"seq":50,"keep":{"all":true,"from":"2026-01-01"}}`,
+	"POST /v1/holds/ask":     `{"seq":50,"reason":"r"}`,
+	"POST /v1/holds/release": `{"seq":50,"request":107}`,
+	"POST /v1/holds/cancel":  `{"seq":50,"reason":"r"}`,
+	"POST /v1/holds/notice":  `{"seq":50,"custodian":"Anna Lund","state":"sent","text":"t"}`,
+	"POST /v1/holds/explain": `{"seq":1}`,
+
+	"POST /v1/disposition/list":  `{}`,
+	"POST /v1/disposition/show":  `{"seq":70}`,
+	"POST /v1/disposition/plan":  `{"class":"general","month":"2020-01","reason":"r"}`,
+	"POST /v1/disposition/run":   `{"plan":70}`,
+	"POST /v1/dispose/erase":     `{"seqs":[1],"reason":"r"}`,
+	"POST /v1/reclassify":        `{"seqs":[1],"class":"clinical","reason":"r"}`,
+	"POST /v1/certificates/list": `{}`,
+	"POST /v1/certificates/show": `{"seq":80}`,
+
+	"POST /v1/clock/show":    `{}`,
+	"POST /v1/clock/release": `{"reason":"r"}`,
+	"POST /v1/copies/list":   `{}`,
+	"POST /v1/copies/note":   `{"id":"tape-2","what":"backup","where":"safe","keyring":3}`,
+	"POST /v1/copies/gone":   `{"id":"tape-1","reason":"r"}`,
+
 	"POST /v1/factor/issue": `{"who":"Anna Berg","reason":"r"}`,
 	"POST /v1/factor/reset": `{"who":"Anna Berg","reason":"r"}`,
 }
@@ -60,6 +96,7 @@ var bodies = map[string]string{
 // furnished is a town in which every valid body succeeds.
 func furnished(t *testing.T) *town {
 	w := newTown(t)
+	w.vault = newVault(w)
 	body, err := json.Marshal(archive.AlarmBody{Name: "relay-gap", Severity: "critical", Text: "a gap", Fix: "ask the vendor"})
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +120,9 @@ func (w *town) furnish(t *testing.T, s *Server, c *caller) {
 		t.Fatal(err)
 	}
 	w.requests[7] = &ApprovalRequest{Seq: 7, Act: ActLargeExport, Digest: exportDigest(q, "", 1, nil), By: c.who, Reason: "r", Status: "approved"}
+	if w.vault != nil {
+		w.vault.matters[0].Members = []string{"person:" + cy, c.who.ID()}
+	}
 	w.grants["token-none"] = nil
 	for _, r := range role.All() {
 		w.grants["token-"+string(r)] = []role.Grant{{Role: r}}

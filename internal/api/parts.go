@@ -79,8 +79,3 @@ type Ask struct {
 	Summary string // free of content
 	Reason  string
 }
-
-// Matters are the matters that are worked on.
-type Matters interface {
-	Matter(ctx context.Context, id string) (*Matter, bool, error)
-}

@@ -33,11 +33,13 @@ const (
 	CodeState       = "not_possible"    // what it is about does not admit it
 	CodeNoPart      = "not_configured"  // the appliance is not configured for it
 	CodeDirectory   = "directory"       // no domain controller answers
+	CodeSchedule    = "bad_schedule"    // the schedule cannot be used; the detail has its faults, a line each
 	CodeTooLarge    = "too_large"       // the request is larger than MaxRequest
 	CodeUnaudited   = "unaudited"       // the look could not be recorded and was refused
 	CodeDiskFull    = "disk_full"       // the disk is too full for the entry
 	CodeFailed      = "store_failed"    // a write failed; the store takes nothing until reopened
 	CodeNoBody      = "no_body"         // the entry's body is gone
+	CodeDisposed    = "disposed"        // the entry was disposed of
 	CodeDamaged     = "damaged"         // the store is damaged
 	CodeChanged     = "changed"         // the entries changed while they were produced
 	CodeIndexing    = "indexing"        // the search index is being rebuilt
@@ -125,9 +127,15 @@ func classify(err error) *Problem {
 	case errors.Is(err, state.ErrNotAlarm):
 		return &Problem{Title: "that entry is not an alarm", Status: http.StatusNotFound, Code: CodeNotFound, Exit: ExitUsage,
 			Hint: "`holdfast alarms list --all` shows all alarms with their numbers"}
+	case errors.Is(err, archive.ErrDisposed):
+		return &Problem{Title: "the entry was disposed of", Status: http.StatusGone, Code: CodeNoBody, Exit: ExitData,
+			Hint: "`holdfast show SEQ` names the certificate, which says when and why"}
+	case errors.Is(err, archive.ErrDisposed):
+		return &Problem{Title: "the entry was disposed of", Status: http.StatusGone, Code: CodeDisposed, Exit: ExitUsage,
+			Hint: "`holdfast show` names its certificate, which says when and why"}
 	case errors.Is(err, archive.ErrNoBody):
-		return &Problem{Title: "the entry's body is not in the archive any more", Status: http.StatusGone, Code: CodeNoBody, Exit: ExitData,
-			Hint: "if it was not disposed of, run `holdfast verify` to see what is missing"}
+		return &Problem{Title: "the entry's body is missing from the archive", Status: http.StatusGone, Code: CodeNoBody, Exit: ExitData,
+			Hint: "it was not disposed of: run `holdfast verify` to see what is missing, and restore from a backup"}
 	case errors.Is(err, archive.ErrDamaged):
 		return &Problem{Title: "the archive is damaged", Status: http.StatusInternalServerError, Code: CodeDamaged, Exit: ExitData,
 			Hint: "run `holdfast verify` to see every entry at fault, keep the disk as it is, and restore from a backup"}
@@ -136,9 +144,11 @@ func classify(err error) *Problem {
 	case errors.Is(err, export.ErrChanged):
 		return &Problem{Title: "the entries changed while they were being produced", Status: http.StatusConflict, Code: CodeChanged, Exit: ExitTemporary,
 			Hint: "export again"}
-	default:
-		return peopleProblem(err)
 	}
+	if p := retentionProblem(err); p != nil {
+		return p
+	}
+	return peopleProblem(err)
 }
 
 // peopleProblem is classify for people and what they may do.

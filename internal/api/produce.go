@@ -79,7 +79,8 @@ func (s *Server) exportRequest(w http.ResponseWriter, r *http.Request, c *caller
 	if err != nil {
 		return nil, nil, err
 	}
-	return &req, q, s.matter(r.Context(), c, req.Matter)
+	req.Matter, err = s.matter(r.Context(), c, req.Matter)
+	return &req, q, err
 }
 
 func (s *Server) export(w http.ResponseWriter, r *http.Request, c *caller) error {

@@ -38,7 +38,7 @@ func (r *Renderer) Hits(ctx context.Context, seqs []uint64) ([]Hit, error) {
 	hits := make([]Hit, 0, len(seqs))
 	for _, seq := range seqs {
 		rec, err := r.Log.Record(ctx, seq)
-		if (errors.Is(err, archive.ErrNoBody) || errors.Is(err, archive.ErrDamaged)) && rec.Leaf.Kind.Valid() {
+		if (errors.Is(err, archive.ErrNoBody) || errors.Is(err, archive.ErrDisposed) || errors.Is(err, archive.ErrDamaged)) && rec.Leaf.Kind.Valid() {
 			// One entry at fault shall not hide the others.
 			hits = append(hits, Hit{Seq: seq, Received: rec.Leaf.ReceivedTime(), Kind: rec.Leaf.Kind.String(), Missing: missingBody(err)})
 			continue
@@ -57,7 +57,10 @@ func (r *Renderer) Hits(ctx context.Context, seqs []uint64) ([]Hit, error) {
 
 // missingBody says why an entry has no body to show.
 func missingBody(err error) string {
-	if errors.Is(err, archive.ErrNoBody) {
+	switch {
+	case errors.Is(err, archive.ErrDisposed):
+		return "it was disposed of"
+	case errors.Is(err, archive.ErrNoBody):
 		return "the archive no longer holds its body"
 	}
 	return "its body is damaged; run `holdfast verify`"
@@ -78,7 +81,7 @@ func (r *Renderer) Show(ctx context.Context, seqs []uint64) ([]Shown, error) {
 		rec, err := r.Log.Record(ctx, seq)
 		missing := ""
 		switch {
-		case errors.Is(err, archive.ErrNoBody), errors.Is(err, archive.ErrDamaged) && rec.Leaf.Kind.Valid():
+		case errors.Is(err, archive.ErrNoBody), errors.Is(err, archive.ErrDisposed), errors.Is(err, archive.ErrDamaged) && rec.Leaf.Kind.Valid():
 			missing = missingBody(err)
 		case err != nil:
 			return nil, fmt.Errorf("show: %w", err)

@@ -31,12 +31,27 @@ func (s *Server) accessReport(w http.ResponseWriter, r *http.Request, c *caller)
 		f.Before = access // this look itself is not part of what it shows
 		o.Shown, err = about(ctx, who, f, &resp)
 		o.Total = o.Shown
-		return o, err
+		if err != nil {
+			return o, err
+		}
+		return o, s.maskReport(ctx, c, &resp)
 	})
 	if err != nil {
 		return err
 	}
 	return reply(w, resp)
+}
+
+// maskReport takes out of a report what the caller may not know; see maskItems.
+func (s *Server) maskReport(ctx context.Context, c *caller, r *AccessReport) error {
+	if r.Custodian != nil {
+		return s.maskItems(ctx, c, r.Custodian.Newest)
+	}
+	if err := s.maskItems(ctx, c, r.Officer.Newest); err != nil {
+		return err
+	}
+	r.Officer.Matters = s.maskMatters(c, r.Officer.Matters)
+	return nil
 }
 
 // custodian reports who read a custodian's messages, and returns how many

@@ -69,6 +69,42 @@ func (s *Server) routes() []route {
 		{name: "POST /v1/requests/show", answer: s.requestsShow, endpoint: role.RequestsList},
 		{name: "POST /v1/requests/decide", answer: s.requestsDecide, endpoint: role.RequestsDecide},
 
+		{name: "POST /v1/schedule/show", answer: s.scheduleShow, endpoint: role.ScheduleShow},
+		{name: "POST /v1/schedule/apply", answer: s.scheduleApply, endpoint: role.ScheduleApply, also: role.RequestsMake},
+		{name: "POST /v1/schedule/approved", answer: s.scheduleApproved, endpoint: role.ScheduleApply, also: role.RequestsExecute},
+
+		{name: "POST /v1/matters/list", answer: s.mattersList, endpoint: role.MattersList},
+		{name: "POST /v1/matters/show", answer: s.mattersShow, endpoint: role.MattersShow},
+		{name: "POST /v1/matters/open", answer: s.mattersOpen, endpoint: role.MattersChange},
+		{name: "POST /v1/matters/close", answer: s.mattersClose, endpoint: role.MattersChange},
+		{name: "POST /v1/matters/member", answer: s.mattersMember, endpoint: role.MattersChange},
+
+		{name: "POST /v1/holds/list", answer: s.holdsList, endpoint: role.HoldsList},
+		{name: "POST /v1/holds/show", answer: s.holdsShow, endpoint: role.HoldsShow},
+		{name: "POST /v1/holds/place", answer: s.holdsPlace, endpoint: role.HoldsChange},
+		{name: "POST /v1/holds/widen", answer: s.holdsWiden, endpoint: role.HoldsChange},
+		{name: "POST /v1/holds/preview", answer: s.holdsPreview, endpoint: role.HoldsChange},
+		{name: "POST /v1/holds/ask", answer: s.holdsAsk, endpoint: role.HoldsChange, also: role.RequestsMake},
+		{name: "POST /v1/holds/release", answer: s.holdsRelease, endpoint: role.HoldsChange, also: role.RequestsExecute},
+		{name: "POST /v1/holds/cancel", answer: s.holdsCancel, endpoint: role.HoldsChange},
+		{name: "POST /v1/holds/notice", answer: s.holdsNotice, endpoint: role.HoldsChange},
+		{name: "POST /v1/holds/explain", answer: s.holdsExplain, endpoint: role.HoldsExplain},
+
+		{name: "POST /v1/disposition/list", answer: s.dispositionList, endpoint: role.DispositionList},
+		{name: "POST /v1/disposition/show", answer: s.dispositionShow, endpoint: role.DispositionShow},
+		{name: "POST /v1/disposition/plan", answer: s.dispositionPlan, endpoint: role.DispositionPlan, also: role.RequestsMake},
+		{name: "POST /v1/disposition/run", answer: s.dispositionRun, endpoint: role.DispositionRun, also: role.RequestsExecute},
+		{name: "POST /v1/dispose/erase", answer: s.disposeErase, endpoint: role.ErasePlan, also: role.RequestsMake},
+		{name: "POST /v1/reclassify", answer: s.reclassify, endpoint: role.ReclassPlan, also: role.RequestsMake},
+		{name: "POST /v1/certificates/list", answer: s.certificatesList, endpoint: role.CertificatesList},
+		{name: "POST /v1/certificates/show", answer: s.certificatesShow, endpoint: role.CertificatesShow},
+
+		{name: "POST /v1/clock/show", answer: s.clockShow, endpoint: role.ClockShow},
+		{name: "POST /v1/clock/release", answer: s.clockRelease, endpoint: role.ClockRelease},
+		{name: "POST /v1/copies/list", answer: s.copiesList, endpoint: role.CopiesList},
+		{name: "POST /v1/copies/note", answer: s.copiesNote, endpoint: role.CopiesChange},
+		{name: "POST /v1/copies/gone", answer: s.copiesGone, endpoint: role.CopiesChange},
+
 		{name: "POST /v1/factor/issue", answer: s.factorIssue, endpoint: role.FactorIssue},
 		{name: "POST /v1/factor/reset", answer: s.factorReset, endpoint: role.FactorReset},
 	}

@@ -11,6 +11,7 @@ import (
 	"holdfast/archive/audit"
 	"holdfast/archive/query"
 	"holdfast/internal/role"
+	"holdfast/retention"
 )
 
 // officer is a compliance officer of one department over HTTPS: Cy Holm.
@@ -203,15 +204,16 @@ func TestWhoseMessages(t *testing.T) {
 
 func TestMatters(t *testing.T) {
 	w := newTown(t)
-	w.matters["M-1"] = &Matter{ID: "M-1", Members: []string{"person:" + cy}}
-	w.matters["M-2"] = &Matter{ID: "M-2", Members: []string{cy}, Custodians: []string{cy}}
-	w.matters["M-3"] = &Matter{ID: "M-3", Members: []string{anna}}
+	w.vault = newVault(w)
+	w.vault.matters = []retention.Matter{
+		{ID: "M-1", Members: []string{"person:" + cy}}, {ID: "M-2", Members: []string{cy}, Custodians: []string{cy}}, {ID: "M-3", Members: []string{anna}},
+	}
 	w.grants["token-officer"] = []role.Grant{{Role: role.ComplianceOfficer}}
 	s := w.server()
 	for _, route := range []string{"POST /v1/search", "POST /v1/show", "POST /v1/export", "POST /v1/export/ask"} {
 		said := map[string]bool{}
 		for matter, want := range map[string]int{"M-1": 200, "M-2": 403, "M-3": 403, "M-canary": 403} {
-			w.furnish(t, s, &caller{})
+			w.furnish(t, s, &caller{who: role.Principal{Person: cy}})
 			status, body := w.ask(s, route, strings.Replace(bodies[route], `"reason":"r"`, `"matter":"`+matter+`"`, 1))
 			if status != want {
 				t.Errorf("%s %s: %d %s", route, matter, status, body)
@@ -235,7 +237,7 @@ func TestMatters(t *testing.T) {
 	}
 	p := role.Principal{Person: cy}
 	for matter, want := range map[string]string{"M-1": "M-1", "M-2": Held, "M-3": Held, "M-4": Held} {
-		if got := w.matters[matter].As(p); got != want {
+		if got := s.known(matter).As(p); got != want {
 			t.Errorf("%s is %q to Cy Holm, want %q", matter, got, want)
 		}
 	}

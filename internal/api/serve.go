@@ -62,7 +62,8 @@ func (s *Server) run(ctx context.Context, l net.Listener, srv *http.Server) erro
 		defer running.Done()
 		h.ServeHTTP(w, r)
 	})
-	srv.BaseContext = func(net.Listener) context.Context { return requests }
+	base := context.WithValue(requests, stopping{}, requests)
+	srv.BaseContext = func(net.Listener) context.Context { return base }
 	srv.ReadTimeout, srv.IdleTimeout = headerTimeout+bodyTimeout, idleTimeout
 	srv.MaxHeaderBytes = maxHeader
 	srv.ErrorLog = slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug) // broken handshakes: anybody can make any number of them
@@ -84,6 +85,10 @@ func (s *Server) run(ctx context.Context, l net.Listener, srv *http.Server) erro
 	running.Wait() // the store is closed after this: no outcome is appended to a closed log
 	return err
 }
+
+// stopping is under what a request's context has the one that ends when the
+// daemon stops, and not when the client hangs up.
+type stopping struct{}
 
 // limited returns l with at most n connections open, and at most each of them
 // from one address.

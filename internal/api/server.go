@@ -91,8 +91,8 @@ type Parts struct {
 	Directory Directory
 	Devices   Devices
 	Approvals Approvals
-	Matters   Matters      // nil: a matter is any text
 	Watch     *audit.Watch // what is usual at the site; nil: nothing is flagged
+	Retention
 
 	// LargeExport is how many entries one person may export alone; 0 is no limit.
 	LargeExport uint64

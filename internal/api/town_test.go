@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ type town struct {
 	former   map[string]string // earlier name → GUID
 	dept     map[string]string // by GUID
 	stays    []query.Stay
-	matters  map[string]*Matter
+	vault    *vault // nil: no part of retention
 	requests map[uint64]*ApprovalRequest
 	grants   map[string][]role.Grant // by token
 	err      error                   // of whatever changes something
@@ -43,7 +44,6 @@ func newTown(t *testing.T) *town {
 		},
 		former:   map[string]string{"Anna Lund": anna, "double": anna},
 		dept:     map[string]string{anna: "Ward 3", bo: "Ward 3", cy: "Pharmacy"},
-		matters:  map[string]*Matter{},
 		requests: map[uint64]*ApprovalRequest{},
 		grants:   map[string][]role.Grant{},
 	}
@@ -55,8 +55,8 @@ func (w *town) server() *Server {
 	p := w.house.server().Parts
 	p.Registry = prometheus.NewRegistry()
 	p.Auth, p.People, p.Register, p.Directory, p.Devices, p.Approvals = gate{w}, w, register{w}, directory{w}, devices{w}, approvals{w}
-	if len(w.matters) > 0 {
-		p.Matters = w
+	if w.vault != nil {
+		p.Retention = w.vault.parts()
 	}
 	s, err := New(p)
 	if err != nil {
@@ -91,11 +91,6 @@ func (w *town) PersonOf(usr string) (string, bool) {
 }
 
 func (w *town) Department(guid string) string { return w.dept[guid] }
-
-func (w *town) Matter(_ context.Context, id string) (*Matter, bool, error) {
-	m, ok := w.matters[id]
-	return m, ok, nil
-}
 
 // gate is the town's Auth. A token is "token-" and a name of grants; uids from
 // 1000 on hold one role each, in the table's order, and 999 holds none.
@@ -216,7 +211,11 @@ type approvals struct{ w *town }
 
 func (a approvals) Requests(context.Context, bool) ([]ApprovalRequest, error) {
 	a.w.did("requests")
-	return nil, a.w.err
+	var all []ApprovalRequest
+	for _, seq := range slices.Sorted(maps.Keys(a.w.requests)) {
+		all = append(all, *a.w.requests[seq])
+	}
+	return all, a.w.err
 }
 
 func (a approvals) Request(_ context.Context, seq uint64) (*ApprovalRequest, error) {

@@ -28,7 +28,13 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request, c *caller) error 
 		if f.Person, err = s.identity(ctx, req.Person); err != nil {
 			return audit.Outcome{}, err
 		}
+		if f.Matter, err = s.auditMatter(ctx, c, f.Matter); err != nil {
+			return audit.Outcome{}, err
+		}
 		if resp.Accesses, err = audit.List(ctx, s.Ledger, f); err != nil {
+			return audit.Outcome{}, err
+		}
+		if err := s.maskItems(ctx, c, resp.Accesses); err != nil {
 			return audit.Outcome{}, err
 		}
 		n := uint64(len(resp.Accesses))
@@ -124,4 +130,68 @@ func (s *Server) identity(ctx context.Context, who string) (string, error) {
 		return "", ambiguous()
 	}
 	return "person:" + found[0].GUID, nil
+}
+
+// auditMatter returns the matter to choose accesses by. For a custodian of it
+// there is none, as of a matter that nobody ever named.
+func (s *Server) auditMatter(ctx context.Context, c *caller, id string) (string, error) {
+	if id == "" || s.Matters == nil {
+		return id, nil
+	}
+	if err := s.caught(ctx); err != nil {
+		return "", err
+	}
+	m := s.known(id)
+	switch {
+	case m == nil:
+		return id, nil
+	case names(m.Custodians, c.who):
+		return noMatter, nil
+	}
+	return m.ID, nil
+}
+
+// noMatter is longer than a matter in an access entry can be.
+var noMatter = strings.Repeat("-", audit.MaxReason+1)
+
+// maskItems takes out of accesses what an auditor may not know who is a custodian
+// of the matter that they were for: all that could name it. That somebody did
+// something, and when, stays.
+func (s *Server) maskItems(ctx context.Context, c *caller, items []audit.Item) error {
+	if s.Matters == nil {
+		return nil
+	}
+	if err := s.caught(ctx); err != nil {
+		return err
+	}
+	for i := range items {
+		a := &items[i].Access
+		if m := s.known(a.Matter); m != nil && names(m.Custodians, c.who) {
+			a.Matter, a.Reason, a.Query, a.Target, a.Seqs = Held, "", "", "", nil
+			if o := items[i].Outcome; o != nil {
+				masked := *o
+				masked.Custodians = nil
+				items[i].Outcome = &masked
+			}
+		}
+	}
+	return nil
+}
+
+// maskMatters does it for the matters of an officer's report: those are counted
+// together.
+func (s *Server) maskMatters(c *caller, counts []audit.MatterCount) []audit.MatterCount {
+	out, hidden := []audit.MatterCount{}, audit.MatterCount{Matter: Held}
+	for _, n := range counts {
+		if m := s.known(n.Matter); m != nil && names(m.Custodians, c.who) {
+			hidden.Accesses += n.Accesses
+			hidden.Shown += n.Shown
+			continue
+		}
+		out = append(out, n)
+	}
+	if hidden.Accesses > 0 {
+		out = append(out, hidden)
+	}
+	return out
 }

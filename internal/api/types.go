@@ -30,6 +30,7 @@ type Status struct {
 	Pending     uint64      `json:"pending_attachments"`
 	Alarms      uint64      `json:"open_alarms"`
 	Roles       bool        `json:"roles_configured"` // false: root and the daemon's own account hold every role
+	Retention   Gauges      `json:"retention"`
 }
 
 // RelayStatus is how far the relay's stream has come.
@@ -196,6 +197,7 @@ type CheckReport struct {
 
 // Progress says how far a long task has come, in entries.
 type Progress struct {
+	Step  string `json:"step,omitempty"` // of a task that has several
 	Done  uint64 `json:"done"`
 	Total uint64 `json:"total"`
 }

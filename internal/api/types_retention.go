@@ -61,7 +61,8 @@ type MemberRequest struct {
 // ScopeRequest says what a hold shall cover: kinds are combined by AND, values
 // of one kind by OR; custodians and groups are one kind. A time is a date (its
 // first instant, UTC), an RFC 3339 time, "today", or so far back from now:
-// "-90d", "-6w", "-18m", "-7y". It is frozen when the archive takes the request.
+// "-90d", "-6w", "-18m", "-7y", which is the first instant of that day. It is
+// frozen, by the archive's received time, when the archive takes the request.
 type ScopeRequest struct {
 	All           bool     `json:"all,omitempty"`           // everything in the range
 	Custodians    []string `json:"custodians,omitempty"`    // names, of each of which exactly one person must be found, or "usr:" and a relay user
@@ -125,15 +126,6 @@ type ScopeHeld struct {
 	Lapses *time.Time `json:"lapses,omitempty"` // it will, unless the release is cancelled
 }
 
-// Release is the release of a hold, or of a part of it.
-type Release struct {
-	Request uint64         `json:"request"` // the approved request
-	At      time.Time      `json:"at"`
-	Ends    time.Time      `json:"ends"` // of the grace period: until then it is cancellable
-	By      role.Principal `json:"by"`
-	Reason  string         `json:"reason"`
-}
-
 // HoldNotice is what a custodian was told of a hold.
 type HoldNotice struct {
 	Custodian string         `json:"custodian"` // objectGUID
@@ -163,22 +155,6 @@ type WidenHoldRequest struct {
 type PreviewReleaseRequest struct {
 	Seq  uint64        `json:"seq"`
 	Keep *ScopeRequest `json:"keep,omitempty"`
-}
-
-// Preview is what a release would come to.
-type Preview struct {
-	Entries     uint64         `json:"entries"` // that nothing else would hold
-	DueNow      uint64         `json:"due_now"` // of them
-	ClassMonths []PreviewMonth `json:"class_months"`
-	Through     uint64         `json:"through"` // entries below this seq were looked at
-}
-
-// PreviewMonth is a Preview's part about one record class and month.
-type PreviewMonth struct {
-	Class   string `json:"class"`
-	Month   string `json:"month"` // "2026-01"
-	Entries uint64 `json:"entries"`
-	Due     uint64 `json:"due"`
 }
 
 // AskReleaseRequest asks another person to approve the release of a hold, but

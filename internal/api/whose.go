@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"holdfast/archive/audit"
@@ -74,6 +75,17 @@ const outOfScope = "outside your scope"
 // not read that.
 const forAuditors = "the audit is read by auditors, with `holdfast audit`"
 
+// elsewhere is what stands in place of an entry that says for which matter
+// something is held, or asked for. The commands named render it for who asks.
+const elsewhere = "it is shown by `holdfast matter`, `holdfast hold`, `holdfast disposition` and `holdfast requests`, to those who may see it"
+
+// matterKinds are the kinds of entries that name matters, scopes and custodians,
+// or give reasons about them.
+var matterKinds = []string{
+	proof.KindMatter.String(), proof.KindHold.String(), proof.KindPlan.String(), proof.KindIntent.String(), proof.KindAbandoned.String(),
+	proof.KindRequest.String(), proof.KindDecision.String(),
+}
+
 // withhold returns why an entry is not the caller's to read, or nothing.
 func (c *caller) withhold(e *Shown, within *query.Query) string {
 	switch _, audits := role.Allowed(c.grants, role.Audit, time.Now()); {
@@ -81,6 +93,8 @@ func (c *caller) withhold(e *Shown, within *query.Query) string {
 		return outOfScope
 	case e.Class == proof.ClassAudit && !audits:
 		return forAuditors
+	case slices.Contains(matterKinds, e.Kind):
+		return elsewhere
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"holdfast/archive/approval"
 	"holdfast/archive/audit"
 )
 
@@ -110,9 +111,25 @@ func (s *Server) requestsList(w http.ResponseWriter, r *http.Request, c *caller)
 		return notConfigured("two-person rule")
 	}
 	var resp RequestsResponse
-	err := s.act(r.Context(), c, audit.ActionRequest, "list", "", func(ctx context.Context) (_ uint64, err error) {
-		resp.Requests, err = s.Approvals.Requests(ctx, req.All)
-		return uint64(len(resp.Requests)), err
+	err := s.act(r.Context(), c, audit.ActionRequest, "list", "", func(ctx context.Context) (uint64, error) {
+		all, err := s.Approvals.Requests(ctx, req.All)
+		if err != nil {
+			return 0, err
+		}
+		if err := s.caught(ctx); err != nil {
+			return 0, err
+		}
+		e := s.eyes(c)
+		for i := range all {
+			r, ok, err := s.asked(ctx, e, &all[i])
+			if err != nil {
+				return 0, err
+			}
+			if ok {
+				resp.Requests = append(resp.Requests, *r)
+			}
+		}
+		return uint64(len(resp.Requests)), nil
 	})
 	if err != nil {
 		return err
@@ -130,14 +147,24 @@ func (s *Server) requestsShow(w http.ResponseWriter, r *http.Request, c *caller)
 		return notConfigured("two-person rule")
 	}
 	var resp *ApprovalRequest
-	err := s.act(r.Context(), c, audit.ActionRequest, "show "+decimal(req.Seq), "", func(ctx context.Context) (uint64, error) {
+	access := audit.Access{Action: audit.ActionRequest, Target: "show " + decimal(req.Seq), Matter: s.askedFor(req.Seq)}
+	err := s.actOn(r.Context(), c, access, func(ctx context.Context) (uint64, error) {
 		asked, err := s.Approvals.Request(ctx, req.Seq)
 		if err != nil {
 			return 0, err
 		}
-		shown := *asked
-		shown.Query, err = s.askedQuery(ctx, c, asked)
-		resp = &shown
+		if err := s.caught(ctx); err != nil {
+			return 0, err
+		}
+		r, ok, err := s.asked(ctx, s.eyes(c), asked)
+		if err != nil {
+			return 0, err
+		}
+		if !ok {
+			return 0, approval.ErrUnknown
+		}
+		r.Query, err = s.askedQuery(ctx, c, r)
+		resp = r
 		return 1, err
 	})
 	if err != nil {
@@ -162,7 +189,11 @@ func (s *Server) requestsDecide(w http.ResponseWriter, r *http.Request, c *calle
 		what = "approve "
 	}
 	var resp *ApprovalRequest
-	err := s.act(r.Context(), c, audit.ActionDecide, what+decimal(req.Seq), req.Reason, func(ctx context.Context) (_ uint64, err error) {
+	access := audit.Access{Action: audit.ActionDecide, Target: what + decimal(req.Seq), Matter: s.askedFor(req.Seq), Reason: req.Reason}
+	err := s.actOn(r.Context(), c, access, func(ctx context.Context) (_ uint64, err error) {
+		if err := s.mayDecide(ctx, c, req.Seq); err != nil {
+			return 0, err
+		}
 		resp, err = s.Approvals.Decide(ctx, c.who, req.Seq, req.Approve, req.Reason)
 		return 1, err
 	})

@@ -17,11 +17,15 @@ func TestLeastPrivilege(t *testing.T) {
 		}
 	}
 	apart := map[Role][]Endpoint{
-		Administrator:     {Audit, AccessReport, RequestsDecide, DirectoryApprove, DevicesApprove, DirectoryMatch},
-		RecordsManager:    {Audit, RequestsDecide, DirectorySync, FactorIssue, Verify},
-		ComplianceOfficer: {Audit, AccessReport, RequestsDecide, DirectoryApprove, DirectorySync, FactorIssue, FactorReset, DirectoryBlock},
-		Approver:          {RequestsMake, RequestsExecute, DirectorySync, DevicesApprove, FactorIssue, Audit},
-		Auditor:           {RequestsMake, RequestsDecide, DirectorySync, AlarmsAck, DevicesApprove, FactorIssue},
+		Administrator: {Audit, AccessReport, RequestsDecide, DirectoryApprove, DevicesApprove, DirectoryMatch,
+			ScheduleApply, MattersList, MattersShow, MattersChange, HoldsList, HoldsShow, HoldsChange, HoldsExplain, DispositionList, DispositionShow, DispositionPlan, DispositionRun, ErasePlan, ReclassPlan},
+		RecordsManager: {Audit, RequestsDecide, DirectorySync, FactorIssue, Verify, MattersChange, HoldsChange, ClockRelease, CopiesChange},
+		ComplianceOfficer: {Audit, AccessReport, RequestsDecide, DirectoryApprove, DirectorySync, FactorIssue, FactorReset, DirectoryBlock,
+			ScheduleApply, DispositionPlan, DispositionRun, ErasePlan, ReclassPlan, ClockRelease, CopiesList, CopiesChange},
+		Approver: {RequestsMake, RequestsExecute, DirectorySync, DevicesApprove, FactorIssue, Audit,
+			ScheduleApply, MattersChange, HoldsChange, HoldsExplain, DispositionPlan, DispositionRun, ErasePlan, ReclassPlan, ClockRelease, CopiesList, CopiesChange},
+		Auditor: {RequestsMake, RequestsDecide, DirectorySync, AlarmsAck, DevicesApprove, FactorIssue,
+			ScheduleApply, MattersChange, HoldsChange, DispositionPlan, DispositionRun, ErasePlan, ReclassPlan, ClockRelease, CopiesChange},
 	}
 	for r, endpoints := range apart {
 		for _, e := range endpoints {

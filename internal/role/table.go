@@ -44,6 +44,31 @@ const (
 	FactorReset Endpoint = "factor-reset" // ends a person's second factor and sessions
 
 	SessionsList Endpoint = "sessions-list"
+
+	ScheduleShow  Endpoint = "schedule-show"
+	ScheduleApply Endpoint = "schedule-apply"
+
+	MattersList   Endpoint = "matters-list"
+	MattersShow   Endpoint = "matters-show"
+	MattersChange Endpoint = "matters-change" // open, close, members
+	HoldsList     Endpoint = "holds-list"
+	HoldsShow     Endpoint = "holds-show"
+	HoldsChange   Endpoint = "holds-change" // place, widen, release, notices
+	HoldsExplain  Endpoint = "holds-explain"
+
+	DispositionList  Endpoint = "disposition-list"
+	DispositionShow  Endpoint = "disposition-show"
+	DispositionPlan  Endpoint = "disposition-plan"
+	DispositionRun   Endpoint = "disposition-run"
+	ErasePlan        Endpoint = "erase-plan"
+	ReclassPlan      Endpoint = "reclass-plan"
+	CertificatesList Endpoint = "certificates-list"
+	CertificatesShow Endpoint = "certificates-show"
+
+	ClockShow    Endpoint = "clock-show"
+	ClockRelease Endpoint = "clock-release"
+	CopiesList   Endpoint = "copies-list"
+	CopiesChange Endpoint = "copies-change"
 )
 
 // The endpoints for anyone who is logged in or has an account on the
@@ -120,7 +145,35 @@ var table = []Row{
 	{FactorIssue, "issue a ticket for enrolling a second factor", []Role{Administrator}},
 	{FactorReset, "end a person's second factor", []Role{Administrator}},
 	{SessionsList, "who is logged in", []Role{Administrator, Auditor}},
+
+	{ScheduleShow, "the retention schedule that counts", all},
+	{ScheduleApply, "apply a schedule; one that narrows waits for an approver", []Role{RecordsManager}},
+
+	{MattersList, "list matters; who is no member of one, or a custodian in it, sees that something is held", overHolds},
+	{MattersShow, "show a matter (to members, approvers and auditors, and to none of its custodians)", overHolds},
+	{MattersChange, "open a matter; close it and change its members, as one of them (not with a narrowed role)", []Role{ComplianceOfficer}},
+	{HoldsList, "list holds (as matters are)", overHolds},
+	{HoldsShow, "show a hold, its scope and its custodians (as a matter is)", overHolds},
+	{HoldsChange, "place, widen and release holds of a matter, as one of its members (not with a narrowed role)", []Role{ComplianceOfficer}},
+	{HoldsExplain, "why an entry is kept, until when, and what would let it go", []Role{RecordsManager, ComplianceOfficer, Auditor}},
+
+	{DispositionList, "list disposition plans", overHolds},
+	{DispositionShow, "show a plan", overHolds},
+	{DispositionPlan, "plan what is due (not with a narrowed role)", []Role{RecordsManager}},
+	{DispositionRun, "carry out a plan that an approver approved, once (likewise)", []Role{RecordsManager}},
+	{ErasePlan, "plan the erasure of single entries, by a court's order (likewise)", []Role{RecordsManager}},
+	{ReclassPlan, "plan another record class for single entries (likewise)", []Role{RecordsManager}},
+	{CertificatesList, "list certificates of disposition", all},
+	{CertificatesShow, "a certificate of disposition, signed", all},
+
+	{ClockShow, "whether the clock has jumped, and disposition waits", all},
+	{ClockRelease, "say that the clock is right after a jump", []Role{Administrator}},
+	{CopiesList, "list the known copies of keys and data", []Role{Administrator, RecordsManager, Auditor}},
+	{CopiesChange, "record a copy, or that it is gone", []Role{Administrator}},
 }
+
+// overHolds are the roles that have to do with what is held and what goes.
+var overHolds = []Role{RecordsManager, ComplianceOfficer, Approver, Auditor}
 
 // Table returns every row, those for anyone and for everybody last.
 func Table() []Row {
