@@ -68,6 +68,10 @@ func Run(ctx context.Context, o Options) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	p.noteStart(ctx)
+	// What a disposition had begun is finished, or undone, before anybody can ask for anything.
+	if err := p.book.Resume(ctx); err != nil {
+		o.Logger.Error("a disposition that was under way cannot be finished; what it is about stays as it is", "err", err)
+	}
 	o.Logger.Info("serving", "archive", a.Identity().ArchiveID, "entries", a.Size(), "version", o.Version)
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.server.Serve(running, listener) })
@@ -80,6 +84,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	g.Go(func() error { return p.folk.auth.Run(running) })
 	g.Go(func() error { return p.followMatches(running) })
+	g.Go(func() error { return ended(running, p.book.Follow(running)) })
+	g.Go(func() error { return p.housekeep(running) })
 	if p.syncer != nil {
 		g.Go(func() error { return p.syncer.Run(running) })
 	}
@@ -128,7 +134,9 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 		return nil, err
 	}
 	p := &parts{archive: a, logger: o.Logger, version: o.Version, started: time.Now().UTC()}
-	p.registers = newRegisters(c.Directory != nil, func(ctx context.Context, size uint64) error { return p.state.CatchUp(ctx, size) })
+	catchUp := func(ctx context.Context, size uint64) error { return p.state.CatchUp(ctx, size) }
+	p.registers = newRegisters(c.Directory != nil, catchUp)
+	p.book = p.newBook(o, catchUp)
 	p.state = state.New(a, pins, p.appliers())
 	p.render = &api.Renderer{Log: a, State: p.state}
 	if err := p.state.CatchUp(ctx, a.Size()); err != nil {
@@ -156,7 +164,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 		Ledger: a, Store: a, Alarms: p.state, Status: p, Search: p, Show: p.render, Produce: p,
 		Ready: p.ready, Registry: registry, Log: o.Logger,
 		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Approvals: approvalsAPI{p},
-		Watch: watch, LargeExport: uint64(c.Watch.LargeExport), // #nosec G115 -- checked
+		Retention: p.retention(), Watch: watch, LargeExport: uint64(c.Watch.LargeExport), // #nosec G115 -- checked
 	})
 	if err != nil {
 		return nil, err
@@ -191,7 +199,7 @@ func (p *parts) newClient(r *config.Relay, registry *prometheus.Registry) (*inge
 	client, err := ingest.New(ingest.Options{
 		URL: r.URL, CA: r.CA, Cert: r.Cert, Key: r.Key, HeadKey: head, AllowX25519: r.AllowX25519,
 		Log: p.archive, Blobs: p.archive, Keys: p.archive, State: ingestState{p},
-		Lag: p.lag, Metrics: p.ingestMetrics, Logger: p.logger, Approvals: p.approvals,
+		Classes: classes{p}, Lag: p.lag, Metrics: p.ingestMetrics, Logger: p.logger, Approvals: p.approvals,
 		// A checkpoint goes through the log's writer, which reopens the log first: after it the size is what a failed write left.
 		Reopen: func(ctx context.Context) error {
 			_, err := p.archive.Checkpoint(ctx)

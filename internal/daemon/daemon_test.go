@@ -382,6 +382,12 @@ func TestLooksAreAudited(t *testing.T) {
 		t.Fatal("a search without a reason was answered")
 	}
 	r := w.search("NOT zzzz", 5)
+	if _, err := w.client.Show(t.Context(), api.ShowRequest{Seqs: []uint64{r.Hits[0].Seq}, Matter: "M-1"}); err == nil {
+		t.Fatal("a message was shown for a matter that there is not")
+	}
+	if _, err := w.client.OpenMatter(t.Context(), api.OpenMatterRequest{ID: "M-1", Reason: "a lawsuit"}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := w.client.Show(t.Context(), api.ShowRequest{Seqs: []uint64{r.Hits[0].Seq}, Matter: "M-1"}); err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +403,9 @@ func TestLooksAreAudited(t *testing.T) {
 		}
 		got = append(got, string(b))
 	}
-	if len(got) != 2 || !strings.Contains(got[0], `"show"`) || !strings.Contains(got[1], "NOT zzzz") {
+	// newest first: the look, the matter's opening, the look that was refused, the search
+	if len(got) != 4 || !strings.Contains(got[0], `"show"`) || !strings.Contains(got[1], `"matter"`) || !strings.Contains(got[2], `"refused"`) ||
+		!strings.Contains(got[3], "NOT zzzz") {
 		t.Fatalf("audit: %s", strings.Join(got, "\n"))
 	}
 }

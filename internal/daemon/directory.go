@@ -66,7 +66,7 @@ func (p *parts) peopleChanged(ctx context.Context, changes []people.Change) {
 		p.provisioner.Wake()
 	}
 	for _, c := range changes {
-		if c.Op == people.OpDepart && c.Person != nil && p.holds != nil && p.holds.Held(c.Person.GUID) {
+		if c.Op == people.OpDepart && c.Person != nil && p.book.HeldPerson(string(c.Person.GUID)) {
 			p.raiseDepartedHeld(ctx, c.Person.GUID)
 		}
 	}

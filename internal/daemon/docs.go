@@ -46,6 +46,8 @@ func (d docs) Docs(ctx context.Context, from, to uint64) iter.Seq2[query.Doc, er
 			}
 			m, err := d.message(ctx, leaf)
 			switch {
+			case errors.Is(err, archive.ErrDisposed):
+				continue
 			case errors.Is(err, archive.ErrNoBody), errors.Is(err, archive.ErrDamaged):
 				if err := d.noteUnreadable(ctx, leaf.Seq); err != nil {
 					yield(query.Doc{}, err)
@@ -126,6 +128,7 @@ func (m *message) doc() query.Doc {
 	}
 	for _, a := range p.Att {
 		d.Names = append(d.Names, a.Name)
+		d.Unread = true // no attachment's text is read
 	}
 	if p.Conv != nil {
 		d.Conversation = query.ConversationRef{ID: p.Conv.ID, Name: p.Conv.Name, Kind: p.Conv.Kind}

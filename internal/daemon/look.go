@@ -50,6 +50,9 @@ func (p *parts) quarantine(ctx context.Context) ([]api.Quarantined, error) {
 	var out []api.Quarantined
 	for _, seq := range p.counts.newest(api.MaxQuarantine) {
 		r, err := p.archive.Record(ctx, seq)
+		if errors.Is(err, archive.ErrDisposed) {
+			continue
+		}
 		if err != nil && !errors.Is(err, archive.ErrDamaged) && !errors.Is(err, archive.ErrNoBody) {
 			return nil, err
 		}

@@ -23,6 +23,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/role"
 	"holdfast/ldapsync"
+	"holdfast/retention"
 )
 
 // DirectoryFile is the name of the credential with the password of the account
@@ -36,6 +37,7 @@ type registers struct {
 	requests   *approval.Book
 	factors    *auth.Factors
 	provisions *ingest.ProvisionBook
+	book       *retention.Book
 }
 
 func newRegisters(persons bool, catchUp func(context.Context, uint64) error) registers {
@@ -48,17 +50,15 @@ func newRegisters(persons bool, catchUp func(context.Context, uint64) error) reg
 }
 
 func (r *registers) appliers() map[proof.Kind]state.Applier {
-	return map[proof.Kind]state.Applier{
+	out := map[proof.Kind]state.Applier{
 		proof.KindPerson: r.history, proof.KindGroup: r.history, proof.KindSync: r.history, proof.KindMatch: r.history,
 		proof.KindRequest: r.requests, proof.KindDecision: r.requests, proof.KindExecution: r.requests,
 		proof.KindCredential: r.factors, proof.KindProvision: r.provisions,
 	}
-}
-
-// Holds says who is under hold. Whoever cannot tell answers true: unknown
-// means held.
-type Holds interface {
-	Held(person people.GUID) bool
+	for kind, book := range r.book.Appliers() {
+		out[kind] = book
+	}
+	return out
 }
 
 // folk is what has to do with people: who they are, what they may do, and what
@@ -71,15 +71,16 @@ type folk struct {
 	tails       *ingest.Tails
 	provisioner *ingest.Provisioner // nil unless something is to be asked of the relay
 	provision   config.Provision
-	holds       Holds      // nil while the archive knows no holds
 	changing    sync.Mutex // held while somebody works out and appends a match or a block
 	matchNow    chan struct{}
+
+	housekeepSoon chan struct{} // capacity 1: something may be due now
 }
 
 // newFolk makes what serves people, over the parts that are there already.
 func (p *parts) newFolk(ctx context.Context, o Options, registry *prometheus.Registry) error {
 	c := o.Config
-	p.folk.matchNow = make(chan struct{}, 1)
+	p.folk.matchNow, p.folk.housekeepSoon = make(chan struct{}, 1), make(chan struct{}, 1)
 	p.folk.provision, p.configured = c.Provision, c.Configured()
 	var directory auth.Directory
 	if c.Directory != nil {

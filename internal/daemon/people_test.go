@@ -19,6 +19,8 @@ import (
 	"holdfast/internal/api"
 	"holdfast/internal/config"
 	"holdfast/internal/role"
+	"holdfast/retention"
+	"holdfast/retention/hold"
 )
 
 // office is a ward with a directory and a compliance desk.
@@ -467,7 +469,14 @@ func TestDepartureUnderHold(t *testing.T) {
 	if p.held("u1") {
 		t.Error("something is held in an archive without holds")
 	}
-	p.holds = holdOn(held)
+	officer := role.Principal{Via: role.ViaSocket, UID: new(uint32)}
+	if _, err := p.book.OpenMatter(t.Context(), officer, retention.NewMatter{ID: "M-1", Reason: "a lawsuit"}); err != nil {
+		t.Fatal(err)
+	}
+	scope := hold.Scope{Custodians: []string{string(held)}}
+	if _, err := p.book.PlaceHold(t.Context(), officer, retention.NewHold{Matter: "M-1", Scope: scope, Reason: "preserve"}); err != nil {
+		t.Fatal(err)
+	}
 	if !p.held("u1") {
 		t.Error("a relay user who is nobody might be anybody, and is not held")
 	}
@@ -480,10 +489,6 @@ func TestDepartureUnderHold(t *testing.T) {
 		t.Errorf("alarms: %+v", alarms)
 	}
 }
-
-type holdOn people.GUID
-
-func (h holdOn) Held(g people.GUID) bool { return g == people.GUID(h) }
 
 func TestReadPassword(t *testing.T) {
 	dir := t.TempDir()

@@ -62,13 +62,13 @@ func (p *parts) departed() []ingest.Departed {
 }
 
 // held reports whether a relay user's person is under hold. Whoever is nobody's
-// might be anybody.
+// might be anybody that is.
 func (p *parts) held(usr string) bool {
-	if p.holds == nil {
-		return false
-	}
 	g, ok := p.history.PersonOf(usr)
-	return !ok || p.holds.Held(g)
+	if !ok {
+		return p.book.Gauges().HoldsActive > 0
+	}
+	return p.book.HeldPerson(string(g))
 }
 
 // overridden reports whether two people let the wipe with that id go ahead.

@@ -26,6 +26,7 @@ func (p *parts) Status(ctx context.Context) (*api.Status, error) {
 		Pending:     uint64(len(p.state.PendingBlobs())),
 		Alarms:      uint64(len(p.state.Alarms(false))),
 		Roles:       p.configured,
+		Retention:   p.book.Gauges(),
 	}
 	if c, ok := p.archive.Cursor(); ok {
 		s.Relay.Epoch, s.Relay.Seq = c.Epoch, c.Seq
