@@ -131,6 +131,22 @@ func crashBody(seq uint64) []byte {
 	return bytes.Repeat(fmt.Appendf(nil, "message %d. ", seq), 1+int(seq%40))
 }
 
+// ramDir returns a folder in memory if there is one: many states
+// are tried, and no power is lost here.
+func ramDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "holdfast-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // ack is the last thing a writer was told to be durable.
 type ack struct{ relay, size uint64 }
 

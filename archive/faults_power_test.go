@@ -33,21 +33,6 @@ func limitMemory(t *testing.T) {
 	}
 }
 
-// ramDir returns a folder in memory if there is one: the states are many.
-func ramDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "holdfast-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // explore replays the events and tries, after each from the index begin on,
 // what a loss of power there may leave: nothing unsynced, all of it, and some
 // parts by chance. With stop it ends at the first thing found.
