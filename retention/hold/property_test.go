@@ -180,7 +180,7 @@ func drawReadings(t *rapid.T, w ward) Readings {
 	}
 	r := Readings{}
 	for i, read := range all {
-		if rapid.IntRange(0, 5).Draw(t, fmt.Sprint("has version ", i+1)) > 0 {
+		if rapid.IntRange(0, 3).Draw(t, fmt.Sprint("has version ", i+1)) > 0 {
 			r[i+1] = read
 		}
 	}
@@ -196,7 +196,7 @@ func TestCoversAsPlainly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 20 {
+		for range 40 {
 			e := drawnEntry.Draw(t, "entry")
 			why, held := m.Covers(e)
 			if want := plainly("M-1", s, w, r, e); held != want || held != (why != "") {
@@ -207,7 +207,7 @@ func TestCoversAsPlainly(t *testing.T) {
 			unsure(t, m, e, held)
 		}
 	})
-	for _, why := range []string{"", "all", "custodian", "group", "conversation", "query", "query: attachments without text", "query: its version of the language is gone", "unknown content", "audit"} {
+	for _, why := range []string{"", "all", "custodian", "group", "conversation", "query", "unknown content", "audit"} {
 		if seen[why] == 0 {
 			t.Errorf("no entry was covered as %q: the test looks at nothing", why)
 		}
@@ -259,7 +259,7 @@ func FuzzCovers(f *testing.F) {
 	f.Add([]byte(`{"custodians":["usr:u1"],"query":"bed","language":1}`), "usr:u1", "bed\n4 café", uint8(2), int64(1767225600), int64(0), byte(0))
 	f.Add([]byte(`{"all":true,"from":"2026-01-01T00:00:00Z"}`), "", "", uint8(4), int64(-1), int64(1<<40), byte(1))
 	f.Add([]byte(`{"groups":["11111111-0000-0000-0000-000000000000"],"query":"NOT from:u1","language":4}`), "u1", "\xff", uint8(11), int64(0), int64(0), byte(7))
-	allowed := []string{"all", "custodian", "group", "conversation", "query", "query: attachments without text", "query: its version of the language is gone", "unknown content", "audit"}
+	allowed := []string{"all", "custodian", "group", "conversation", "query", "unknown content", "audit"}
 	f.Fuzz(func(t *testing.T, scope []byte, who, text string, kind uint8, received, sent int64, flags byte) {
 		s, err := ParseScope(bytes.Clone(scope))
 		if err != nil {
