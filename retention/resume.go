@@ -28,7 +28,7 @@ func (b *Book) finishAll(ctx context.Context, progress func(string, uint64, uint
 		return fmt.Errorf("read the log: %w", err)
 	}
 	for _, seq := range b.unfinished() {
-		if _, err := b.finish(ctx, seq, progress); err != nil {
+		if _, err := b.finish(ctx, seq, false, progress); err != nil {
 			return fmt.Errorf("intent %d: %w", seq, err)
 		}
 	}
@@ -51,8 +51,9 @@ func (b *Book) unfinished() []uint64 {
 
 // finish takes an intent through the steps after the switch. Each of them may
 // be taken again: a crash after any of them leaves an intent that the next
-// call finishes from there. It returns what was switched back, and why.
-func (b *Book) finish(ctx context.Context, seq uint64, progress func(string, uint64, uint64)) ([]TakenOut, error) {
+// call finishes from there. It returns what was switched back, and why. fresh
+// says that the survey saw everything before the switch.
+func (b *Book) finish(ctx context.Context, seq uint64, fresh bool, progress func(string, uint64, uint64)) ([]TakenOut, error) {
 	b.mu.RLock()
 	i := b.disposal.intent(seq)
 	var open []archive.ClassMonth
@@ -65,7 +66,7 @@ func (b *Book) finish(ctx context.Context, seq uint64, progress func(string, uin
 	if i == nil {
 		return nil, fmt.Errorf("entry %d is not an intent: %w", seq, ErrNoPlan)
 	}
-	undone, why, err := b.recheck(ctx, i, open, progress)
+	undone, why, err := b.recheck(ctx, i, open, fresh, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -95,21 +96,22 @@ func (b *Book) finish(ctx context.Context, seq uint64, progress func(string, uin
 // it stands now: a hold may have come in, or a message that makes a family of
 // it. It returns the class-months of which something has to stay. Those whose
 // keys are destroyed already have nothing left to judge.
-func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.ClassMonth, progress func(string, uint64, uint64)) (undone []archive.ClassMonth, why []TakenOut, err error) {
-	pending := b.options.Log.PendingDisposals()
-	if !slices.ContainsFunc(open, func(cm archive.ClassMonth) bool { return slices.Contains(pending, cm) }) {
+func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.ClassMonth, fresh bool, progress func(string, uint64, uint64)) (undone []archive.ClassMonth, why []TakenOut, err error) {
+	pending := slices.DeleteFunc(b.options.Log.PendingDisposals(), func(cm archive.ClassMonth) bool { return !slices.Contains(open, cm) })
+	if len(pending) == 0 {
 		return nil, nil, nil
 	}
 	if _, err := b.steady(ctx); err != nil {
 		return nil, nil, err
 	}
-	j := b.judging(i.plan.text.Kind, b.options.Log.Now())
-	r := &run{book: b}
-	for n, cm := range open {
-		progress(StepRecheck, uint64(n), uint64(len(open)))
-		if !slices.Contains(pending, cm) {
-			continue
+	if !fresh {
+		if err := b.relearn(ctx, pending); err != nil {
+			return nil, nil, err
 		}
+	}
+	j, r := b.judging(i.plan.text.Kind, b.options.Log.Now()), &run{book: b}
+	for n, cm := range pending {
+		progress(StepRecheck, uint64(n), uint64(len(pending)))
 		t := newTally(cm)
 		for rec, err := range b.options.Log.Unkept(ctx, cm) {
 			var f *fact
@@ -118,7 +120,7 @@ func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.Class
 			}
 			switch {
 			case err == nil:
-				t.add(f, decide(j.kind, j.asOf, f))
+				t.add(f, j.anew(f, fresh))
 			case ctx.Err() != nil:
 				return nil, nil, ctx.Err()
 			case !aboutOne(err):
@@ -133,6 +135,51 @@ func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.Class
 		}
 	}
 	return undone, r.out, nil
+}
+
+// anew decides about an entry that a switch left behind. What its period began
+// with may have been left behind as well, and a survey made since then does not
+// know it any more: it was known when the intent was logged.
+func (j *judgement) anew(f *fact, fresh bool) ruling {
+	kind := j.kind
+	if !fresh && !f.due.Known {
+		kind = PlanErase
+	}
+	return decide(kind, j.asOf, f)
+}
+
+// relearn tells a survey that was made since a switch what the switch left
+// behind: families may hang together by it.
+func (b *Book) relearn(ctx context.Context, pending []archive.ClassMonth) error {
+	for _, cm := range pending {
+		for rec, err := range b.options.Log.Unkept(ctx, cm) {
+			var f *entryFacts
+			if err == nil {
+				f, err = b.facts(ctx, rec)
+			}
+			if err != nil && (ctx.Err() != nil || !aboutOne(err)) {
+				return err
+			}
+			if err == nil {
+				b.survey.relearn(f)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *survey) relearn(f *entryFacts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.kin.has(f.leaf.Seq) {
+		return
+	}
+	s.kin.meet(f.leaf.Seq, f, s.join)
+	for _, c := range s.covers {
+		if _, held := c.covers(f); held {
+			c.mark(&s.kin, f.leaf.Seq)
+		}
+	}
 }
 
 // abandon switches class-months back to the files that hold everything. A

@@ -360,7 +360,7 @@ func (r *run) outcome(ctx context.Context, err error) (*Ran, error) {
 		}
 		return out, nil
 	}
-	undone, err := r.book.finish(ctx, r.intent, r.progress)
+	undone, err := r.book.finish(ctx, r.intent, true, r.progress)
 	if err != nil {
 		return nil, fmt.Errorf("intent %d is in the log and will be finished at the next run or start: %w", r.intent, err)
 	}
