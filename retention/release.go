@@ -34,7 +34,7 @@ func (b *Book) PreviewRelease(ctx context.Context, seq uint64, keep *hold.Scope)
 		h, _ := b.Hold(seq)
 		kept = newCoverage(h.Matter, keep.Frozen(), b.options.People, b.reads)
 	}
-	p := &Preview{Through: b.survey.state().Through}
+	p := &Preview{Through: b.Survey().Through}
 	if len(own) > 0 {
 		err = b.preview(ctx, p, own, others, kept, keep != nil)
 	}

@@ -80,7 +80,7 @@ func (b *Book) Standing(ctx context.Context, rec archive.Record) (*Standing, err
 		return nil, err
 	}
 	due := b.dueOf(f)
-	s := &Standing{Class: f.class, Rule: f.rule, HeldBy: b.heldBy(f), Why: due.Why, Through: b.survey.state().Through}
+	s := &Standing{Class: f.class, Rule: f.rule, HeldBy: b.heldBy(f), Why: due.Why, Through: b.Survey().Through}
 	if due.Known {
 		s.DisposeAfter = &due.At
 	}

@@ -14,17 +14,18 @@ import (
 	"holdfast/retention/hold"
 )
 
-// surveyBatch is how many entries are read at one go. What is read is judged
-// without a lock, so a batch delays nobody but the survey's own progress.
+// surveyBatch is how many entries are read at one go. They are read and judged
+// without a lock.
 const surveyBatch = 1024
 
 // survey is what one pass over all entries finds, and what follows the log from
 // there: families, what each scope of a hold covers, conversations, and who
 // refers to an attachment. It lies in memory and is made anew at every start.
 type survey struct {
-	turn chan struct{} // capacity 1: held by whoever surveys a batch, with what follows
-	asOf uint64        // size of the log whose directory the matchers know
-	lag  bool          // it is the turn of scopes that lag behind
+	turn  chan struct{} // capacity 1: held by whoever surveys a batch, with what follows
+	batch uint64        // surveyBatch
+	asOf  uint64        // size of the log whose directory the matchers know
+	lag   bool          // it is the turn of scopes that lag behind
 
 	mu      sync.RWMutex // guards what follows
 	through uint64       // entries below it are surveyed
@@ -45,7 +46,7 @@ type conversation struct {
 
 func newSurvey() *survey {
 	return &survey{
-		turn: make(chan struct{}, 1), kin: newKin(), talks: map[string]*conversation{}, seen: map[string]struct{}{},
+		turn: make(chan struct{}, 1), batch: surveyBatch, kin: newKin(), talks: map[string]*conversation{}, seen: map[string]struct{}{},
 		open: map[uint64]struct{}{}, first: map[uint64]uint32{}, others: map[uint64][]uint64{},
 	}
 }
@@ -66,7 +67,7 @@ func (b *Book) Follow(ctx context.Context) error {
 				return err
 			}
 		case !more:
-			if err := b.options.Log.Wait(ctx, b.survey.state().Through); err != nil {
+			if err := b.options.Log.Wait(ctx, b.Survey().Through); err != nil {
 				return err
 			}
 		case b.options.Log.Size() != size:
@@ -92,19 +93,7 @@ func rest(ctx context.Context, d time.Duration) error {
 // Survey returns how far the survey has come: for every hold that counts.
 func (b *Book) Survey() SurveyState {
 	size := b.options.Log.Size()
-	s := b.survey.state()
-	s.Size = size
-	return s
-}
-
-func (s *survey) state() SurveyState {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	out := SurveyState{Through: s.through}
-	for _, c := range s.covers {
-		out.Through = min(out.Through, c.done)
-	}
-	return out
+	return SurveyState{Through: b.survey.surveyed(b.covers()), Size: size}
 }
 
 // settled returns when the survey has come to the log's end as of the call, for
@@ -116,7 +105,7 @@ func (b *Book) settled(ctx context.Context) error {
 	}
 	for {
 		more, err := b.step(ctx)
-		if err != nil || !more || b.survey.state().Through >= size && b.survey.fresh(size) {
+		if err != nil || !more || b.Survey().Through >= size && b.survey.fresh(size) {
 			return err
 		}
 	}
@@ -217,10 +206,10 @@ func (s *survey) next(size uint64) (from, to uint64, covers []*coverage) {
 	}
 	if from == s.through || s.through < size && !s.lag {
 		s.lag = from < s.through
-		from, to = s.through, min(s.through+surveyBatch, size)
+		from, to = s.through, min(s.through+s.batch, size)
 	} else {
 		s.lag = false
-		to = min(from+surveyBatch, s.through)
+		to = min(from+s.batch, s.through)
 	}
 	for _, c := range s.covers {
 		switch {
@@ -406,10 +395,7 @@ func has[K comparable](set map[K]struct{}, key K) bool {
 func (s *survey) held(covers []*coverage) (entries, through uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	through = s.through
-	for _, c := range covers {
-		through = min(through, c.done)
-	}
+	through = s.reached(covers)
 	switch len(covers) {
 	case 0:
 	case 1:
@@ -422,6 +408,22 @@ func (s *survey) held(covers []*coverage) (entries, through uint64) {
 		}
 	}
 	return entries, through
+}
+
+// reached returns through where the log was surveyed for scopes. mu is held.
+func (s *survey) reached(covers []*coverage) uint64 {
+	through := s.through
+	for _, c := range covers {
+		through = min(through, c.done)
+	}
+	return through
+}
+
+// surveyed is reached for who does not hold mu.
+func (s *survey) surveyed(covers []*coverage) uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.reached(covers)
 }
 
 // heldIn reports whether one of the scopes covers a member of a family.

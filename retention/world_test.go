@@ -64,6 +64,7 @@ type world struct {
 	key      ed25519.PrivateKey
 	relaySeq uint64
 	n        uint64
+	pending  []archive.Entry // of bulk
 }
 
 func newWorld(tb testing.TB) *world {
@@ -96,11 +97,11 @@ func (w *world) open() {
 	var err error
 	w.archive, err = archive.Open(w.ctx(), w.dir, w.options)
 	w.no(err)
-	w.begin()
+	w.begin(w.archive)
 }
 
 // begin has a new state follow the log from its start.
-func (w *world) begin() {
+func (w *world) begin(src state.Source) {
 	w.tb.Helper()
 	catchUp := func(ctx context.Context, size uint64) error { return w.state.CatchUp(ctx, size) }
 	w.history = people.NewHistory()
@@ -110,6 +111,11 @@ func (w *world) begin() {
 		Forget: func(context.Context, []uint64) error { return nil },
 		Signer: w.archive.IdentitySigner(), Identity: w.archive.Identity(), Tool: "test",
 	})
+	w.state = state.New(src, envelope.Pins{}, w.appliers())
+	w.no(w.state.CatchUp(w.ctx(), w.archive.Size()))
+}
+
+func (w *world) appliers() map[proof.Kind]state.Applier {
 	appliers := map[proof.Kind]state.Applier{}
 	for _, k := range []proof.Kind{proof.KindPerson, proof.KindGroup, proof.KindSync, proof.KindMatch} {
 		appliers[k] = w.history
@@ -120,8 +126,7 @@ func (w *world) begin() {
 	for k, a := range w.book.Appliers() {
 		appliers[k] = a
 	}
-	w.state = state.New(w.archive, envelope.Pins{}, appliers)
-	w.no(w.state.CatchUp(w.ctx(), w.archive.Size()))
+	return appliers
 }
 
 // reopen does what a crash and a start do.
