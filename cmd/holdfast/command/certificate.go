@@ -26,7 +26,7 @@ last copy is gone.`,
 		Args: nameless,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCertificateList(g), newCertificateShow(g), newCertificateExport(g))
+	cmd.AddCommand(newCertificateList(g), newCertificateShow(g), newCertificateExport(g), newCertificateVerify(g))
 	return cmd
 }
 

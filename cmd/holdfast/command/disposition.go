@@ -348,7 +348,10 @@ func runDispositionRun(ctx context.Context, g *globals, arg string, yes bool) er
 	}
 	b := g.startBar("running", 0, progress.UnitsDefault)
 	ran, err := ask(ctx, g, func(c *api.Client) (*api.Ran, error) {
-		return c.RunDisposition(ctx, api.RunRequest{Plan: seq}, func(p api.Progress) { b.set(p.Done, p.Total) })
+		return c.RunDisposition(ctx, api.RunRequest{Plan: seq}, func(p api.Progress) {
+			b.step(p.Step)
+			b.set(p.Done, p.Total)
+		})
 	})
 	b.stop(err == nil)
 	if err != nil {

@@ -339,7 +339,7 @@ func (o *office) decide(r api.DecideRequest) (any, error) {
 }
 
 func (o *office) run(r api.RunRequest) (any, error) {
-	return work{{Progress: &api.Progress{Done: 1, Total: 2}}, {Ran: &api.Ran{Plan: r.Plan, Kind: "cutoff", Intent: 510, Gone: 1190, Certificates: []api.DispositionCertificate{o.certificate(520)},
+	return work{{Progress: &api.Progress{Step: "resealing", Done: 1, Total: 2}}, {Ran: &api.Ran{Plan: r.Plan, Kind: "cutoff", Intent: 510, Gone: 1190, Certificates: []api.DispositionCertificate{o.certificate(520)},
 		TakenOut:  []api.TakenOut{{Class: "general", Month: "2019-01", Hold: 508, Matter: "M-9", Why: "custodian", Entries: 10}},
 		Abandoned: []api.PlanLine{{Class: "patient", Month: "2019-02", Entries: 3, HeldBack: []api.HeldBack{{Matter: api.Held, Entries: 3}}}}}}}, nil
 }

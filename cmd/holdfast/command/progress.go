@@ -44,6 +44,13 @@ func (b *bar) set(done, total uint64) {
 	b.tracker.SetValue(signed(done))
 }
 
+// step says what the work is at now; an empty step changes nothing.
+func (b *bar) step(name string) {
+	if b != nil && name != "" {
+		b.tracker.UpdateMessage(visible(name))
+	}
+}
+
 // stop ends the bar, drawn full when the work is done.
 func (b *bar) stop(done bool) {
 	if b == nil {

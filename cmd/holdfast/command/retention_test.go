@@ -2,6 +2,8 @@ package command
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -171,5 +173,49 @@ func TestJSONFlag(t *testing.T) {
 	}
 	if code, out, _ := run(t, newHouse(), &Terminal{}, "status", "--json", "--format", "table"); code != api.ExitUsage || out != "" {
 		t.Errorf("exit code %d, %s", code, out)
+	}
+}
+
+// status says what is held and due once that is known, and what wants a person.
+func TestStatusOfRetention(t *testing.T) {
+	at := time.Date(2026, 3, 1, 8, 30, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		gauges api.Gauges
+		want   string
+	}{
+		{api.Gauges{}, ""},
+		{api.Gauges{HoldsActive: 2, OldestHold: &at, AsOf: &at, DueMessages: 12, DueBytes: 2048, NextCutoff: &at, PlansWaiting: 1, Frozen: true},
+			"holds          2 active, the oldest since 2026-03-01 08:30:00 UTC\n" +
+				"due            12 entries that nothing holds, 2.0 KiB, as of 2026-03-01 08:30:00 UTC\n" +
+				"next due       2026-03-01 08:30:00 UTC\n" +
+				"plans waiting  1 for a second person: holdfast disposition list\n" +
+				"disposition    FROZEN, because the clock jumped: holdfast clock show\n"},
+	} {
+		var out bytes.Buffer
+		if err := (&Terminal{Out: &out}).writeFields(retentionFields(&tt.gauges)); err != nil || out.String() != tt.want {
+			t.Errorf("%v, got\n%s", err, &out)
+		}
+	}
+}
+
+// A bar says at which step a run is.
+func TestRunShowsItsSteps(t *testing.T) {
+	o := newOffice()
+	dir, err := os.MkdirTemp("", "hf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	stop, err := o.start(filepath.Join(dir, "o"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	code := Run(t.Context(), &Terminal{Out: &out, Err: &errs, ErrTTY: true, In: strings.NewReader("")}, []string{"--socket", filepath.Join(dir, "o"), "disposition", "run", "500", "--yes"})
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if code != 0 || !strings.Contains(errs.String(), "resealing") || strings.Contains(out.String(), "resealing") {
+		t.Errorf("exit code %d\n%s%s", code, &out, &errs)
 	}
 }

@@ -14,9 +14,6 @@ import (
 	"holdfast/internal/api"
 )
 
-// maxSchedule bounds a schedule file, in bytes: retention/SCHEDULE.md.
-const maxSchedule = 1 << 20
-
 func newSchedule(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "schedule",
@@ -31,7 +28,7 @@ appended; each class has a period and what the period counts from. Holds always 
 		Args: nameless,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newScheduleShow(g), newScheduleApply(g))
+	cmd.AddCommand(newScheduleShow(g), newScheduleApply(g), newScheduleDefault(g), newScheduleCheck(g))
 	return cmd
 }
 
@@ -106,7 +103,7 @@ func runScheduleApply(ctx context.Context, g *globals, o *scheduleApplyOptions, 
 	if o.request > 0 && (o.dry || o.reason != "") {
 		return usage("--request applies exactly what was approved: leave --reason and --dry-run away")
 	}
-	text, err := g.readInput(ctx, file, "the schedule", maxSchedule)
+	text, err := g.readInput(ctx, file, "the schedule", api.MaxSchedule)
 	if err != nil {
 		return err
 	}

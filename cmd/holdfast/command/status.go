@@ -34,7 +34,7 @@ func runStatus(ctx context.Context, g *globals) error {
 	if st.Relay.Contact != nil {
 		contact = stamp(*st.Relay.Contact)
 	}
-	return g.writeFields([]field{
+	fields := []field{
 		{"archive", st.ArchiveID},
 		{"origin", st.Origin},
 		{"daemon", st.Version + ", since " + stamp(st.Started)},
@@ -48,7 +48,28 @@ func runStatus(ctx context.Context, g *globals) error {
 		{"attachments awaited", number(st.Pending)},
 		{"open alarms", number(st.Alarms)},
 		{"roles", rolesConfigured(st.Roles)},
-	})
+	}
+	return g.writeFields(append(fields, retentionFields(&st.Retention)...))
+}
+
+// retentionFields say what is held, what is due, and what waits for somebody.
+func retentionFields(r *api.Gauges) []field {
+	held := optional(uint64(max(r.HoldsActive, 0)))
+	if held != "" && r.OldestHold != nil {
+		held += " active, the oldest since " + stamp(*r.OldestHold) + " UTC"
+	}
+	fields := []field{{"holds", held}}
+	if r.AsOf != nil {
+		fields = append(fields, field{"due", fmt.Sprintf("%d entries that nothing holds, %s, as of %s UTC", r.DueMessages, size(r.DueBytes), stamp(*r.AsOf))})
+	}
+	fields = append(fields, field{"next due", sinceStamp(r.NextCutoff, "")})
+	if r.PlansWaiting > 0 {
+		fields = append(fields, field{"plans waiting", fmt.Sprintf("%d for a second person: holdfast disposition list", r.PlansWaiting)})
+	}
+	if r.Frozen {
+		fields = append(fields, field{"disposition", "FROZEN, because the clock jumped: holdfast clock show"})
+	}
+	return fields
 }
 
 // rolesConfigured warns of an archive that its owner has not set up.
