@@ -17,8 +17,10 @@ const keysetTick = time.Minute
 
 // publishKeyset keeps the archive's public keys at the relay: at the start, whenever they change, and again long before they expire.
 //
-// The version is the time in Unix milliseconds, so that it rises across restarts without anything being stored. A clock that was set back
-// makes the relay refuse it, which is an alarm and not repaired here: a keyset from the past is what clients must refuse.
+// The version is received time in Unix milliseconds, so that it rises across restarts without anything being stored, and a clock that is
+// wrong for an hour leaves no version behind that is refused for a year afterwards. Received time lags when the archive was closed for long
+// and nobody has released the clock yet: a version that is refused is followed by one of the clock's. One that is refused as well is an
+// alarm and not repaired here: a keyset from the past is what clients must refuse.
 func (c *Client) publishKeyset(ctx context.Context) error {
 	pause, refused := c.newBackoff(), 0
 	var version uint64
@@ -45,7 +47,11 @@ func (c *Client) publishKeyset(ctx context.Context) error {
 		keys, err := publicKeys(offered)
 		if err == nil {
 			now := time.Now()
-			version = max(version+1, uint64(max(now.UnixMilli(), 0))) // #nosec G115 -- not negative
+			at := c.o.Keys.Now()
+			if refused > 0 {
+				at = now
+			}
+			version = max(version+1, uint64(max(at.UnixMilli(), 0))) // #nosec G115 -- not negative
 			err = c.putKeyset(ctx, wire.Keyset{Arc: c.arc, Version: version, Expires: now.Add(keysetLife), Keys: keys, Time: now})
 		}
 		if err == nil {

@@ -46,6 +46,7 @@ type Keys interface {
 	Identity() *proof.Identity
 	IdentitySigner() crypto.Signer         // Ed25519: signs acks and keysets
 	RecipientKeys() []archive.RecipientKey // the caller's own slice
+	Now() time.Time                        // received time, which no jump of the machine's clock moves
 }
 
 // State is what the log's control entries come to. The daemon gives it over archive/state.
