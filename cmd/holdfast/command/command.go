@@ -189,7 +189,7 @@ func (g *globals) report(err error) int {
 	default:
 		p = &api.Problem{Title: visible(err.Error()), Exit: api.ExitIO}
 	}
-	_ = g.say("holdfast: %s", visible(p.Error()))
+	_ = g.say("holdfast: %s", lines(p))
 	if p.Code == api.CodeBadQuery && p.Column > 0 && g.ErrTTY {
 		_ = g.say("%s", pointAt(g.query, p.Column))
 	}
@@ -197,6 +197,20 @@ func (g *globals) report(err error) int {
 		_ = g.say("  %s", visible(p.Hint))
 	}
 	return p.Exit
+}
+
+// lines is what a problem says: on one line, but for a schedule's faults, which
+// have one each.
+func lines(p *api.Problem) string {
+	if p.Code != api.CodeSchedule {
+		return visible(p.Error())
+	}
+	var b strings.Builder
+	b.WriteString(visible(p.Title))
+	for line := range strings.SplitSeq(p.Detail, "\n") {
+		b.WriteString("\n  " + visible(line))
+	}
+	return b.String()
 }
 
 // pointAt returns the line of the query in which column stands, with a caret

@@ -23,6 +23,7 @@ import (
 	"holdfast/archive/state"
 	"holdfast/ingest/envelope"
 	"holdfast/internal/api"
+	"holdfast/retention"
 )
 
 // house is a daemon's inside in memory: enough for the commands to talk to.
@@ -34,6 +35,7 @@ type house struct {
 	damaged bool  // checks find something
 	unheard bool  // nothing has come from a relay
 	fail    error // what a production ends with
+	matters map[string]retention.Matter
 	town
 
 	server string // over the network, once it is served: https://HOST:PORT
@@ -54,7 +56,7 @@ var hits = []api.Hit{
 }
 
 func newHouse() *house {
-	h := &house{town: newTown()}
+	h := &house{town: newTown(), matters: map[string]retention.Matter{}}
 	h.add(proof.KindGenesis, proof.ClassControl, nil)
 	h.add(proof.KindAlarm, proof.ClassControl, archive.AlarmBody{Name: "relay-gap", Severity: "critical", Text: "the relay left out 3 events",
 		Fix: "ask the vendor for events 4 to 6", Facts: map[string]string{"from": "4", "to": "6"}})
@@ -208,6 +210,7 @@ func (h *house) start(path string) (stop func() error, err error) {
 		Ledger: h, Store: h, Alarms: state.New(h, envelope.Pins{}, nil), Status: h, Search: h, Show: h, Produce: h,
 		Registry: prometheus.NewRegistry(), Log: log, Auth: porter{h}, People: clerk{h}, LargeExport: 2, Watch: &audit.Watch{Days: []time.Weekday{time.Sunday}, To: 8*60 + 39},
 	}
+	parts.Matters = registry{h}
 	if !h.unknown {
 		parts.Register, parts.Directory, parts.Devices, parts.Approvals = clerk{h}, registrar{h}, mechanic{h}, notary{h}
 	}

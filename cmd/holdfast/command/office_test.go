@@ -210,7 +210,7 @@ func (o *office) apply(r api.ApplyScheduleRequest) (any, error) {
 	case r.Text == "same\n":
 		return api.ScheduleApplied{Changes: []api.ScheduleChange{}, Groups: map[string]string{}}, nil
 	case r.Text == "bad\n":
-		return nil, &api.Problem{Title: "this is not a schedule that can be used", Detail: "line 3: unknown key \"perid\"", Status: http.StatusBadRequest, Code: api.CodeBadRequest,
+		return nil, &api.Problem{Title: "this is not a schedule that can be used", Detail: "line 3: unknown key \"perid\u202e\"\nline 9: no class", Status: http.StatusBadRequest, Code: api.CodeSchedule,
 			Exit: api.ExitUsage, Hint: "retention/SCHEDULE.md says what each key means"}
 	case r.Text == "narrower\n":
 		a = applied(0, 430)

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"holdfast/archive/export"
+	"holdfast/retention"
 )
 
 func TestMain(m *testing.M) {
@@ -46,6 +47,7 @@ func (l leakless) Run() int {
 //	desk N ARGS...               from elsewhere than the appliance: without --socket, ending with exit code N
 //	types FILE                   what the person at the desk answers, one a line; also stdin
 //	house full|damaged|failing   makes something go wrong; new: no relay has been heard; ended: all sessions end;
+//	                             matter: M-7 is open and yours, of which the log says nothing;
 //	                             locked: the desk's keyring does not answer, unlocked: it does
 //	looks N                      so many looks went through so far
 //	office N ARGS...             holdfast in-process, of an office that knows matters, holds and disposition, ending with exit code N
@@ -87,6 +89,8 @@ func TestScripts(t *testing.T) {
 				h := ts.Value("house").(*house)
 				h.set(func() {
 					switch args[0] {
+					case "matter":
+						h.matters["M-7"] = retention.Matter{ID: "M-7", State: retention.StateOpen, Members: []string{fmt.Sprint("uid:", os.Getuid())}}
 					case "ended":
 						clear(h.sessions)
 					case "locked", "unlocked":
