@@ -219,13 +219,13 @@ func (p *parts) register(r *prometheus.Registry) error {
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
 	}
-	for _, c := range []prometheus.Collector{
+	for _, c := range append(p.retentionMetrics(gauge), []prometheus.Collector{
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("holdfast_log_entries", "Entries in the log.", func() float64 { return float64(p.archive.Size()) }),
 		gauge("holdfast_index_lag_entries", "Entries that the index does not cover yet.", func() float64 { return float64(p.lag()) }),
 		gauge("holdfast_alarms_open", "Alarms that nobody has acknowledged, as of the last look.", func() float64 { return float64(len(p.state.Alarms(false))) }),
-	} {
+	}...) {
 		if err := r.Register(c); err != nil {
 			return err
 		}

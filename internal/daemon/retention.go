@@ -6,6 +6,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"holdfast/archive"
 	"holdfast/archive/approval"
 	"holdfast/archive/people"
@@ -249,4 +251,36 @@ func (p *parts) quarantineNeeds(ctx context.Context) (func(kid string) bool, err
 		}
 	}
 	return func(kid string) bool { return all || needed[kid] }, nil
+}
+
+// retentionMetrics are the figures of holds and disposition. A time that is not
+// known is 0.
+func (p *parts) retentionMetrics(gauge func(name, help string, f func() float64) prometheus.Collector) []prometheus.Collector {
+	of := func(f func(g retention.Gauges) float64) func() float64 {
+		return func() float64 { return f(p.book.Gauges()) }
+	}
+	seconds := func(t *time.Time) float64 {
+		if t == nil {
+			return 0
+		}
+		return float64(t.UnixMilli()) / 1e3
+	}
+	return []prometheus.Collector{
+		gauge("holdfast_disposition_next_cutoff_timestamp_seconds", "When the next entry becomes due, as far as is known.", of(func(g retention.Gauges) float64 { return seconds(g.NextCutoff) })),
+		gauge("holdfast_disposition_due_entries", "Entries that are due and not held, as of the last look.", of(func(g retention.Gauges) float64 { return float64(g.DueMessages) })),
+		gauge("holdfast_disposition_due_bytes", "Bytes of the entries that are due and not held, as of the last look.", of(func(g retention.Gauges) float64 { return float64(g.DueBytes) })),
+		gauge("holdfast_disposition_looked_timestamp_seconds", "When it was last found out what is due.", of(func(g retention.Gauges) float64 { return seconds(g.AsOf) })),
+		gauge("holdfast_disposition_plans_waiting", "Plans that wait for a second person.", of(func(g retention.Gauges) float64 { return float64(g.PlansWaiting) })),
+		gauge("holdfast_holds_active", "Holds in force.", of(func(g retention.Gauges) float64 { return float64(g.HoldsActive) })),
+		gauge("holdfast_hold_oldest_timestamp_seconds", "When the oldest hold in force was placed.", of(func(g retention.Gauges) float64 { return seconds(g.OldestHold) })),
+		gauge("holdfast_disposition_frozen", "1 while the clock is doubted and nothing is disposed of.", of(func(g retention.Gauges) float64 {
+			if g.Frozen {
+				return 1
+			}
+			return 0
+		})),
+		gauge("holdfast_survey_lag_entries", "Entries that the survey of what holds keep has not seen yet.", of(func(g retention.Gauges) float64 {
+			return float64(p.archive.Size() - min(p.archive.Size(), g.SurveyThrough))
+		})),
+	}
 }
