@@ -131,6 +131,21 @@ func TestPeriodAtLeast(t *testing.T) {
 	}
 }
 
+// TestCalendar: atLeast counts the days that After gives.
+func TestCalendar(t *testing.T) {
+	for _, p := range []Period{{Months: 1}, {Years: 1}, {Months: 13, Days: 5}, {Years: 4}, {Days: 40}} {
+		months := newCalendar(p.months())
+		for begin := range 50 {
+			for day := 1; day <= months.days(begin); day++ {
+				want := p.After(date(2000, time.January+time.Month(begin), day)).Sub(date(2000, 1, 1)) / (24 * time.Hour)
+				if got := months.end(begin, day, p); got != int(want) {
+					t.Fatalf("%v from day %d of month %d: %d, want %d", p, day, begin, got, want)
+				}
+			}
+		}
+	}
+}
+
 // TestSlack: no two periods of about one mean length differ by more days than
 // atLeast allows for before it asks the calendar.
 func TestSlack(t *testing.T) {

@@ -154,6 +154,34 @@ over = ["second"]
 	}
 }
 
+// TestAccepted: rules that nothing is wrong with, although they come close.
+func TestAccepted(t *testing.T) {
+	const head = `version = 1
+otherwise = "general"
+[[class]]
+name = "general"
+period = "7y"
+trigger = "received"
+[[class]]
+name = "a"
+period = "8y"
+trigger = "received"
+[[rule]]
+name = "one"
+class = "a"
+`
+	const next = "[[rule]]\nname = \"two\"\nclass = \"general\"\n"
+	for name, rules := range map[string]string{
+		"types keep apart":         "type = [\"msg\"]\n" + next + "type = [\"call\"]\n",
+		"conversations keep apart": "conversation = [\"direct\"]\n" + next + "conversation = [\"patient\", \"group\"]\n",
+		"outside conversations":    "conversation = [\"direct\", \"group\", \"patient\"]\nover = [\"two\"]\n" + next,
+	} {
+		if _, err := Parse([]byte(head + rules)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // largest is a schedule with as many rules and values as there may be, in which
 // it takes every rule before one to see whether that one is reached.
 func largest() []byte {
