@@ -26,7 +26,9 @@ func FuzzRequests(f *testing.F) {
 		for _, odd := range []string{
 			`{"query":"zebra-zebra OR (b","reason":"r","as":"jsonl"}`, `{"seqs":[1,2,3],"matter":"\u0000"}`, `null`, `[]`, `{"who":"zebra-zebra","reason":"\ud800"}`,
 			`{"digest":"zebra-zebra","reason":"r"}`, `{"name":"zebra-zebra","password":""}`, `{"kid":"zebra-zebra","fingerprint":"x","reason":"r"}`,
-			`{"since":"zebra-zebra"}`, `{"custodian":"zebra-zebra","officer":"x","reason":"r"}`, `{"seq":18446744073709551615,"reason":"r"}`,
+			`{"since":"zebra-zebra"}`, `{"matter":"M-1","scope":{"query":"zebra-zebra OR (b"},"reason":"r"}`, `{"matter":"M-1","scope":{"custodians":["zebra-zebra"]},"reason":"r"}`,
+			`{"seq":50,"scope":{"all":true,"from":"zebra-zebra"},"reason":"r"}`, `{"seq":50,"keep":{"groups":["zebra-zebra"]},"reason":"r"}`, `{"id":"zebra-zebra","reason":"r"}`,
+			`{"matter":"zebra-zebra","scope":{"custodians":["usr:zebra-zebra"],"query":"hold:zebra-zebra"},"reason":"r"}`, `{"text":"zebra-zebra","reason":"r"}`, `{"custodian":"zebra-zebra","officer":"x","reason":"r"}`, `{"seq":18446744073709551615,"reason":"r"}`,
 		} {
 			f.Add(uint8(i), false, []byte(odd))
 		}

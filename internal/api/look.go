@@ -185,7 +185,11 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, c *caller) error {
 		var hits []Hit
 		for i := range resp.Entries {
 			e := &resp.Entries[i]
-			if why := c.withhold(e, within); why != "" {
+			why := c.withhold(e, within)
+			if why == "" && s.maskedEntry(c, e) {
+				why = forAuditors
+			}
+			if why != "" {
 				resp.Entries[i] = withheld(e, why)
 				continue
 			}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"holdfast/archive/audit"
+	"holdfast/archive/proof"
+	"holdfast/internal/ijson"
 )
 
 func (s *Server) audit(w http.ResponseWriter, r *http.Request, c *caller) error {
@@ -176,6 +178,22 @@ func (s *Server) maskItems(ctx context.Context, c *caller, items []audit.Item) e
 		}
 	}
 	return nil
+}
+
+// maskedEntry reports whether an entry of the audit is one of which maskItems
+// leaves something out.
+func (s *Server) maskedEntry(c *caller, e *Shown) bool {
+	if s.Matters == nil || e.Class != proof.ClassAudit {
+		return false
+	}
+	var a struct {
+		Matter string `json:"matter"`
+	}
+	if err := ijson.Unmarshal(e.Body, &a); err != nil {
+		return true // nobody knows what it is about
+	}
+	m := s.known(a.Matter)
+	return m != nil && names(m.Custodians, c.who)
 }
 
 // maskMatters does it for the matters of an officer's report: those are counted
