@@ -111,6 +111,24 @@ func (l *memLog) put(e archive.Entry) uint64 {
 	return seq
 }
 
+// date makes the newest entry, of which nothing depends on its time yet, one
+// that was received then.
+func (l *memLog) date(seq uint64, at time.Time) {
+	leaf := &l.recs[seq].Leaf
+	delete(l.months, leaf.Month())
+	leaf.Received = at.UnixMilli()
+	span, ok := l.months[leaf.Month()]
+	if !ok {
+		span[0] = seq
+	}
+	span[1] = seq + 1
+	l.months[leaf.Month()] = span
+	cm := archive.ClassMonth{Class: leaf.Class, Month: leaf.Month()}
+	if l.gens[cm] == nil {
+		l.gens[cm] = &memGen{live: 1, highest: 1, missing: map[uint64]bool{}}
+	}
+}
+
 func (l *memLog) Identity() *proof.Identity { return l.id }
 func (l *memLog) Size() uint64              { return uint64(len(l.recs)) }
 func (l *memLog) Now() time.Time            { return time.Now().UTC().Truncate(time.Millisecond) }

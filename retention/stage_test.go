@@ -36,6 +36,7 @@ type stage struct {
 	book      *Book
 	forget    func([]uint64) error
 	n         uint64
+	relaySeq  *uint64 // of a log that wants the relay's, its last
 }
 
 // stageLog is a log that a state can follow, too.
@@ -168,7 +169,14 @@ type letter struct {
 func (s *stage) send(m letter) (uint64, [32]byte) {
 	s.t.Helper()
 	e, digest := s.message(m)
-	placed, err := s.log.Append(s.t.Context(), archive.Batch{Entries: []archive.Entry{e}})
+	b := archive.Batch{}
+	if s.relaySeq != nil {
+		*s.relaySeq++
+		e.Epoch, e.RelaySeq = "e1", *s.relaySeq
+		b.Cursor = &archive.Cursor{Epoch: e.Epoch, Seq: e.RelaySeq}
+	}
+	b.Entries = []archive.Entry{e}
+	placed, err := s.log.Append(s.t.Context(), b)
 	if err != nil {
 		s.t.Fatal(err)
 	}
