@@ -196,4 +196,3 @@ func BenchmarkSurveyArchive(b *testing.B) {
 		b.ReportMetric(time.Since(began).Seconds(), "s-placing")
 	}
 }
-
