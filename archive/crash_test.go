@@ -77,7 +77,7 @@ func runWriter(args string) error {
 	}
 	acked := func() error {
 		c, _ := a.Cursor()
-		_, err := fmt.Printf("acked %d %d\n", c.Seq, a.Size())
+		_, err := fmt.Printf("acked %d %d %d\n", c.Seq, a.Size(), destroyed(a))
 		return err
 	}
 	if err := acked(); err != nil {
@@ -102,6 +102,15 @@ func runWriter(args string) error {
 				return err
 			}
 		}
+		if i%8 == 6 {
+			if err := disposeSome(a); err != nil {
+				fmt.Printf("refused %v\n", err)
+				continue
+			}
+			if err := acked(); err != nil {
+				return err
+			}
+		}
 		if i%7 == 3 {
 			if _, err := a.Checkpoint(context.Background()); err != nil {
 				fmt.Printf("refused %v\n", err)
@@ -109,6 +118,51 @@ func runWriter(args string) error {
 		}
 	}
 	return a.Close()
+}
+
+// goes reports whether a message is one that the writer disposes of.
+func goes(l *proof.Leaf) bool {
+	return l.Kind == proof.KindMessage && l.Class == proof.ClassGeneral && l.RelaySeq%9 == 4
+}
+
+// disposeSome finishes what is pending, or else disposes of what goes in the
+// month of the log's end.
+func disposeSome(a *Archive) error {
+	ctx := context.Background()
+	cms := a.PendingDisposals()
+	if len(cms) == 0 {
+		leaf, err := a.Leaf(a.Size() - 1)
+		if err != nil {
+			return err
+		}
+		cms = []ClassMonth{{proof.ClassGeneral, leaf.Month()}}
+		r, err := a.Reseal(ctx, cms[0], ResealOptions{Keep: func(r Record) (bool, error) { return !goes(&r.Leaf), nil }})
+		if err != nil {
+			return err
+		}
+		if _, err := a.Switch(ctx, []*Resealed{r}, intent("an intent")); err != nil {
+			return err
+		}
+	}
+	_, err := a.Destroy(ctx, cms)
+	return err
+}
+
+// destroyed returns the generation below which no key is left, as far as that
+// was finished.
+func destroyed(a *Archive) (generation uint32) {
+	err := a.view(func(s *store) error {
+		for cm, g := range s.gens {
+			if cm.Class == proof.ClassGeneral && g.state == stateDestroyed {
+				generation = max(generation, g.live)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0
+	}
+	return generation
 }
 
 // crashPage returns the page after the given relay seq. Its classes are met at
@@ -148,11 +202,14 @@ func ramDir(t testing.TB) string {
 }
 
 // ack is the last thing a writer was told to be durable.
-type ack struct{ relay, size uint64 }
+type ack struct {
+	relay, size uint64
+	destroyed   uint32 // generation of body files of class general below which no key is left
+}
 
 func parseAck(line string) (a ack, ok bool) {
-	n, err := fmt.Sscanf(line, "acked %d %d", &a.relay, &a.size)
-	return a, err == nil && n == 2
+	n, err := fmt.Sscanf(line, "acked %d %d %d", &a.relay, &a.size, &a.destroyed)
+	return a, err == nil && n == 3
 }
 
 // audit opens what is left of an archive and returns what is wrong with it:
@@ -164,6 +221,12 @@ func (v *victim) audit(dir string, last ack) error {
 		return fmt.Errorf("it does not open: %w", err)
 	}
 	err = v.auditOpen(a, dir, last)
+	if pending := a.PendingDisposals(); err == nil && len(pending) > 0 {
+		// Of what a crash left of a disposition, either all was done or it is finished now.
+		if _, err = a.Destroy(context.Background(), pending); err == nil {
+			err = v.auditOpen(a, dir, ack{last.relay, last.size, destroyed(a)})
+		}
+	}
 	return errors.Join(err, a.Close())
 }
 
@@ -174,13 +237,16 @@ func (v *victim) auditOpen(a *Archive, dir string, last ack) error {
 	}
 	relay := uint64(0)
 	for r, err := range a.Records(context.Background(), 0, a.Size()) {
-		if err != nil {
+		disposed := errors.Is(err, ErrDisposed)
+		if err != nil && (!disposed || !goes(&r.Leaf)) {
 			return err
 		}
 		if !r.Leaf.Kind.FromRelay() {
 			continue
 		}
-		relay++
+		if relay++; disposed && r.Leaf.RelaySeq == relay {
+			continue
+		}
 		if r.Leaf.RelaySeq != relay || r.Leaf.Kind != proof.KindMessage || !bytes.Equal(r.Body, crashBody(relay)) {
 			return fmt.Errorf("entry %d is %v of relay seq %d where %d was due, %q", r.Leaf.Seq, r.Leaf.Kind, r.Leaf.RelaySeq, relay, r.Body)
 		}
@@ -192,15 +258,22 @@ func (v *victim) auditOpen(a *Archive, dir string, last ack) error {
 	if err != nil {
 		return err
 	}
-	if !r.OK() || r.Bodies != r.Size {
+	if !r.OK() || r.Bodies+r.Disposed != r.Size {
 		return fmt.Errorf("check: %+v", r)
 	}
 	records, err := a.countRecords()
 	if err != nil {
 		return err
 	}
-	if records != a.Size() {
-		return fmt.Errorf("%d records for %d entries: orphans", records, a.Size())
+	if records != a.Size()-r.Disposed {
+		return fmt.Errorf("%d records for %d entries of which %d were disposed of: orphans", records, a.Size(), r.Disposed)
+	}
+	for name := range a.keys.ring.Bodies {
+		m := bodyFileName.FindStringSubmatch(name + ".db")
+		id, err := parseBodyName(m)
+		if err != nil || id.Class == proof.ClassGeneral && id.generation < last.destroyed {
+			return errors.Join(err, fmt.Errorf("the key of %s is there, which was destroyed", name))
+		}
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*", "*"+newSuffix))
 	if err == nil && len(left) > 0 {
@@ -215,6 +288,9 @@ func (a *Archive) countRecords() (n uint64, err error) {
 		return 0, err
 	}
 	for _, id := range names {
+		if id.name != a.st.bodyName(id.ClassMonth) {
+			continue // the former file of a switch
+		}
 		f, err := a.st.bodies.get(id.name)
 		if err != nil {
 			return 0, err

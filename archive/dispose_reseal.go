@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"os"
-	"runtime"
-	"sync"
 
 	"go.etcd.io/bbolt"
 
@@ -392,46 +390,4 @@ func (r *resealer) compare(ctx context.Context, f *bodyFile) error {
 		err = fmt.Errorf("%w: %d records where %d were resealed", ErrDamaged, have, r.out.Kept)
 	}
 	return err
-}
-
-// open opens the records and checks them against their leaves, on all cores.
-func (o *ownRecords) open() ([]Body, error) {
-	bodies, errs := make([]Body, len(o.leaves)), make([]error, len(o.leaves))
-	inParallel(len(o.leaves), func(i int) {
-		if o.sealed[i] != nil {
-			bodies[i], errs[i] = o.file.openRecord(nil, &o.leaves[i], o.sealed[i])
-		}
-	})
-	for i, err := range errs {
-		if err != nil {
-			return nil, &SeqError{o.leaves[i].Seq, err}
-		}
-	}
-	return bodies, nil
-}
-
-// reseal seals the bodies anew.
-func (o *ownRecords) reseal(key *seal.FileKey, bodies []Body, which []bool) {
-	inParallel(len(o.leaves), func(i int) {
-		if which[i] {
-			plain := bodies[i].appendTo(make([]byte, 0, recordHeader+len(bodies[i].Note)+len(bodies[i].Bytes)))
-			o.sealed[i] = key.Seal(make([]byte, 0, len(plain)+seal.Overhead), o.leaves[i].Seq, plain)
-		}
-	})
-}
-
-// inParallel calls f for each i < n, in shares as large as are worth a
-// goroutine.
-func inParallel(n int, f func(i int)) {
-	workers := max(1, min(runtime.GOMAXPROCS(0), n/sealShare))
-	share := (n + workers - 1) / workers
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := w * share; i < min(n, (w+1)*share); i++ {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
 }
