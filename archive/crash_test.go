@@ -120,51 +120,6 @@ func runWriter(args string) error {
 	return a.Close()
 }
 
-// goes reports whether a message is one that the writer disposes of.
-func goes(l *proof.Leaf) bool {
-	return l.Kind == proof.KindMessage && l.Class == proof.ClassGeneral && l.RelaySeq%9 == 4
-}
-
-// disposeSome finishes what is pending, or else disposes of what goes in the
-// month of the log's end.
-func disposeSome(a *Archive) error {
-	ctx := context.Background()
-	cms := a.PendingDisposals()
-	if len(cms) == 0 {
-		leaf, err := a.Leaf(a.Size() - 1)
-		if err != nil {
-			return err
-		}
-		cms = []ClassMonth{{proof.ClassGeneral, leaf.Month()}}
-		r, err := a.Reseal(ctx, cms[0], ResealOptions{Keep: func(r Record) (bool, error) { return !goes(&r.Leaf), nil }})
-		if err != nil {
-			return err
-		}
-		if _, err := a.Switch(ctx, []*Resealed{r}, intent("an intent")); err != nil {
-			return err
-		}
-	}
-	_, err := a.Destroy(ctx, cms)
-	return err
-}
-
-// destroyed returns the generation below which no key is left, as far as that
-// was finished.
-func destroyed(a *Archive) (generation uint32) {
-	err := a.view(func(s *store) error {
-		for cm, g := range s.gens {
-			if cm.Class == proof.ClassGeneral && g.state == stateDestroyed {
-				generation = max(generation, g.live)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return 0
-	}
-	return generation
-}
-
 // crashPage returns the page after the given relay seq. Its classes are met at
 // different times, so that body files and their keys are made under way.
 func crashPage(after, n uint64) Batch {
@@ -183,22 +138,6 @@ func crashPage(after, n uint64) Batch {
 
 func crashBody(seq uint64) []byte {
 	return bytes.Repeat(fmt.Appendf(nil, "message %d. ", seq), 1+int(seq%40))
-}
-
-// ramDir returns a folder in memory if there is one: many states
-// are tried, and no power is lost here.
-func ramDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "holdfast-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
 }
 
 // ack is the last thing a writer was told to be durable.

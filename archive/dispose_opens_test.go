@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"holdfast/archive/proof"
 	"holdfast/archive/seal"
 )
 
@@ -176,4 +178,49 @@ func everyRecord(t *testing.T, path string) (id [seal.IDSize]byte, out []rawReco
 		}
 	}
 	return id, out
+}
+
+// goes reports whether a message is one that the writer disposes of.
+func goes(l *proof.Leaf) bool {
+	return l.Kind == proof.KindMessage && l.Class == proof.ClassGeneral && l.RelaySeq%9 == 4
+}
+
+// disposeSome finishes what is pending, or else disposes of what goes in the
+// month of the log's end.
+func disposeSome(a *Archive) error {
+	ctx := context.Background()
+	cms := a.PendingDisposals()
+	if len(cms) == 0 {
+		leaf, err := a.Leaf(a.Size() - 1)
+		if err != nil {
+			return err
+		}
+		cms = []ClassMonth{{proof.ClassGeneral, leaf.Month()}}
+		r, err := a.Reseal(ctx, cms[0], ResealOptions{Keep: func(r Record) (bool, error) { return !goes(&r.Leaf), nil }})
+		if err != nil {
+			return err
+		}
+		if _, err := a.Switch(ctx, []*Resealed{r}, intent("an intent")); err != nil {
+			return err
+		}
+	}
+	_, err := a.Destroy(ctx, cms)
+	return err
+}
+
+// destroyed returns the generation below which no key is left, as far as that
+// was finished.
+func destroyed(a *Archive) (generation uint32) {
+	err := a.view(func(s *store) error {
+		for cm, g := range s.gens {
+			if cm.Class == proof.ClassGeneral && g.state == stateDestroyed {
+				generation = max(generation, g.live)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0
+	}
+	return generation
 }

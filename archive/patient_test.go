@@ -237,3 +237,19 @@ func (p *patient) bodyPath(t testing.TB, dir, class string) string {
 	}
 	return found[0]
 }
+
+// ramDir returns a folder in memory if there is one: many states
+// are tried, and no power is lost here.
+func ramDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "holdfast-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
