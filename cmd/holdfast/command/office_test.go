@@ -33,13 +33,12 @@ type office struct {
 }
 
 var (
-	jdoe   = role.Principal{Name: "jdoe", Person: jdoeGUID, Via: role.ViaHTTPS}
-	aberg  = role.Principal{Name: "aberg", Person: annaGUID, Via: role.ViaHTTPS}
-	began  = time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC)
-	ended  = time.Date(2026, 3, 8, 0, 0, 0, 0, time.UTC)
-	dueOn  = time.Date(2033, 3, 1, 8, 30, 0, 0, time.UTC)
-	anna   = api.Ref{GUID: annaGUID, Name: "Anna \u202eBerg"}
-	bobRef = api.Ref{GUID: bobGUID, Name: "Bob Meyer"}
+	jdoe  = role.Principal{Name: "jdoe", Person: jdoeGUID, Via: role.ViaHTTPS}
+	aberg = role.Principal{Name: "aberg", Person: annaGUID, Via: role.ViaHTTPS}
+	began = time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC)
+	ended = time.Date(2026, 3, 8, 0, 0, 0, 0, time.UTC)
+	dueOn = time.Date(2033, 3, 1, 8, 30, 0, 0, time.UTC)
+	anna  = api.Ref{GUID: annaGUID, Name: "Anna \u202eBerg"}
 )
 
 func newOffice() *office {
