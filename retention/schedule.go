@@ -201,15 +201,26 @@ func (b *Book) keepsClasses(ctx context.Context, s *schedule.Schedule) error {
 	if err != nil {
 		return err
 	}
+	classes := b.reclassified()
 	for _, m := range used {
-		if m.Class == proof.ClassControl || m.Class == proof.ClassAudit {
+		classes = append(classes, m.Class)
+	}
+	for _, class := range classes {
+		if class == proof.ClassControl || class == proof.ClassAudit {
 			continue
 		}
-		if _, ok := s.Class(m.Class); !ok {
-			return fmt.Errorf("%w: there are entries of class %s, so the schedule has to say how long they are kept", ErrInvalid, m.Class)
+		if _, ok := s.Class(class); !ok {
+			return fmt.Errorf("%w: there are entries of class %s, so the schedule has to say how long they are kept", ErrInvalid, class)
 		}
 	}
 	return nil
+}
+
+// reclassified returns the classes that entries were given later.
+func (b *Book) reclassified() []string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return slices.Compact(slices.Sorted(maps.Values(b.disposal.reclass)))
 }
 
 // Schedule returns the schedule in force; nil before the first.

@@ -181,6 +181,9 @@ func TestSchedulesThatAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		refuse("without a class that entries have", without)
+		w.book.disposal.reclass = map[uint64]string{1: "staff"}
+		refuse("without a class that entries were given", strings.NewReplacer("[[class]]\nname = \"staff\"\nperiod = \"2y\"\ntrigger = \"departed\"\n", "",
+			`class = "staff"`, `class = "patient"`).Replace(plainSchedule))
 		// A name that means another group now may bring messages into another class.
 		w.change(people.Change{Op: people.OpRemove, Group: &people.Group{GUID: nurses}})
 		w.change(people.Change{Op: people.OpAdd, Group: &people.Group{GUID: "00000000-0000-0000-0000-0000000000f2", Name: "nurses"}})
