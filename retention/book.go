@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -38,6 +39,8 @@ type Book struct {
 	options Options
 	reads   hold.Readings
 	survey  *survey
+
+	doubts atomic.Pointer[[]doubt] // when the clock was doubted, in the log's order; replaced whole
 
 	judge chan struct{} // capacity 1: held from judging the rules until the entries are applied
 
@@ -108,6 +111,8 @@ func (b *Book) Apply(rec archive.Record) error {
 		return b.applyHold(rec)
 	case proof.KindSchedule:
 		return b.applySchedule(rec)
+	case proof.KindClock:
+		return b.applyClock(rec)
 	}
 	return b.disposal.apply(rec)
 }

@@ -34,6 +34,8 @@ type entryFacts struct {
 	bereft bool
 	// reads says of an entry about looking that messages were looked at.
 	reads bool
+	// doubted says that nobody can tell when what its period begins with was.
+	doubted bool
 }
 
 // attachment names one sealed attachment in the archive.
@@ -50,6 +52,7 @@ func (b *Book) facts(ctx context.Context, rec archive.Record) (*entryFacts, erro
 	if err != nil {
 		return nil, err
 	}
+	f.noteRule(rec.Note)
 	if f.leaf.Kind == proof.KindAccess && f.reads && b.survey.unfinished(f.leaf.Seq) {
 		f.hold.Unknown = true // the daemon did not live to say whose messages were shown
 	}
@@ -60,6 +63,7 @@ func (b *Book) facts(ctx context.Context, rec archive.Record) (*entryFacts, erro
 	if triggers {
 		err = b.dueFacts(ctx, f)
 	}
+	b.dated(f)
 	return f, err
 }
 
@@ -70,7 +74,7 @@ func (b *Book) unreadable(leaf proof.Leaf) *entryFacts {
 	defer b.mu.RUnlock()
 	f := newFacts(leaf)
 	f.class = b.disposal.classOf(leaf)
-	f.hold.Unknown = true
+	f.hold.Unknown, f.hold.Latest = true, b.receivedBy(leaf)
 	return f
 }
 
@@ -87,18 +91,16 @@ func newFacts(leaf proof.Leaf) *entryFacts {
 // ever was.
 func (b *Book) gather(ctx context.Context, rec archive.Record, ever func(usr string) []string) (*entryFacts, error) {
 	f := newFacts(rec.Leaf)
+	f.hold.Latest = b.receivedBy(rec.Leaf)
 	switch rec.Leaf.Kind {
 	case proof.KindMessage:
-		f.noteRule(rec.Note)
 		b.message(f, rec.Body, ever)
 	case proof.KindQuarantine, proof.KindRelay:
 		// What the relay says of deliveries names messages in ways that this
 		// version does not read: whom it concerns is as unknown as of quarantine.
-		f.noteRule(rec.Note)
 		f.hold.Kind, f.hold.Unknown = proof.KindQuarantine, true
 	case proof.KindRedelivery:
 		var body archive.RedeliveryBody
-		f.noteRule(rec.Note)
 		if err := ijson.Unmarshal(rec.Body, &body); err != nil || body.Of >= rec.Leaf.Seq {
 			f.hold.Unknown = true
 		} else {
@@ -114,6 +116,9 @@ func (b *Book) gather(ctx context.Context, rec archive.Record, ever func(usr str
 
 // noteRule reads by which rule the entry got its class.
 func (f *entryFacts) noteRule(note []byte) {
+	if len(note) == 0 {
+		return
+	}
 	var n struct {
 		Class *archive.ClassNote `json:"class"`
 	}

@@ -51,6 +51,8 @@ func (b *Book) dueOf(f *entryFacts) schedule.Due {
 		return schedule.Due{Why: "kept for ever: the archive's own record"}
 	case s == nil:
 		return schedule.Due{Why: "no schedule is in force"}
+	case f.doubted:
+		return schedule.Due{Why: "the clock was doubted when it came, and nobody has released it"}
 	}
 	class, ok := s.Class(f.class)
 	switch {

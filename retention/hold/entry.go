@@ -13,6 +13,7 @@ type Entry struct {
 	Seq      uint64
 	Kind     proof.Kind
 	Received time.Time
+	Latest   time.Time // when it was received at the latest, where Received is not sure; else zero
 	Sent     time.Time // as the sender's device said; zero if it did not
 	// Unknown says that what the entry says, or whom it concerns, is not known:
 	// it was quarantined, or its body could not be read or understood. Of an

@@ -210,7 +210,7 @@ func (m *Matcher) Covers(e *Entry) (why string, held bool) {
 		}
 	}
 	// What it says is not known, so neither is when it was sent.
-	if !e.Received.Before(m.from) || m.inRange(e.Sent) {
+	if !e.Received.Before(m.from) || !e.Latest.Before(m.from) && !e.Latest.IsZero() || m.inRange(e.Sent) {
 		return "unknown content", true
 	}
 	return "", false
@@ -219,7 +219,7 @@ func (m *Matcher) Covers(e *Entry) (why string, held bool) {
 func (m *Matcher) coversKnown(e *Entry) (why string, held bool) {
 	open := m.from.IsZero() && m.to.IsZero()
 	switch {
-	case !open && !m.inRange(e.Sent) && !m.inRange(e.Received):
+	case !open && !m.inRange(e.Sent) && !m.received(e):
 		return "", false
 	case m.all:
 		return "all", true
@@ -264,6 +264,14 @@ func (m *Matcher) coversLooking(e *Entry) (why string, held bool) {
 		}
 	}
 	return "", false
+}
+
+// received reports whether the entry may have been received in the range.
+func (m *Matcher) received(e *Entry) bool {
+	if e.Latest.IsZero() {
+		return m.inRange(e.Received)
+	}
+	return !e.Latest.Before(m.from) && (m.to.IsZero() || e.Received.Before(m.to))
 }
 
 func (m *Matcher) inRange(t time.Time) bool {
