@@ -67,7 +67,7 @@ const (
 func newRoot(g *globals) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "holdfast",
-		Short: "Search, show, export and verify the hospital's message archive",
+		Short: "Search, show, export, hold and dispose of what is in the hospital's message archive, and verify it",
 		Long: `holdfast asks the archive's daemon: on its own machine over a Unix socket, where your account
 has its roles, and from elsewhere over HTTPS, after holdfast login. Every search, show and
 export needs --reason or --matter and is recorded in the archive before its result is shown.
@@ -78,7 +78,9 @@ export needs --reason or --matter and is recorded in the archive before its resu
   holdfast search 'potassium from:berg sent>=2026-01-01' --reason 'complaint 2026-014'
   holdfast show 4711 --reason 'complaint 2026-014'
   holdfast export 'conversation:"Ward 3"' --matter M-7 --as jsonl --out ward3
-  holdfast verify ward3 --log-key hospital.logkey`,
+  holdfast verify ward3 --log-key hospital.logkey
+  holdfast hold place --matter M-7 --custodian 'Anna Berg' --from 2025-06-01 --reason 'letter of claim, 1 March'
+  holdfast disposition plan --reason 'yearly disposition 2026'`,
 		Version:       build.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

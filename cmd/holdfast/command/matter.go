@@ -28,6 +28,10 @@ held, and not for what.`,
 	return cmd
 }
 
+// memberHelp says how members are named.
+const memberHelp = whoHelp + `
+An account of the appliance that is nobody's is uid: and its number.`
+
 type matterOpenOptions struct {
 	name, reason string
 	members      []string
@@ -40,7 +44,7 @@ func newMatterOpen(g *globals) *cobra.Command {
 		Short: "Open a matter, of which you are then a member",
 		Long: `Open a matter. Its ID has up to 64 letters, digits, dots, underscores and hyphens, and is never used
 again for another one. It is named in the audit and before auditors: write nothing into it that a
-member alone may know. You are a member; --member adds others. ` + whoHelp,
+member alone may know. You are a member; --member adds others. ` + memberHelp,
 		Example: `  holdfast matter open M-7 --name 'Berg v. St. Mary' --reason 'letter of claim, 1 March'
   holdfast matter open INQ-2026-3 --name 'board inquiry' --member jdoe --member aberg --reason 'resolution 26-11'`,
 		Args: exactly(1, "name the matter by an ID, such as M-7"),
@@ -91,7 +95,7 @@ func newMatterMember(g *globals) *cobra.Command {
 		Use:   "member ID WHO --reason TEXT",
 		Short: "Add a member to a matter, or with --remove take one out",
 		Long: `Let somebody work on a matter, or with --remove do so no longer. The last member stays: a matter on which
-nobody works could never be closed. ` + whoHelp,
+nobody works could never be closed. ` + memberHelp,
 		Example: `  holdfast matter member M-7 jdoe --reason 'takes over from aberg'
   holdfast matter member M-7 aberg --remove --reason 'left the legal department'`,
 		Args: exactly(2, "name the matter and one person, with quotes around a name that has spaces"),

@@ -14,10 +14,12 @@ import (
 // scopeHelp explains a hold's scope.
 const scopeHelp = `The scope is what all the kinds given have in common, and of one kind any: --custodian berg
 --custodian dahl --conversation c1 holds what either of them sent or received in that conversation.
-A custodian is held by identity, under every name and address that they ever had. --group holds
-everyone who is, was or becomes a member; leaving it releases nobody. Custodians and groups are one kind. --query holds what matches, now
-and in future. --from and --to bound when a message was sent or received: from the first on, and
-before the second; an end that is not given is open. --all holds everything in the range.
+Custodians and groups are one kind. A custodian is held by identity, under every name and address
+that they ever had; usr: and a relay user names one who is nobody's. --group holds everyone who is,
+was or becomes a member; leaving it releases nobody. --query holds what matches, now and in future.
+--from and --to bound when a message was sent or received: from the first on, and before the second;
+an end that is not given is open. --all holds everything in the range.
+
 ` + whenHelp
 
 // scopeOptions are the flags of a scope. prefix stands before each name, so

@@ -6,9 +6,9 @@ import (
 )
 
 // whenHelp says how the ends of a hold's range are written.
-const whenHelp = `DATE is a day in UTC (2026-01-01), a time (2026-01-01T08:00:00Z), today, or so far back from now:
--90d, -6w, -18m, -7y (days, weeks, months, years, to the beginning of that day in UTC). What is relative is
-frozen when the hold is placed, by the archive's own time, and the answer shows what it was frozen to.`
+const whenHelp = `DATE is a day in UTC (2026-01-01), a time (2026-01-01T08:00:00Z), today, or so far back from today:
+-90d, -6w, -18m, -7y (days, weeks, months, years). What is relative is frozen when the hold is
+placed, by the archive's own time, and the answer shows what it was frozen to.`
 
 // back is how a relative date is written.
 var back = regexp.MustCompile(`^-[0-9]{1,4}[dwmy]$`)
@@ -21,7 +21,7 @@ func checkWhen(flag, s string) error {
 	if s == "" || s == "today" || back.MatchString(s) || absolute(s) {
 		return nil
 	}
-	return usage("%s takes a date: 2026-01-01, 2026-01-01T08:00:00Z, today, or so far back from now: -90d, -6w, -18m, -7y", flag)
+	return usage("%s takes a date: 2026-01-01, 2026-01-01T08:00:00Z, today, or so far back from today: -90d, -6w, -18m, -7y", flag)
 }
 
 // absolute reports whether s is a day or a time. A time says its zone: which
