@@ -88,6 +88,8 @@ type tally struct {
 	joined  bool // nothing that stays came since the last one that goes
 	back    map[HeldBy]uint64
 	damaged uint64
+
+	disposed uint64 // that were disposed of before
 }
 
 func newTally(cm archive.ClassMonth) *tally {

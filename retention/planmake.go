@@ -3,7 +3,6 @@ package retention
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -210,41 +209,6 @@ func (b *Book) steady(ctx context.Context) (uint64, error) {
 	return size, b.settled(ctx)
 }
 
-// judgement is what entries are judged by: the schedule and holds of one
-// moment.
-type judgement struct {
-	book  *Book
-	kind  PlanKind
-	asOf  time.Time
-	rules *schedule.Schedule // nil: none
-	seq   uint64             // of its entry
-	next  *time.Time         // the earliest time at which something not looked at becomes due
-}
-
-func (b *Book) judging(kind PlanKind, asOf time.Time) *judgement {
-	j := &judgement{book: b, kind: kind, asOf: asOf}
-	j.rules, j.seq, _ = b.Schedule()
-	return j
-}
-
-// assess gathers the facts about one entry.
-func (j *judgement) assess(ctx context.Context, rec archive.Record) (*fact, error) {
-	e, err := j.book.facts(ctx, rec)
-	if err != nil {
-		return nil, err
-	}
-	f := &fact{seq: rec.Leaf.Seq, class: e.class, kind: rec.Leaf.Kind, bytes: uint64(rec.Leaf.BodyLen)}
-	f.due, f.cut = j.book.dueOf(e), j.cutoff(f.class, e.due.Received)
-	f.held = func() []HeldBy { return j.book.heldBy(e) }
-	return f, nil
-}
-
-// cutoff returns when the period is over in which an entry of a class was
-// received.
-func (j *judgement) cutoff(class string, received time.Time) time.Time {
-	return cutoff(received, j.rules != nil && j.rules.Yearly(class))
-}
-
 // dueLines judges every class-month that may have something due.
 func (j *judgement) dueLines(ctx context.Context, o PlanOptions, size uint64) ([]planLineBody, error) {
 	files, err := j.book.options.Log.ClassMonths(ctx)
@@ -336,24 +300,9 @@ func (j *judgement) earliest(at time.Time) {
 
 // line judges one class-month.
 func (j *judgement) line(ctx context.Context, cm archive.ClassMonth, from, to uint64) (PlanLine, spans, error) {
-	t := newTally(cm)
-	for rec, err := range j.book.options.Log.ClassRecords(ctx, cm.Class, from, to) {
-		var f *fact
-		if err == nil {
-			f, err = j.assess(ctx, rec)
-		}
-		switch {
-		case err == nil:
-			t.add(f, decide(j.kind, j.asOf, f))
-		case errors.Is(err, archive.ErrDisposed):
-			t.gap()
-		case ctx.Err() != nil:
-			return PlanLine{}, nil, ctx.Err()
-		case !aboutOne(err):
-			return PlanLine{}, nil, err
-		default:
-			t.damage()
-		}
+	t, err := j.tally(ctx, cm, j.book.options.Log.ClassRecords(ctx, cm.Class, from, to), func(f *fact) ruling { return decide(j.kind, j.asOf, f) })
+	if err != nil {
+		return PlanLine{}, nil, err
 	}
 	line, s := t.close(j.reason(cm))
 	if line.NextDue != nil {
@@ -373,12 +322,4 @@ func (j *judgement) reason(cm archive.ClassMonth) string {
 		return text + ", cut off yearly"
 	}
 	return text + ", cut off monthly"
-}
-
-// aboutOne reports whether an error is about one entry's body: then what it
-// says is not known, and its class-month is kept. Any other error is the
-// archive's.
-func aboutOne(err error) bool {
-	var e *archive.SeqError
-	return errors.As(err, &e) && !errors.Is(err, archive.ErrFailed) && !errors.Is(err, archive.ErrClosed)
 }

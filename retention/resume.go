@@ -112,22 +112,9 @@ func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.Class
 	j, r := b.judging(i.plan.text.Kind, b.options.Log.Now()), &run{book: b}
 	for n, cm := range pending {
 		progress(StepRecheck, uint64(n), uint64(len(pending)))
-		t := newTally(cm)
-		for rec, err := range b.options.Log.Unkept(ctx, cm) {
-			var f *fact
-			if err == nil {
-				f, err = j.assess(ctx, rec)
-			}
-			switch {
-			case err == nil:
-				t.add(f, j.anew(f, fresh))
-			case ctx.Err() != nil:
-				return nil, nil, ctx.Err()
-			case !aboutOne(err):
-				return nil, nil, err
-			default:
-				t.damage()
-			}
+		t, err := j.tally(ctx, cm, b.options.Log.Unkept(ctx, cm), func(f *fact) ruling { return j.anew(f, fresh) })
+		if err != nil {
+			return nil, nil, err
 		}
 		if t.line.Due > t.line.Entries || t.line.NotDue > 0 {
 			undone = append(undone, cm)

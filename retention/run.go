@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"holdfast/archive"
@@ -162,39 +163,39 @@ func (r *run) judge(ctx context.Context) error {
 }
 
 func (r *run) judgeLine(ctx context.Context, j *judgement, cm archive.ClassMonth, planned spans) (*tally, error) {
-	log, t := r.book.options.Log, newTally(cm)
-	for leaf, err := range log.Scan(ctx, planned[0].from, planned[len(planned)-1].to+1) {
-		if err != nil {
-			return nil, err
-		}
-		if leaf.Class != cm.Class || leaf.Month() != cm.Month {
-			continue
-		}
-		if !planned.has(leaf.Seq) {
-			t.gap()
-			continue
-		}
-		rec, err := log.RecordOf(ctx, leaf)
-		var f *fact
-		if err == nil {
-			f, err = j.assess(ctx, rec)
-		}
-		switch {
-		case err == nil:
-			t.add(f, j.again(f))
-		case errors.Is(err, archive.ErrDisposed):
-			t.gap()
-			r.takeOut(cm, TakenOut{Why: "disposed of before", Entries: 1})
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case !aboutOne(err):
-			return nil, err
-		default:
-			t.damage()
-		}
+	t, err := j.tally(ctx, cm, r.planned(ctx, cm, planned), j.again)
+	if err != nil {
+		return nil, err
+	}
+	if t.disposed > 0 {
+		r.takeOut(cm, TakenOut{Why: "disposed of before", Entries: t.disposed})
 	}
 	r.tell(cm, t)
 	return t, nil
+}
+
+// planned yields the entries of a class-month that were planned, and for the
+// others between them errUnplanned.
+func (r *run) planned(ctx context.Context, cm archive.ClassMonth, planned spans) iter.Seq2[archive.Record, error] {
+	log := r.book.options.Log
+	return func(yield func(archive.Record, error) bool) {
+		for leaf, err := range log.Scan(ctx, planned[0].from, planned[len(planned)-1].to+1) {
+			if err == nil && (leaf.Class != cm.Class || leaf.Month() != cm.Month) {
+				continue
+			}
+			rec := archive.Record{Leaf: leaf}
+			switch {
+			case err != nil:
+			case !planned.has(leaf.Seq):
+				err = errUnplanned
+			default:
+				rec, err = log.RecordOf(ctx, leaf)
+			}
+			if !yield(rec, err) {
+				return
+			}
+		}
+	}
 }
 
 // again decides once more about an entry that was planned.
