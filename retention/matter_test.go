@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"holdfast/archive/people"
 	"holdfast/internal/role"
@@ -31,7 +30,7 @@ func TestAMattersLife(t *testing.T) {
 		if err := w.book.CloseMatter(w.ctx(), officer, "M", "done"); !errors.Is(err, ErrMatterHeld) {
 			t.Errorf("closed in the grace period: %v", err)
 		}
-		time.Sleep(DefaultGrace)
+		pass(DefaultGrace)
 		w.no(w.book.CloseMatter(w.ctx(), second, "M", "done"))
 		w.reopen()
 		if m, _ = w.book.Matter("M"); m.State != StateClosed || m.Closed == nil || len(m.Holds) != 1 {

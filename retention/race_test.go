@@ -181,9 +181,9 @@ func TestASurveyGoesOnAfterAFailedRead(t *testing.T) {
 		ctx, stop := context.WithCancel(w.ctx())
 		done := make(chan error)
 		go func() { done <- w.book.Follow(ctx) }()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		log.fail.Store(false)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if s := w.book.Survey(); s.Through != s.Size {
 			t.Errorf("%+v", s)
 		}

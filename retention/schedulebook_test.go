@@ -231,7 +231,7 @@ func TestWhenAnEntryIsDue(t *testing.T) {
 		gone := people.Person{GUID: ann, Account: "ann", Name: "ann"}
 		w.change(people.Change{Op: people.OpDepart, Person: &gone, Why: people.WhyMissing})
 		check("when one has departed", m.seq, never)
-		time.Sleep(day)
+		pass(day)
 		gone = people.Person{GUID: bob, Account: "bob", Name: "bob"}
 		w.change(people.Change{Op: people.OpDepart, Person: &gone, Why: people.WhyMissing})
 		check("when the last has", m.seq, at.Add(day).AddDate(2, 0, 0))
@@ -240,7 +240,7 @@ func TestWhenAnEntryIsDue(t *testing.T) {
 		c := w.say(msg{class: "case", conv: "c1"})
 		receipt := w.say(msg{class: "case", typ: envelope.TypReceipt, from: "bob", of: c})
 		check("an open case", c.seq, never)
-		time.Sleep(day)
+		pass(day)
 		closed := time.Now().UTC()
 		w.say(msg{class: "case", typ: envelope.TypClose, conv: "c1"})
 		check("a closed case", c.seq, closed.AddDate(1, 0, 0))
@@ -271,7 +271,7 @@ func TestAHoldSaysNothingOfWhenAnEntryIsDue(t *testing.T) {
 		w.matter()
 		m := w.say(msg{})
 		h := w.place(hold.Scope{All: true})
-		time.Sleep(2 * day)
+		pass(2 * day)
 		s := w.standing(m.seq)
 		if s.DisposeAfter == nil || s.DisposeAfter.After(time.Now()) || len(s.HeldBy) != 1 || s.HeldBy[0].Hold != h || s.HeldBy[0].Matter != "M" {
 			t.Errorf("%+v", s)

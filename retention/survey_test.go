@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"regexp"
 	"testing"
-	"time"
 
 	"holdfast/archive"
 	"holdfast/archive/audit"
@@ -315,7 +314,7 @@ func (w *world) busy() {
 	w.release(c, nil)
 	_, err = w.book.CancelRelease(w.ctx(), officer, c, "no")
 	w.no(err)
-	time.Sleep(DefaultGrace)
+	pass(DefaultGrace)
 	w.say(msg{conv: "c1"})
 }
 
