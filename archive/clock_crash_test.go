@@ -214,3 +214,21 @@ func TestTimelineAfterFailure(t *testing.T) {
 		t.Errorf("anchored at %v, before at %v", a.w.end.anchored, anchored)
 	}
 }
+
+// The machine stops when a new log file is there and nothing is in it yet: the
+// suspicion has gone over with the log's end.
+func TestCrashAfterRollingUnderSuspicion(t *testing.T) {
+	a, dir, c := clocked(t, Options{LogFileLeaves: 10})
+	mustAppend(t, a, page(1, 3))
+	c.jump(years)
+	mustAppend(t, a, page(4, 6))
+	since := a.Clock().Since
+	crashed := failAt(t, a, dir, "before bodies")
+	if _, err := a.Append(t.Context(), page(7, 12)); !errors.Is(err, ErrFailed) {
+		t.Fatal(err)
+	}
+	b := openCopy(t, a, *crashed)
+	if s := b.Clock(); len(b.st.logs) != 2 || !s.Suspect || s.Since != since {
+		t.Errorf("%d log files, %+v; the jump's entry is %d", len(b.st.logs), s, since)
+	}
+}
