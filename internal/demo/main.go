@@ -89,6 +89,11 @@ type demo struct {
 	verified int // of them, proven offline
 
 	looks map[string]int // accesses that the audit must list, by action
+
+	oldWard      string    // path of the archive of 2019
+	old          *demo     // the daemon on it; nil before it runs
+	held         relayUser // whose messages are held there
+	certificates []uint64  // of what was disposed of there
 }
 
 // socketRoom is the length of a path below the temporary directory that still
@@ -104,6 +109,10 @@ func newDemo(bin, setPath, kind string, out io.Writer) (*demo, error) {
 		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
 			return nil, fmt.Errorf("%w; run make build first", err)
 		}
+	}
+	oldWard, err := filepath.Abs(oldWardPath)
+	if err != nil {
+		return nil, err
 	}
 	setPath, err = filepath.Abs(setPath)
 	if err != nil {
@@ -121,13 +130,16 @@ func newDemo(bin, setPath, kind string, out io.Writer) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &demo{bin: bin, dir: dir, set: s, setPath: setPath, kind: kind, out: out, looks: map[string]int{}}, nil
+	return &demo{bin: bin, dir: dir, set: s, setPath: setPath, kind: kind, oldWard: oldWard, out: out, looks: map[string]int{}}, nil
 }
 
 // clean ends what still runs and removes everything.
 func (d *demo) clean() error {
 	d.daemon.kill()
 	d.relay.kill()
+	if d.old != nil {
+		d.old.daemon.kill()
+	}
 	if d.stopDirectory != nil {
 		d.stopDirectory()
 	}
@@ -166,6 +178,10 @@ func (d *demo) play(ctx context.Context) error {
 		{"log in", d.logIn},
 		{"find by a former name", d.rename},
 		{"refuse", d.refuse},
+		{"open an archive of 2019", d.openOldWard},
+		{"hold", d.hold},
+		{"dispose", d.dispose},
+		{"look for what was disposed of", d.disposed},
 		{"leave", d.leave},
 		{"verify the live store", d.verifyLive},
 		{"stop", d.stop},

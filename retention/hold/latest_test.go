@@ -26,7 +26,7 @@ func TestAnUnsureTimeIsInEveryRangeThatItMayBeIn(t *testing.T) {
 		{day(9), day(10), false, false},
 		{day(1), day(2), false, true},
 	} {
-		m, err := Compile("M", Scope{All: true, From: c.from, To: c.to}, nil, nil)
+		m, err := Compile("M", Scope{All: true, From: c.from, To: c.to}, staff, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
