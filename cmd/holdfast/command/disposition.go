@@ -142,7 +142,7 @@ func (g *globals) writePlan(p *api.Plan) error {
 		{"plan", name},
 		{"for", planKind(p)},
 		{does, number(p.Total) + " entries"},
-		{"as of", stamp(p.AsOf) + " UTC, through entry " + number(p.Through)},
+		{"as of", stamp(p.AsOf) + " UTC, through " + below(p.Through)},
 	}
 	if p.Schedule > 0 {
 		fields = append(fields, field{"schedule", "of entry " + number(p.Schedule)})

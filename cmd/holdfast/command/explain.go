@@ -42,7 +42,7 @@ func runHoldExplain(ctx context.Context, g *globals, arg string) error {
 // states says in words how an entry stands.
 var states = map[string]string{
 	"held":     "HELD: it stays, whatever the schedule says",
-	"kept":     "kept: the schedule keeps it, and nothing holds it",
+	"kept":     "kept: nothing holds it, and it is not due",
 	"due":      "due: nothing holds it, and the next disposition plan names it",
 	"planned":  "planned: a disposition plan names it",
 	"disposed": "DISPOSED OF: its content is gone",
@@ -53,10 +53,6 @@ func (g *globals) writeExplanation(e *api.Explanation) error {
 	if state == "" {
 		state = e.State
 	}
-	by := e.Rule
-	if e.Schedule > 0 {
-		by = strings.TrimSpace(by + " (schedule of entry " + number(e.Schedule) + ")")
-	}
 	kept := e.Period
 	if e.Trigger != "" && kept != "" {
 		kept += " from: " + e.Trigger
@@ -65,12 +61,15 @@ func (g *globals) writeExplanation(e *api.Explanation) error {
 		{"entry", number(e.Seq)},
 		{"state", state},
 		{"class", e.Class},
-		{"by rule", by},
+		{"by rule", e.Rule},
 		{"kept for", kept},
 		{"due", sinceStamp(e.Due, "not known yet, or never")},
 	}
-	if e.Certificate > 0 {
-		fields = append(fields[:len(fields)-1], field{"certificate", number(e.Certificate)})
+	if e.State == "disposed" {
+		fields = append(fields[:len(fields)-1], field{"certificate", optional(e.Certificate)})
+	}
+	if e.Schedule > 0 {
+		fields = append(fields, field{"schedule", "of entry " + number(e.Schedule)})
 	}
 	if len(e.Family) > 0 {
 		fields = append(fields, field{"with it", "entries " + numbers(e.Family) + " are kept, or go, together with it"})

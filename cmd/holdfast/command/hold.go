@@ -200,7 +200,7 @@ func (g *globals) writeHold(h *api.Hold) error {
 	}
 	if h.By != nil {
 		fields = append(fields, field{"by", h.By.String()}, field{"reason", h.Reason},
-			field{"holds", number(h.Held) + " entries, materialised through entry " + number(h.Through)})
+			field{"holds", number(h.Held) + " entries, materialised through " + below(h.Through)})
 	} else {
 		fields = append(fields, field{"more", "its matter's members, approvers and auditors see what it covers"})
 	}

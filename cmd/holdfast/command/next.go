@@ -107,6 +107,14 @@ func optional(n uint64) string {
 	return number(n)
 }
 
+// below is how far something has come that has seen the entries below n.
+func below(n uint64) string {
+	if n == 0 {
+		return "no entry yet"
+	}
+	return "entry " + number(n-1)
+}
+
 // maxNumbers is how many numbers a line for people names.
 const maxNumbers = 20
 

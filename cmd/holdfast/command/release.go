@@ -102,7 +102,7 @@ func (g *globals) writePreview(p *api.Preview) error {
 	err := g.writeFields([]field{
 		{"would be free", number(p.Entries) + " entries that nothing else holds"},
 		{"due already", number(p.DueNow) + " of them, which the next disposition would destroy"},
-		{"counted through", "entry " + number(p.Through)},
+		{"counted through", below(p.Through)},
 	})
 	if err != nil || len(p.ClassMonths) == 0 {
 		return err
