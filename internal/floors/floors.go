@@ -77,8 +77,9 @@ var places = map[string]place{
 	"internal/daemon": {floor: 4},
 
 	// A client opens no data file: of the archive it knows the API, the query
-	// language and how a production is verified.
-	"cmd/holdfast/command":                {floor: 5, only: []string{"archive/audit", "archive/export", "archive/proof", "archive/query", "internal/api", "internal/build", "internal/config", "internal/durable", "internal/role"}},
+	// language, what a schedule may say, and how a production and a certificate
+	// of a disposition are verified.
+	"cmd/holdfast/command":                {floor: 5, only: []string{"archive/audit", "archive/export", "archive/proof", "archive/query", "internal/api", "internal/build", "internal/config", "internal/durable", "internal/role", "retention", "retention/schedule"}},
 	"cmd/holdfast-relay/internal/command": {floor: 5, only: []string{"ingest/envelope", "ingest/wire", "internal/build", "internal/durable", "internal/ijson", "internal/jws", "internal/relay", "internal/relay/load"}},
 	"cmd/holdfastd/command":               {floor: 5},
 
