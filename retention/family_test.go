@@ -81,7 +81,7 @@ func TestTheSurveyHoldsWhatAPlainReadingHolds(t *testing.T) {
 		s.batch = rapid.Uint64Range(1, 7).Draw(t, "batch")
 		covered := map[*coverage][]bool{}
 		size := uint64(0)
-		for range 400 {
+		for range 80 {
 			if len(covered) < 3 && rapid.IntRange(0, 9).Draw(t, "place") == 0 {
 				c := &coverage{}
 				covered[c] = rapid.SliceOfN(rapid.Map(rapid.IntRange(0, 5), func(n int) bool { return n == 0 }), len(log), len(log)).Draw(t, "covered")

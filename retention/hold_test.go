@@ -7,8 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"holdfast/archive"
 	"holdfast/archive/approval"
 	"holdfast/archive/people"
+	"holdfast/archive/proof"
 	"holdfast/ingest/envelope"
 	"holdfast/retention/hold"
 )
@@ -267,6 +269,7 @@ func TestQuarantineInTheRangeIsHeld(t *testing.T) {
 		h := w.place(hold.Scope{Custodians: []string{string(ann)}, From: &from})
 		w.held("before the range", early)
 		w.held("in it", late, by(h, "unknown content"))
+		w.held("what the relay says of deliveries", w.append(w.relayEntry(proof.KindRelay, "", archive.RelayNote{ID: "x", Kind: "relay.delivered"}, []byte("{}"))), by(h, "unknown content"))
 		w.held("a message that nobody can read", damaged, by(h, "unknown content"))
 	})
 }
