@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -121,7 +122,9 @@ func (b *Book) Apply(rec archive.Record) error {
 func (b *Book) Faults() []Fault {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return slices.Clone(b.faults)
+	out := slices.Concat(b.faults, b.disposal.faults)
+	slices.SortFunc(out, func(x, y Fault) int { return cmp.Compare(x.Seq, y.Seq) })
+	return out
 }
 
 // codes name in Faults the rules that were broken.

@@ -772,3 +772,112 @@ func testGauges(t *testing.T) {
 		t.Errorf("waiting: %+v", g)
 	}
 }
+
+// An attachment goes only when everything that refers to it does.
+func TestSharedAttachments(t *testing.T) { synctest.Test(t, testSharedAttachments) }
+
+func testSharedAttachments(t *testing.T) {
+	s, l := newStage(t)
+	l.shared, l.attachment = map[uint64]bool{}, func(rec archive.Record) (string, [32]byte) {
+		f, err := s.book.facts(context.Background(), rec)
+		if err != nil || len(f.atts) == 0 {
+			return "", [32]byte{}
+		}
+		return f.atts[0].bid, f.atts[0].sum
+	}
+	s.schedule(stageSchedule)
+	both, _ := s.send(letter{from: "anna", to: "bela", body: "x", bid: 1})
+	alone, _ := s.send(letter{from: "anna", to: "bela", body: "x", bid: 2})
+	s.advance(2 * aMonth)
+	held, _ := s.send(letter{from: "cleo", to: "bela", body: "x", bid: 1})
+	bad, _ := s.send(letter{from: "anna", to: "bela", body: "x", bid: 2})
+	s.place(custodian("cleo"))
+	s.advance(4 * aMonth)
+	p := s.planned()
+	// A survivor turns out to be damaged only when its month is resealed: with it stays what shares an attachment.
+	l.damaged[held] = true
+	s.run(p.Seq)
+	delete(l.damaged, held)
+	for seq, gone := range map[uint64]bool{both: true, alone: true, held: false, bad: false} {
+		s.want(seq, gone)
+	}
+	if !l.shared[both] || !l.shared[alone] {
+		t.Errorf("shared %v: attachments of what stays would go", l.shared)
+	}
+}
+
+// When something has to be switched back, so has all that shares attachments
+// with it.
+func TestAttachmentsAfterTheSwitch(t *testing.T) { synctest.Test(t, testAttachmentsAfterTheSwitch) }
+
+func testAttachmentsAfterTheSwitch(t *testing.T) {
+	s, l := newStage(t)
+	s.schedule(stageSchedule)
+	with, _ := s.send(letter{from: "dora", to: "bela", body: "x", bid: 1})
+	s.advance(2 * aMonth)
+	a, _ := s.send(letter{from: "anna", to: "bela", body: "x", bid: 1})
+	s.advance(2 * aMonth)
+	without, _ := s.send(letter{from: "dora", to: "bela", body: "x"})
+	s.advance(4 * aMonth)
+	p := s.planned()
+	l.fault = func(step string) error {
+		if step == "after switch" {
+			l.fault = nil
+			s.place(custodian("anna"))
+		}
+		return nil
+	}
+	r := s.run(p.Seq)
+	s.want(with, false)
+	s.want(a, false)
+	s.want(without, true)
+	if len(r.Abandoned) != 2 || r.Gone != 1 {
+		t.Errorf("ran %+v", r)
+	}
+}
+
+// An entry that breaks a rule gives nobody anything and is kept as a fault.
+func TestDisposalFaults(t *testing.T) { synctest.Test(t, testDisposalFaults) }
+
+func testDisposalFaults(t *testing.T) {
+	s, l := newStage(t)
+	s.schedule(stageSchedule)
+	a, _ := s.send(letter{from: "anna", to: "bela", body: "one"})
+	s.advance(4 * aMonth)
+	p := s.planned()
+	c := s.run(p.Seq).Certificates[0]
+	before := fmt.Sprintf("%+v %+v %+v", s.book.Plans(), s.book.Certificates(), s.book.Copies())
+	for _, e := range []struct {
+		kind proof.Kind
+		body string
+	}{
+		{proof.KindIntent, fmt.Sprintf(`{"v":1,"plan":%d,"lines":[]}`, p.Seq)},
+		{proof.KindIntent, `{"v":1,"plan":1,"lines":[]}`},
+		{proof.KindAbandoned, `{"v":1,"intent":1,"months":[]}`},
+		{proof.KindAbandoned, fmt.Sprintf(`{"v":1,"intent":%d,"months":[{"class":"general","month":"2000-01"}]}`, c.Intent)},
+		{proof.KindCertificate, fmt.Sprintf(`{"v":1,"intent":%d,"jws":%q}`, c.Intent, c.JWS)},
+		{proof.KindCopy, `{"v":1,"op":"gone","id":"x"}`},
+		{proof.KindReclass, fmt.Sprintf(`{"v":1,"plan":%d,"class":"general","seqs":""}`, p.Seq)},
+	} {
+		n := len(s.book.Faults())
+		seq := l.put(archive.Entry{Kind: e.kind, Class: proof.ClassControl, Body: []byte(e.body)})
+		if err := s.catchUp(t.Context(), l.Size()); err != nil {
+			t.Fatalf("%s: %v", e.kind, err)
+		}
+		if f := s.book.Faults(); len(f) != n+1 || f[n].Seq != seq || f[n].Kind != e.kind || f[n].Code == "" {
+			t.Errorf("%s %s: faults %+v", e.kind, e.body, f)
+		}
+	}
+	if after := fmt.Sprintf("%+v %+v %+v", s.book.Plans(), s.book.Certificates(), s.book.Copies()); after != before {
+		t.Errorf("it changed\n%s\nto\n%s", before, after)
+	}
+	s.want(a, true)
+	for _, kind := range []proof.Kind{proof.KindPlan, proof.KindIntent, proof.KindAbandoned, proof.KindCertificate, proof.KindCopy, proof.KindReclass} {
+		for _, body := range []string{``, `{}`, `{"v":2}`, `[]`, `{"v":1,"plan":{"kind":"nonesuch"},"op":"x","jws":"x","seqs":"!","lines":[{"ranges":"!"}],"intent":"x"}`} {
+			rec := archive.Record{Leaf: proof.Leaf{Seq: l.Size(), Kind: kind}, Body: []byte(body)}
+			if err := s.book.Apply(rec); err == nil {
+				t.Errorf("%s %q was taken in", kind, body)
+			}
+		}
+	}
+}

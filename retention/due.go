@@ -24,6 +24,8 @@ type fact struct {
 	due   schedule.Due
 	cut   time.Time // when its month, of a class that is cut off yearly its year, is over
 	held  func() []HeldBy
+
+	attached bool // it has attachments
 }
 
 // ruling is the decision about one entry.
@@ -90,6 +92,7 @@ type tally struct {
 	damaged uint64
 
 	disposed uint64 // that were disposed of before
+	attached bool   // one of them has attachments
 }
 
 func newTally(cm archive.ClassMonth) *tally {
@@ -108,6 +111,7 @@ func (t *tally) damage() {
 }
 
 func (t *tally) add(f *fact, r ruling) {
+	t.attached = t.attached || f.attached
 	if r.goes {
 		t.spans.add(f.seq, t.joined)
 		t.joined = true

@@ -35,7 +35,7 @@ func (j *judgement) assess(ctx context.Context, rec archive.Record) (*fact, erro
 	if err != nil {
 		return nil, err
 	}
-	f := &fact{seq: rec.Leaf.Seq, class: e.class, kind: rec.Leaf.Kind, bytes: uint64(rec.Leaf.BodyLen)}
+	f := &fact{seq: rec.Leaf.Seq, class: e.class, kind: rec.Leaf.Kind, bytes: uint64(rec.Leaf.BodyLen), attached: len(e.atts) > 0}
 	f.due, f.cut = j.book.dueOf(e), j.cutoff(f.class, e.due.Received)
 	f.held = func() []HeldBy { return j.book.heldBy(e) }
 	return f, nil

@@ -36,6 +36,10 @@ type memLog struct {
 	keys    []archive.RecipientKey
 	months  map[string][2]uint64 // by month: its first seq and the one after its last
 
+	// attachment reads the attachment of a message, and shared is what Reseal was told of attachments, by the entry that goes.
+	attachment func(archive.Record) (bid string, sum [32]byte)
+	shared     map[uint64]bool
+
 	// fault, if set, may fail a call before or after it took effect.
 	fault func(step string) error
 }
@@ -274,6 +278,12 @@ func (l *memLog) Reseal(_ context.Context, cm archive.ClassMonth, o archive.Rese
 				continue
 			}
 			left[uint64(seq)] = true
+			if o.Shared != nil && l.attachment != nil {
+				bid, sum := l.attachment(rec)
+				if bid != "" {
+					l.shared[uint64(seq)] = o.Shared(bid, sum)
+				}
+			}
 			r.Left++
 		}
 		l.left[r] = left

@@ -110,6 +110,7 @@ func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.Class
 		}
 	}
 	j, r := b.judging(i.plan.text.Kind, b.options.Log.Now()), &run{book: b}
+	attached := map[archive.ClassMonth]uint64{}
 	for n, cm := range pending {
 		progress(StepRecheck, uint64(n), uint64(len(pending)))
 		t, err := j.tally(ctx, cm, b.options.Log.Unkept(ctx, cm), func(f *fact) ruling { return j.anew(f, fresh) })
@@ -119,6 +120,18 @@ func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.Class
 		if t.line.Due > t.line.Entries || t.line.NotDue > 0 {
 			undone = append(undone, cm)
 			r.tell(cm, t)
+		} else if t.attached {
+			attached[cm] = t.line.Entries
+		}
+	}
+	if len(undone) == 0 {
+		return nil, nil, nil
+	}
+	// Which attachments go was decided as if all of them went: an attachment of what stays after all may be among them.
+	for _, cm := range pending {
+		if n := attached[cm]; n > 0 {
+			undone = append(undone, cm)
+			r.takeOut(cm, TakenOut{Why: "attachments that may be those of what stays", Entries: n})
 		}
 	}
 	return undone, r.out, nil

@@ -233,9 +233,22 @@ func (r *run) takeOut(cm archive.ClassMonth, t TakenOut) {
 // and 2). Nobody reads the new files yet: a crash here leaves the approval
 // good, and the next start sweeps them away.
 func (r *run) reseal(ctx context.Context) error {
-	var kept []part
+	for {
+		kept, err := r.resealAll(ctx)
+		if err != nil {
+			return err
+		}
+		// Which attachments go was decided as if all class-months went: when one drops out, the others are looked at again.
+		all := len(kept) == len(r.parts)
+		if r.parts = kept; all {
+			return nil
+		}
+	}
+}
+
+// resealAll returns those class-months of which every survivor could be read.
+func (r *run) resealAll(ctx context.Context) (kept []part, err error) {
 	for _, p := range r.parts {
-		var err error
 		p.resealed, err = r.book.options.Log.Reseal(ctx, p.cm, archive.ResealOptions{
 			Keep:     func(rec archive.Record) (bool, error) { return !p.leaves.has(rec.Leaf.Seq), nil },
 			Shared:   r.shared,
@@ -243,17 +256,16 @@ func (r *run) reseal(ctx context.Context) error {
 		})
 		switch {
 		case err == nil && p.resealed.Left != p.count:
-			return fmt.Errorf("%s: %d entries would go where %d were judged: %w", p.cm, p.resealed.Left, p.count, ErrUnsettled)
+			return nil, fmt.Errorf("%s: %d entries would go where %d were judged: %w", p.cm, p.resealed.Left, p.count, ErrUnsettled)
 		case err == nil:
 			kept = append(kept, p)
 		case ctx.Err() == nil && aboutOne(err):
 			r.takeOut(p.cm, TakenOut{Why: whyDamage, Entries: p.count})
 		default:
-			return fmt.Errorf("reseal %s: %w", p.cm, err)
+			return nil, fmt.Errorf("reseal %s: %w", p.cm, err)
 		}
 	}
-	r.parts = kept
-	return nil
+	return kept, nil
 }
 
 // shared reports whether an attachment of something that goes belongs to

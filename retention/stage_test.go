@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"encoding/json"
@@ -162,6 +163,7 @@ type letter struct {
 	typ, from, to, conv, body string
 	ref                       *[32]byte
 	born                      int64
+	bid                       byte // of an attachment; 0: none
 	class                     string
 }
 
@@ -206,6 +208,12 @@ func (s *stage) message(m letter) (archive.Entry, [32]byte) {
 	}
 	if m.born != 0 {
 		p.Subject = &envelope.Subject{Born: m.born}
+	}
+	if m.bid != 0 {
+		p.Att = []envelope.Attachment{{
+			BID: jws.EncodeB64(bytes.Repeat([]byte{m.bid}, 16)), Name: "x.pdf", Alg: envelope.AttachmentAlg,
+			Key: jws.EncodeB64(make([]byte, 32)), CTSHA256: jws.EncodeB64(bytes.Repeat([]byte{m.bid}, 32)),
+		}}
 	}
 	body, digest := compactOf(s.t, p)
 	if m.class == "" {
