@@ -86,7 +86,7 @@ func runWriter(args string) error {
 	for i := range pages {
 		c, _ := a.Cursor()
 		if _, err := a.Append(context.Background(), crashPage(c.Seq, 1+(c.Seq+uint64(i))%5)); err != nil {
-			fmt.Printf("refused %v\n", err)
+			fmt.Printf("refused %q\n", err.Error())
 			continue
 		}
 		if err := acked(); err != nil {
@@ -95,7 +95,7 @@ func runWriter(args string) error {
 		if i%3 == 1 {
 			look := Batch{Entries: []Entry{{Kind: proof.KindAccess, Class: proof.ClassAudit, Body: []byte("a look")}}}
 			if _, err := a.Append(context.Background(), look); err != nil {
-				fmt.Printf("refused %v\n", err)
+				fmt.Printf("refused %q\n", err.Error())
 				continue
 			}
 			if err := acked(); err != nil {
@@ -104,7 +104,7 @@ func runWriter(args string) error {
 		}
 		if i%8 == 6 {
 			if err := disposeSome(a); err != nil {
-				fmt.Printf("refused %v\n", err)
+				fmt.Printf("refused %q\n", err.Error())
 				continue
 			}
 			if err := acked(); err != nil {
@@ -113,7 +113,7 @@ func runWriter(args string) error {
 		}
 		if i%7 == 3 {
 			if _, err := a.Checkpoint(context.Background()); err != nil {
-				fmt.Printf("refused %v\n", err)
+				fmt.Printf("refused %q\n", err.Error())
 			}
 		}
 	}

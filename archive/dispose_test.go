@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -206,14 +207,26 @@ func TestGuard(t *testing.T) {
 	// Of two batches of one group that exclude each other, one is appended.
 	errs := make(chan error)
 	const both = 24
+	held := false
+	w.fault = func(step string) error {
+		for step == "before bodies" && !held && len(w.queue) < both { // all of them wait for one group
+			runtime.Gosched()
+		}
+		held = true
+		return nil
+	}
+	go func() {
+		_, err := w.Append(context.Background(), control("first"))
+		errs <- err
+	}()
 	for range both {
 		go func() {
 			_, err := w.Append(context.Background(), b)
 			errs <- err
 		}()
 	}
-	taken := 0
-	for range both {
+	taken := -1 // the first
+	for range both + 1 {
 		if err := <-errs; err == nil {
 			taken++
 		} else if !errors.Is(err, ErrChanged) {
@@ -258,6 +271,37 @@ func TestSwitchGuarded(t *testing.T) {
 			t.Errorf("%v: %v", bad, err)
 		}
 	}
+}
+
+// A resealed file that is not what was sealed is not published, and a batch may
+// not have entries in the file that it switches.
+func TestResealedIsChecked(t *testing.T) {
+	w := newWard(t)
+	w.nextMonth(t)
+	cm := ClassMonth{"general", w.month()}
+	seqs := w.say(t, "general", 20)
+	o, _ := w.keepOnly(seqs[3], seqs[4])
+	w.fault = func(step string) error {
+		if step == "resealed" {
+			change(t, bodyPath(w.dir, bodyName(cm.Month, cm.Class, 2))+newSuffix, bucketRecord, u64(seqs[3]), flip(200))
+		}
+		return nil
+	}
+	var at *SeqError
+	if _, err := w.Reseal(t.Context(), cm, o); !errors.Is(err, ErrDamaged) || !errors.As(err, &at) || at.Seq != seqs[3] {
+		t.Fatalf("resealed: %v", err)
+	}
+	w.fault = nil
+	w.nothingBegun(t, cm)
+	r, left := w.reseal(t, cm, seqs[3])
+	b := intent("an intent")
+	b.Entries[0].Class = cm.Class
+	if _, err := w.Switch(t.Context(), []*Resealed{r}, b); !errors.Is(err, ErrInvalid) {
+		t.Fatalf("switched: %v", err)
+	}
+	w.mustAudit(t)
+	w.mustSwitch(t, r, left)
+	w.mustAudit(t)
 }
 
 // What comes into the month while one entry of it is erased stays, and a switch
