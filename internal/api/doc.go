@@ -44,6 +44,37 @@
 //	POST /v1/requests/list      RequestsRequest    -> RequestsResponse
 //	POST /v1/requests/show      RequestRequest     -> ApprovalRequest
 //	POST /v1/requests/decide    DecideRequest      -> ApprovalRequest
+//	POST /v1/schedule/show      {}                   -> ScheduleResponse
+//	POST /v1/schedule/apply     ApplyScheduleRequest -> ScheduleApplied
+//	POST /v1/schedule/approved  ApplyApprovedRequest -> ScheduleApplied
+//	POST /v1/matters/list       MattersRequest       -> MattersResponse
+//	POST /v1/matters/show       MatterRequest        -> Matter
+//	POST /v1/matters/open       OpenMatterRequest    -> Matter
+//	POST /v1/matters/close      CloseMatterRequest   -> Matter
+//	POST /v1/matters/member     MemberRequest        -> Matter
+//	POST /v1/holds/list         HoldsRequest         -> HoldsResponse
+//	POST /v1/holds/show         HoldRequest          -> Hold
+//	POST /v1/holds/place        PlaceHoldRequest     -> Hold
+//	POST /v1/holds/widen        WidenHoldRequest     -> Hold
+//	POST /v1/holds/preview      PreviewReleaseRequest -> Preview
+//	POST /v1/holds/ask          AskReleaseRequest    -> AskReleaseResponse
+//	POST /v1/holds/release      ReleaseHoldRequest   -> Hold
+//	POST /v1/holds/cancel       CancelReleaseRequest -> Hold
+//	POST /v1/holds/notice       NoticeRequest        -> Hold
+//	POST /v1/holds/explain      ExplainRequest       -> Explanation
+//	POST /v1/disposition/list   PlansRequest         -> PlansResponse
+//	POST /v1/disposition/show   PlanRequest          -> Plan
+//	POST /v1/disposition/plan   PlanDispositionRequest -> application/x-ndjson of WorkLine
+//	POST /v1/disposition/run    RunRequest           -> application/x-ndjson of WorkLine
+//	POST /v1/dispose/erase      EraseRequest         -> application/x-ndjson of WorkLine
+//	POST /v1/reclassify         ReclassifyRequest    -> application/x-ndjson of WorkLine
+//	POST /v1/certificates/list  CertificatesRequest  -> CertificatesResponse
+//	POST /v1/certificates/show  CertificateRequest   -> DispositionCertificate
+//	POST /v1/clock/show         {}                   -> ClockResponse
+//	POST /v1/clock/release      ReleaseClockRequest  -> ClockResponse
+//	POST /v1/copies/list        {}                   -> CopiesResponse
+//	POST /v1/copies/note        NoteCopyRequest      -> CopiesResponse
+//	POST /v1/copies/gone        CopyGoneRequest      -> CopiesResponse
 //	POST /v1/factor/issue       FactorRequest      -> TicketResponse
 //	POST /v1/factor/reset       FactorRequest      -> FactorResponse
 //	GET  /metrics         Prometheus text    over the socket only
@@ -64,7 +95,10 @@
 //
 // A role that is scoped reads the messages of the people in its scope alone:
 // searches and exports are narrowed, and show withholds the rest. A matter is
-// worked on by its members, unless they are custodians in it.
+// worked on by its members, unless they are custodians in it. They see it and
+// its holds whole, and so do approvers and auditors who are none of its
+// custodians; everybody else sees that something is held, its custodians what
+// others of their roles do. Narrowed roles change nothing of what is held or goes.
 //
 // An export is one part a file, each with a Content-Disposition of
 // `attachment; filename="NAME"`, in the order in which they were produced, the

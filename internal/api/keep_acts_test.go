@@ -117,6 +117,22 @@ func TestKeepActsAreAudited(t *testing.T) {
 	}
 }
 
+// What changes holds, matters or the schedule takes the right to change it, and
+// what asks or executes the right to that as well.
+func TestChangesTakeTheirRight(t *testing.T) {
+	read := []role.Endpoint{role.ScheduleShow, role.MattersList, role.MattersShow, role.HoldsList, role.HoldsShow, role.HoldsExplain}
+	for _, rt := range newTown(t).server().routes() {
+		_, act, _ := strings.Cut(strings.TrimPrefix(rt.name, "POST /v1/"), "/")
+		switch part := strings.Split(rt.name, "/"); {
+		case !slices.Contains([]string{"holds", "matters", "schedule"}, part[2]):
+		case slices.Contains([]string{"list", "show", "explain"}, act) != slices.Contains(read, rt.endpoint):
+			t.Errorf("%s takes %s", rt.name, rt.endpoint)
+		case (act == "ask" || act == "apply") != (rt.also == role.RequestsMake), (act == "release" || act == "approved") != (rt.also == role.RequestsExecute):
+			t.Errorf("%s takes %q as well", rt.name, rt.also)
+		}
+	}
+}
+
 // A narrowed role changes nothing of what is held or goes, and previews nothing.
 func TestNarrowedRolesChangeNothing(t *testing.T) {
 	for route, act := range keepActs {

@@ -55,7 +55,7 @@ func (s *Server) sees(c *caller, m *Matter) sight {
 		return seesHeld
 	case names(m.Custodians, c.who) && oversees:
 		return seesNothing
-	case m.works(c.who), oversees && !names(m.Custodians, c.who):
+	case m.works(c.who), oversees:
 		return seesWhole
 	}
 	return seesHeld

@@ -132,6 +132,23 @@ func TestCustodianWhoOversees(t *testing.T) {
 	}
 }
 
+// Asking for the holds of a matter tells nobody that there is one.
+func TestHoldsOfAMatter(t *testing.T) {
+	for name, tt := range map[string]struct {
+		members, custodians []string
+		want                bool
+	}{
+		"member": {[]string{"person:" + cy}, nil, true}, "another": {[]string{"person:" + bo}, nil, false}, "custodian": {[]string{"person:" + cy}, []string{cy}, false},
+	} {
+		w, s := watched(t, tt.members, tt.custodians, role.Grant{Role: role.ComplianceOfficer})
+		_, body := w.ask(s, "POST /v1/holds/list", `{"matter":"m-1"}`)
+		_, gone := w.ask(s, "POST /v1/holds/list", `{"matter":"M-9"}`)
+		if tt.want != (body != gone) || tt.want != strings.Contains(body, `"seq":50`) {
+			t.Errorf("%s: %s, of none %s", name, body, gone)
+		}
+	}
+}
+
 // A relay user who is named as custodian is the person whose it is now.
 func TestCustodianByRelayUser(t *testing.T) {
 	w, s := watched(t, []string{"person:" + cy}, []string{"usr:u33"}, role.Grant{Role: role.ComplianceOfficer})
