@@ -19,7 +19,7 @@ import (
 // Destruction is what Destroy destroyed.
 type Destruction struct {
 	Keys       []KeyID  `json:"keys"`        // taken out of the keyring
-	IndexFiles []uint64 `json:"index_files"` // log files that hold entries which went: their indexes' keys went too, and the indexes are to be made anew
+	IndexFiles []uint64 `json:"index_files"` // indexes, by number, that cover entries which went: their keys went too, and they are to be made anew
 	Files      uint64   `json:"files"`       // body files unlinked
 	Blobs      uint64   `json:"blobs"`       // attachments unlinked
 	Bytes      int64    `json:"bytes"`       // what those took on disk

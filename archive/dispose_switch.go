@@ -187,14 +187,15 @@ func (a *Archive) switched(r *Resealed, first uint64) (*generation, error) {
 	if was := s.gens[r.ClassMonth]; was != nil {
 		g.formerGone = was.gone
 	}
+	// An index covers exactly so many seqs; the log's own files may be cut earlier.
+	per := a.LogFileLeaves()
 	for _, part := range r.Ranges {
-		for i, f := range s.logs {
-			if last := i == len(s.logs)-1; f.first <= part.To && (last || part.From < s.logs[i+1].first) && !slices.Contains(g.index, f.number) {
-				g.index = append(g.index, f.number)
-			}
+		for n := part.From / per; n <= part.To/per; n++ {
+			g.index = append(g.index, n)
 		}
 	}
 	slices.Sort(g.index)
+	g.index = slices.Compact(g.index)
 	return g, nil
 }
 

@@ -94,7 +94,7 @@ type generation struct {
 	through       uint64     // of a switched file: an entry from here on has its record in it
 	gone          proof.Hash // sum of the live file's ranges of disposed entries; zero for generation 1
 	formerGone    proof.Hash // likewise of the former file
-	index         []uint64   // log files that hold entries which the last switch left behind
+	index         []uint64   // numbers of the indexes that cover entries which the last switch left behind
 	done          Destruction
 }
 
