@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -114,8 +115,8 @@ func (r pairs) Request(seq uint64) (retention.Request, bool) {
 	if d := q.Decision; d != nil && d.Approve {
 		out.Approver = &d.By
 	}
-	if q.Execution != nil {
-		out.Executed = q.Execution.Seq
+	if e := q.Execution; e != nil && !slices.ContainsFunc(q.Faults, func(f approval.Fault) bool { return f.Seq == e.Seq }) {
+		out.Executed = e.Seq
 	}
 	return out, true
 }
