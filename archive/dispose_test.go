@@ -207,18 +207,23 @@ func TestGuard(t *testing.T) {
 	// Of two batches of one group that exclude each other, one is appended.
 	errs := make(chan error)
 	const both = 24
-	held := false
+	holding, held := make(chan struct{}), false
 	w.fault = func(step string) error {
-		for step == "before bodies" && !held && len(w.queue) < both { // all of them wait for one group
-			runtime.Gosched()
+		if step != "before bodies" || held {
+			return nil
 		}
 		held = true
+		close(holding) // only now do they come: none is committed before the others wait
+		for len(w.queue) < both {
+			runtime.Gosched()
+		}
 		return nil
 	}
 	go func() {
 		_, err := w.Append(context.Background(), control("first"))
 		errs <- err
 	}()
+	<-holding
 	for range both {
 		go func() {
 			_, err := w.Append(context.Background(), b)
