@@ -11,6 +11,7 @@ import (
 var (
 	ErrFrozen    = errors.New("disposition is frozen because the clock jumped; have an administrator look at it and release it with `holdfast clock release`")
 	ErrNoPlan    = errors.New("that entry is not a plan; `holdfast disposition list` shows them")
+	ErrWaiting   = errors.New("the plan has not been approved; another person approves it with `holdfast disposition approve`")
 	ErrPlanUsed  = errors.New("this plan has been carried out or has lapsed; plan again")
 	ErrNothing   = errors.New("nothing is due that no hold keeps")
 	ErrRunning   = errors.New("another disposition is running; wait until it is done")

@@ -95,7 +95,7 @@ func (r *run) approved(seq uint64) error {
 	switch state := b.planStanding(r.plan); state {
 	case PlanApproved:
 	case PlanWaiting:
-		return fmt.Errorf("the plan has not been approved; another person has to approve request %d", r.plan.request)
+		return ErrWaiting
 	default:
 		return fmt.Errorf("%w (it is %s)", ErrPlanUsed, state)
 	}

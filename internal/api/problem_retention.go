@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"holdfast/archive"
 	"holdfast/retention"
 	"holdfast/retention/hold"
 	"holdfast/retention/schedule"
@@ -34,6 +35,9 @@ var retentionErrors = []struct {
 	{retention.ErrReleasing, http.StatusConflict, CodeState, ExitUsage},
 	{retention.ErrReleased, http.StatusConflict, CodeState, ExitUsage},
 	{retention.ErrNotReleasing, http.StatusConflict, CodeState, ExitUsage},
+	{retention.ErrChangedSchedule, http.StatusConflict, CodeState, ExitTemporary},
+	{retention.ErrWaiting, http.StatusConflict, CodeApproval, ExitPermission},
+	{archive.ErrClockSound, http.StatusConflict, CodeState, ExitUsage},
 	{retention.ErrFrozen, http.StatusConflict, CodeState, ExitUsage},
 	{retention.ErrPlanUsed, http.StatusConflict, CodeState, ExitUsage},
 	{retention.ErrNothing, http.StatusConflict, CodeState, ExitUsage},
