@@ -8,7 +8,7 @@ BUILD   := -trimpath -buildvcs=false -ldflags '-X holdfast/internal/build.versio
 TOOL    := $(GO) tool -modfile=.ci/tools.mod
 
 BENCHTIME ?= 2s
-BENCHPKGS ?= ./ingest/... ./archive/...
+BENCHPKGS ?= ./ingest/... ./archive/... ./retention/...
 # Absolute, because go test runs each package's benchmarks in its own folder.
 ifneq ($(CORPUS),)
 override CORPUS := $(abspath $(CORPUS))
