@@ -29,12 +29,13 @@ func (b *Book) judging(kind PlanKind, asOf time.Time) *judgement {
 	return j
 }
 
-// assess gathers the facts about one entry.
+// assess gathers the facts about one entry. The survey has settled.
 func (j *judgement) assess(ctx context.Context, rec archive.Record) (*fact, error) {
 	e, err := j.book.facts(ctx, rec)
 	if err != nil {
 		return nil, err
 	}
+	e.looked = true
 	f := &fact{seq: rec.Leaf.Seq, class: e.class, kind: rec.Leaf.Kind, bytes: uint64(rec.Leaf.BodyLen), attached: len(e.atts) > 0}
 	f.due, f.cut = j.book.dueOf(e), j.cutoff(f.class, e.due.Received)
 	f.held = func() []HeldBy { return j.book.heldBy(e) }

@@ -66,6 +66,7 @@ func (b *Book) Explain(ctx context.Context, seq uint64) (*Explanation, error) {
 			out.Trigger, out.Period = string(c.Trigger), c.Period.String()
 		}
 	}
+	f.looked = true
 	due, cut := b.dueOf(f), j.cutoff(f.class, f.due.Received)
 	r := decide(PlanCutoff, j.asOf, &fact{seq: seq, class: f.class, kind: rec.Leaf.Kind, due: due, cut: cut, held: func() []HeldBy { return out.HeldBy }})
 	if at := later(due.At, cut); due.Known && f.class != proof.ClassControl {

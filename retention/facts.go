@@ -32,6 +32,9 @@ type entryFacts struct {
 	// bereft says that what the entry is about is not in the archive any more, or
 	// never was: then its own reception is all that its period can begin with.
 	bereft bool
+	// looked says that all entries of the log were surveyed before this one was
+	// judged: what it is about was looked for. What comes in meanwhile is no matter.
+	looked bool
 	// reads says of an entry about looking that messages were looked at.
 	reads bool
 	// doubted says that nobody can tell when what its period begins with was.

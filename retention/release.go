@@ -107,6 +107,7 @@ func (b *Book) preview(ctx context.Context, p *Preview, own, others []*coverage,
 				roots[root] = true
 			}
 		}
+		f.looked = true
 		due := b.dueOf(f)
 		lets = append(lets, let{root, f.class, rec.Leaf.ReceivedTime().Format("2006-01"), due.Known && !now.Before(due.At)})
 	}

@@ -113,7 +113,7 @@ func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.Class
 	attached := map[archive.ClassMonth]uint64{}
 	for n, cm := range pending {
 		progress(StepRecheck, uint64(n), uint64(len(pending)))
-		t, err := j.tally(ctx, cm, b.options.Log.Unkept(ctx, cm), func(f *fact) ruling { return j.anew(f, fresh) })
+		t, err := j.tally(ctx, cm, b.options.Log.Unkept(ctx, cm), func(f *fact) ruling { return decide(j.kind, j.asOf, f) })
 		if err != nil {
 			return nil, nil, err
 		}
@@ -137,19 +137,8 @@ func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.Class
 	return undone, r.out, nil
 }
 
-// anew decides about an entry that a switch left behind. What its period began
-// with may have been left behind as well, and a survey made since then does not
-// know it any more: it was known when the intent was logged.
-func (j *judgement) anew(f *fact, fresh bool) ruling {
-	kind := j.kind
-	if !fresh && !f.due.Known {
-		kind = PlanErase
-	}
-	return decide(kind, j.asOf, f)
-}
-
 // relearn tells a survey that was made since a switch what the switch left
-// behind: families may hang together by it.
+// behind: families may hang together by it, and periods begin with it.
 func (b *Book) relearn(ctx context.Context, pending []archive.ClassMonth) error {
 	for _, cm := range pending {
 		for rec, err := range b.options.Log.Unkept(ctx, cm) {
@@ -175,9 +164,10 @@ func (s *survey) relearn(f *entryFacts) {
 		return
 	}
 	s.kin.meet(f.leaf.Seq, f, s.join)
+	talk := s.hear(f)
 	for _, c := range s.covers {
-		if _, held := c.covers(f); held {
-			c.mark(&s.kin, f.leaf.Seq)
+		if _, held := c.covers(f); held || talk != nil && f.anchors() && has(c.talks, talk) {
+			s.mark(c, f.leaf.Seq, talk)
 		}
 	}
 }

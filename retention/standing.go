@@ -60,7 +60,7 @@ func (b *Book) dueOf(f *entryFacts) schedule.Due {
 		return schedule.Due{Why: "kept for ever: the schedule says nothing of looking"}
 	case !ok:
 		return schedule.Due{Why: "the schedule in force has no such class"}
-	case f.bereft && b.Survey().behind():
+	case f.bereft && !f.looked && b.Survey().behind():
 		return schedule.Due{Why: "what it is about has not been looked for yet"}
 	case f.bereft:
 		class.Trigger = schedule.Received

@@ -40,7 +40,9 @@ type survey struct {
 
 // conversation is what the schedule asks about one.
 type conversation struct {
-	closed  time.Time // received time of the newest close; zero: there is none, or it goes on
+	closed  time.Time // received time of the newest close
+	end     uint64    // its seq; 0: there is none
+	last    uint64    // seq of the newest entry that goes on with it
 	anchors []uint64  // the entries that say when it closed and who came and went
 }
 
@@ -318,23 +320,32 @@ func (s *survey) note(f *entryFacts) {
 	case f.leaf.Kind == proof.KindOutcome:
 		delete(s.open, f.of)
 	}
+	s.hear(f)
+}
+
+// hear takes in what an entry says of its conversation, which it returns; nil
+// if it belongs to none. Entries may come in any order.
+func (s *survey) hear(f *entryFacts) *conversation {
 	if f.hold.Conversation == "" {
-		return
+		return nil
 	}
-	talk := s.talks[f.hold.Conversation]
+	seq, talk := f.leaf.Seq, s.talks[f.hold.Conversation]
 	if talk == nil {
 		talk = &conversation{}
 		s.talks[f.hold.Conversation] = talk
 	}
-	if f.anchors() {
+	if n := len(talk.anchors); f.anchors() && (n == 0 || talk.anchors[n-1] < seq || !slices.Contains(talk.anchors, seq)) {
 		talk.anchors = append(talk.anchors, seq)
 	}
 	switch f.typ {
 	case envelope.TypClose:
-		talk.closed = f.due.Received
+		if seq > talk.end {
+			talk.end, talk.closed = seq, f.due.Received
+		}
 	case envelope.TypMsg, envelope.TypCall, envelope.TypMember:
-		talk.closed = time.Time{} // it goes on
+		talk.last = max(talk.last, seq)
 	}
+	return talk
 }
 
 // anchors reports whether the entry says when its conversation closed or who

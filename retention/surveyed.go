@@ -66,7 +66,7 @@ func (s *survey) closed(id string) *time.Time {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	talk := s.talks[id]
-	if talk == nil || talk.closed.IsZero() {
+	if talk == nil || talk.end <= talk.last {
 		return nil
 	}
 	return new(talk.closed)

@@ -1,0 +1,121 @@
+package retention
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"holdfast/ingest/envelope"
+)
+
+// closedSchedule keeps what is said in a conversation from its end on.
+var closedSchedule = strings.Replace(minorsSchedule, `trigger = "majority"`, `trigger = "closed"`, 1)
+
+// talk is a conversation that was closed, with an edit, and the receipt of a
+// message that the log never had.
+func (s *stage) talk() (all []uint64) {
+	s.t.Helper()
+	said, digest := s.send(letter{from: "anna", to: "bela", conv: "c1", body: "x", class: "pediatric"})
+	edit, _ := s.send(letter{typ: envelope.TypEdit, from: "anna", to: "bela", conv: "c1", body: "y", ref: &digest, class: "pediatric"})
+	never := [32]byte{1}
+	receipt, _ := s.send(letter{typ: envelope.TypReceipt, from: "bela", ref: &never, class: "pediatric"})
+	end, _ := s.send(letter{typ: envelope.TypClose, from: "anna", conv: "c1", class: "pediatric"})
+	s.advance(5 * 366 * 24 * time.Hour)
+	return []uint64{said, edit, receipt, end}
+}
+
+// What comes in while everything is judged takes nothing out that it has
+// nothing to do with.
+func TestMessagesThatComeInMeanwhileKeepNothing(t *testing.T) {
+	synctest.Test(t, testMessagesThatComeInMeanwhileKeepNothing)
+}
+
+func testMessagesThatComeInMeanwhileKeepNothing(t *testing.T) {
+	s, _ := newStage(t)
+	s.schedule(closedSchedule)
+	all := s.talk()
+	p := s.planned()
+	r, err := s.book.Run(t.Context(), rita, p.Seq, func(step string, _, _ uint64) {
+		if step == StepRecheck {
+			s.send(letter{from: "cleo", to: "dora", body: "something else"})
+		}
+	})
+	if err != nil || r.Gone != uint64(len(all)) {
+		t.Fatalf("ran %+v, %v", r, err)
+	}
+	for _, seq := range all {
+		s.want(seq, true)
+	}
+}
+
+// A crash behind the switch gives nobody the right to destroy what was widened,
+// or reopened, before the next start.
+func TestWhatIsNotDueAnyMoreAtTheNextStartStays(t *testing.T) {
+	for name, since := range map[string]func(s *stage){
+		"kept for ever": func(s *stage) {
+			s.schedule(strings.Replace(closedSchedule, `period = "3y"`, `period = "forever"`, 1))
+		},
+		"reopened": func(s *stage) { s.send(letter{from: "bela", to: "anna", conv: "c1", body: "one more thing", class: "pediatric"}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, l := newStage(t)
+				s.schedule(closedSchedule)
+				all := s.talk()
+				p := s.planned()
+				l.fault = func(step string) error {
+					if step == "after switch" {
+						l.fault = nil
+						since(s)
+						return errors.New("power cut")
+					}
+					return nil
+				}
+				if _, err := s.book.Run(t.Context(), rita, p.Seq, nil); err == nil {
+					t.Fatal("the fault did not strike")
+				}
+				s.reopen()
+				if err := s.book.Resume(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for _, seq := range all {
+					s.want(seq, false)
+				}
+			})
+		})
+	}
+}
+
+// What gives a held message its meaning is held as well, although the survey of
+// the next start does not find it in the log.
+func TestTheEndOfAConversationHeldSinceTheSwitchStays(t *testing.T) {
+	synctest.Test(t, testTheEndOfAConversationHeldSinceTheSwitchStays)
+}
+
+func testTheEndOfAConversationHeldSinceTheSwitchStays(t *testing.T) {
+	s, l := newStage(t)
+	s.schedule(strings.Replace(closedSchedule, `period = "2m"`, `period = "20y"`, 1))
+	s.send(letter{from: "anna", to: "bela", conv: "c1", body: "x"})
+	end, _ := s.send(letter{typ: envelope.TypClose, from: "bela", conv: "c1", class: "pediatric"})
+	s.advance(5 * 366 * 24 * time.Hour)
+	p := s.planned()
+	l.fault = func(step string) error {
+		if step == "after switch" {
+			l.fault = nil
+			s.place(custodian("anna"))
+			return errors.New("power cut")
+		}
+		return nil
+	}
+	if _, err := s.book.Run(t.Context(), rita, p.Seq, nil); err == nil {
+		t.Fatal("the fault did not strike")
+	}
+	s.want(end, true)
+	s.reopen()
+	if err := s.book.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.want(end, false)
+}
