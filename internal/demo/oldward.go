@@ -77,6 +77,9 @@ func (d *demo) openOldWard(ctx context.Context) error {
 	if err := old.holdfast(ctx, &struct{}{}, "clock", "release", "--today", time.Now().UTC().Format(time.DateOnly), "--reason", reason); err != nil {
 		return err
 	}
+	if err := old.matchPeople(ctx); err != nil {
+		return err
+	}
 	for _, who := range []string{officer, administrator} {
 		if err := old.enter(ctx, who); err != nil {
 			return fmt.Errorf("%s: %w", who, err)
