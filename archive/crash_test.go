@@ -162,7 +162,7 @@ func (v *victim) audit(dir string, last ack) error {
 	err = v.auditOpen(a, dir, last)
 	if pending := a.PendingDisposals(); err == nil && len(pending) > 0 {
 		// Of what a crash left of a disposition, either all was done or it is finished now.
-		if _, err = a.Destroy(context.Background(), pending); err == nil {
+		if _, err = a.Destroy(context.Background(), pending, nil); err == nil {
 			err = v.auditOpen(a, dir, ack{last.relay, last.size, destroyed(a)})
 		}
 	}

@@ -134,8 +134,11 @@ func (p *plan) apart() error {
 }
 
 // commitGenerations writes down, in the writer, what became of body files.
-func (a *Archive) commitGenerations(gens generations) (reply, error) {
+func (a *Archive) commitGenerations(gens generations, unless *Guard) (reply, error) {
 	p := newPlan(&a.w, a.st, nil)
+	if refused, err := p.unchanged(unless); refused != nil || err != nil {
+		return reply{err: refused}, err
+	}
 	p.gens = gens
 	return reply{}, a.commit(p)
 }

@@ -54,7 +54,7 @@ func BenchmarkDispose(b *testing.B) {
 		if _, err := a.Switch(b.Context(), []*Resealed{r}, intent("an intent")); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := a.Destroy(b.Context(), []ClassMonth{cm}); err != nil {
+		if _, err := a.Destroy(b.Context(), []ClassMonth{cm}, nil); err != nil {
 			b.Fatal(err)
 		}
 		ours += time.Since(start)

@@ -75,7 +75,7 @@ func (d *disposal) run(t *testing.T) error {
 		return err
 	}
 	d.knows(placed, b)
-	_, err = d.Destroy(ctx, []ClassMonth{d.cm})
+	_, err = d.Destroy(ctx, []ClassMonth{d.cm}, nil)
 	return err
 }
 
@@ -109,11 +109,11 @@ func (d *disposal) settle(a *Archive) error {
 	if !begun {
 		return d.sound(a, 1)
 	}
-	first, err := a.Destroy(context.Background(), pending)
+	first, err := a.Destroy(context.Background(), pending, nil)
 	if err != nil {
 		return err
 	}
-	again, err := a.Destroy(context.Background(), pending)
+	again, err := a.Destroy(context.Background(), pending, nil)
 	if err != nil || fmt.Sprint(first) != fmt.Sprint(again) {
 		return fmt.Errorf("%+v after %+v, %w", again, first, err)
 	}

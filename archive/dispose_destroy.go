@@ -33,9 +33,14 @@ type Destruction struct {
 // crash at any point, and after it is done, with the same class-months: it
 // finishes what is left and returns the same facts.
 //
+// Where g does not hold when the destruction of keys is written down, nothing
+// is destroyed and the error is ErrChanged. From that transaction on nothing
+// turns back but a crash before the keyring's replacement. A destruction whose
+// keys are gone already goes on whatever g says. g may be nil.
+//
 // After a crash between the keyring's replacement and the writing down of what
 // came of it, Keyring may be higher than the first that lacked the keys.
-func (a *Archive) Destroy(ctx context.Context, cms []ClassMonth) (*Destruction, error) {
+func (a *Archive) Destroy(ctx context.Context, cms []ClassMonth, g *Guard) (*Destruction, error) {
 	if a.opts.ReadOnly {
 		return nil, fmt.Errorf("%w: it was opened to be read only", ErrClosed)
 	}
@@ -45,7 +50,7 @@ func (a *Archive) Destroy(ctx context.Context, cms []ClassMonth) (*Destruction, 
 	if err != nil {
 		return nil, err
 	}
-	if err := a.destroyKeys(ctx, gens); err != nil {
+	if err := a.destroyKeys(ctx, gens, g); err != nil {
 		return nil, err
 	}
 	for _, cm := range gens.sorted() {
@@ -59,7 +64,7 @@ func (a *Archive) Destroy(ctx context.Context, cms []ClassMonth) (*Destruction, 
 	if err := a.faultAt("unlinked"); err != nil {
 		return nil, err
 	}
-	if err := a.writeDown(ctx, gens, stateDestroyed); err != nil {
+	if err := a.writeDown(ctx, gens, stateDestroyed, nil); err != nil {
 		return nil, err
 	}
 	return gens.destruction(), nil
@@ -85,7 +90,7 @@ func (a *Archive) destructible(cms []ClassMonth) (generations, error) {
 // destroyKeys destroys the keys of those class-months that still have them.
 // What is to go is written down before, because a key that is gone cannot be
 // named any more.
-func (a *Archive) destroyKeys(ctx context.Context, gens generations) error {
+func (a *Archive) destroyKeys(ctx context.Context, gens generations, unless *Guard) error {
 	todo := generations{}
 	var bodies []string
 	var indexes []uint64
@@ -103,7 +108,7 @@ func (a *Archive) destroyKeys(ctx context.Context, gens generations) error {
 	if len(todo) == 0 {
 		return nil
 	}
-	if err := a.writeDown(ctx, todo, stateDestroying); err != nil {
+	if err := a.writeDown(ctx, todo, stateDestroying, unless); err != nil {
 		return err
 	}
 	// A crash here leaves everything as the switch left it: SwitchBack is still possible.
@@ -159,7 +164,7 @@ func (a *Archive) foresee(ctx context.Context, cm ClassMonth, g *generation) err
 
 // writeDown writes in the log that class-months have come to a state; those
 // that were finished before stay as they are.
-func (a *Archive) writeDown(ctx context.Context, gens generations, state uint8) error {
+func (a *Archive) writeDown(ctx context.Context, gens generations, state uint8, unless *Guard) error {
 	changed := generations{}
 	for cm, g := range gens {
 		if g.state == stateDestroyed {
@@ -174,7 +179,7 @@ func (a *Archive) writeDown(ctx context.Context, gens generations, state uint8) 
 	if len(changed) == 0 {
 		return nil
 	}
-	_, err := a.submit(ctx, &request{done: make(chan reply, 1), alone: func() (reply, error) { return a.commitGenerations(changed) }})
+	_, err := a.submit(ctx, &request{done: make(chan reply, 1), alone: func() (reply, error) { return a.commitGenerations(changed, unless) }})
 	return err
 }
 

@@ -204,7 +204,7 @@ func disposeSome(a *Archive) error {
 			return err
 		}
 	}
-	_, err := a.Destroy(ctx, cms)
+	_, err := a.Destroy(ctx, cms, nil)
 	return err
 }
 

@@ -82,7 +82,7 @@ func TestDispose(t *testing.T) {
 	for range w.Unkept(t.Context(), ClassMonth{"late", cm.Month}) {
 		continue
 	}
-	if _, err := w.Destroy(t.Context(), []ClassMonth{{"late", cm.Month}}); !errors.Is(err, ErrInvalid) {
+	if _, err := w.Destroy(t.Context(), []ClassMonth{{"late", cm.Month}}, nil); !errors.Is(err, ErrInvalid) {
 		t.Fatalf("destroyed what was not switched: %v", err)
 	}
 	// A second disposition of the same file, and then all of it.
@@ -266,6 +266,14 @@ func TestSwitchGuarded(t *testing.T) {
 	if _, err := w.Switch(t.Context(), []*Resealed{r}, intent("again")); !errors.Is(err, ErrChanged) {
 		t.Fatalf("switched to what is live: %v", err)
 	}
+	since = w.Size()
+	w.put(t, Entry{Kind: proof.KindHold, Class: proof.ClassControl, Body: []byte("another hold")})
+	if _, err := w.Destroy(t.Context(), []ClassMonth{cm}, &Guard{Since: since, Kinds: []proof.Kind{proof.KindHold}}); !errors.Is(err, ErrChanged) {
+		t.Fatalf("destroyed: %v", err)
+	}
+	if err := w.certainKeys([]ClassMonth{cm}); err != nil {
+		t.Fatalf("after a destruction that was refused it cannot be switched back: %v", err)
+	}
 	w.mustDestroy(t, cm)
 	w.mustAudit(t)
 	if r, err := w.Reseal(t.Context(), ClassMonth{proof.ClassControl, cm.Month}, ResealOptions{Keep: func(Record) (bool, error) { return true, nil }}); !errors.Is(err, ErrInvalid) {
@@ -343,7 +351,7 @@ func TestDisposeOpenMonth(t *testing.T) {
 	if _, err := w.SwitchBack(t.Context(), []ClassMonth{cm}, b); !errors.Is(err, ErrInvalid) {
 		t.Fatalf("back again: %v", err)
 	}
-	if _, err := w.Destroy(t.Context(), []ClassMonth{cm}); !errors.Is(err, ErrInvalid) {
+	if _, err := w.Destroy(t.Context(), []ClassMonth{cm}, nil); !errors.Is(err, ErrInvalid) {
 		t.Fatalf("destroyed what was switched back: %v", err)
 	}
 	w.reopen(t)

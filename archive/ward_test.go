@@ -182,7 +182,7 @@ func (w *ward) mustSwitch(t testing.TB, r *Resealed, left []uint64) {
 
 func (w *ward) mustDestroy(t testing.TB, cms ...ClassMonth) *Destruction {
 	t.Helper()
-	d, err := w.Destroy(t.Context(), cms)
+	d, err := w.Destroy(t.Context(), cms, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ type Vault interface {
 	Switch(ctx context.Context, rs []*archive.Resealed, b archive.Batch) ([]archive.Placed, error)
 	SwitchBack(ctx context.Context, cms []archive.ClassMonth, b archive.Batch) ([]archive.Placed, error)
 	Unkept(ctx context.Context, cm archive.ClassMonth) iter.Seq2[archive.Record, error]
-	Destroy(ctx context.Context, cms []archive.ClassMonth) (*archive.Destruction, error)
+	Destroy(ctx context.Context, cms []archive.ClassMonth, g *archive.Guard) (*archive.Destruction, error)
 	PendingDisposals() []archive.ClassMonth
 	Checkpoint(ctx context.Context) ([]byte, error)
 

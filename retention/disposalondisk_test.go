@@ -64,8 +64,8 @@ func (l *cutLog) SwitchBack(ctx context.Context, cms []archive.ClassMonth, b arc
 	return cutAround(l, "switch back", func() ([]archive.Placed, error) { return l.Archive.SwitchBack(ctx, cms, b) })
 }
 
-func (l *cutLog) Destroy(ctx context.Context, cms []archive.ClassMonth) (*archive.Destruction, error) {
-	return cutAround(l, "destroy", func() (*archive.Destruction, error) { return l.Archive.Destroy(ctx, cms) })
+func (l *cutLog) Destroy(ctx context.Context, cms []archive.ClassMonth, g *archive.Guard) (*archive.Destruction, error) {
+	return cutAround(l, "destroy", func() (*archive.Destruction, error) { return l.Archive.Destroy(ctx, cms, g) })
 }
 
 func (l *cutLog) Checkpoint(ctx context.Context) ([]byte, error) {

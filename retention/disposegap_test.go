@@ -57,7 +57,9 @@ func TestWhatIsNotDueAnyMoreAtTheNextStartStays(t *testing.T) {
 		"kept for ever": func(s *stage) {
 			s.schedule(strings.Replace(closedSchedule, `period = "3y"`, `period = "forever"`, 1))
 		},
-		"reopened": func(s *stage) { s.send(letter{from: "bela", to: "anna", conv: "c1", body: "one more thing", class: "pediatric"}) },
+		"reopened": func(s *stage) {
+			s.send(letter{from: "bela", to: "anna", conv: "c1", body: "one more thing", class: "pediatric"})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -118,4 +120,36 @@ func testTheEndOfAConversationHeldSinceTheSwitchStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.want(end, false)
+}
+
+// A hold that is placed before the keys' destruction has begun is in time, even
+// behind the second look.
+func TestHoldBetweenTheSecondLookAndTheDestruction(t *testing.T) {
+	synctest.Test(t, testHoldBetweenTheSecondLookAndTheDestruction)
+}
+
+func testHoldBetweenTheSecondLookAndTheDestruction(t *testing.T) {
+	s, l := newStage(t)
+	s.schedule(stageSchedule)
+	a, _ := s.send(letter{from: "anna", to: "bela", body: "one"})
+	s.advance(2 * aMonth)
+	c, _ := s.send(letter{from: "cleo", to: "dora", body: "two"})
+	s.advance(4 * aMonth)
+	p := s.planned()
+	l.fault = func(step string) error {
+		if step == "before destroy" {
+			l.fault = nil
+			s.place(custodian("anna"))
+		}
+		return nil
+	}
+	r := s.run(p.Seq)
+	s.want(a, false)
+	s.want(c, true)
+	if r.Gone != 1 || len(r.Abandoned) != 1 {
+		t.Errorf("ran %+v", r)
+	}
+	if _, err := s.book.PlanDisposition(t.Context(), rita, PlanOptions{Reason: "again"}); !errors.Is(err, ErrNothing) {
+		t.Error(err)
+	}
 }

@@ -157,13 +157,21 @@ func (l *memLog) ReleaseClock(_ context.Context, b archive.Batch) ([]archive.Pla
 	return l.append(b)
 }
 
-func (l *memLog) append(b archive.Batch) ([]archive.Placed, error) {
-	if g := b.Guard; g != nil {
-		for _, r := range l.recs[min(g.Since, l.Size()):] {
-			if slices.Contains(g.Kinds, r.Leaf.Kind) {
-				return nil, &archive.SeqError{Seq: r.Leaf.Seq, Err: archive.ErrChanged}
-			}
+func (l *memLog) unchanged(g *archive.Guard) error {
+	if g == nil {
+		return nil
+	}
+	for _, r := range l.recs[min(g.Since, l.Size()):] {
+		if slices.Contains(g.Kinds, r.Leaf.Kind) {
+			return &archive.SeqError{Seq: r.Leaf.Seq, Err: archive.ErrChanged}
 		}
+	}
+	return nil
+}
+
+func (l *memLog) append(b archive.Batch) ([]archive.Placed, error) {
+	if err := l.unchanged(b.Guard); err != nil {
+		return nil, err
 	}
 	var out []archive.Placed
 	for _, e := range b.Entries {
@@ -343,9 +351,12 @@ func (l *memLog) Unkept(_ context.Context, cm archive.ClassMonth) iter.Seq2[arch
 	}
 }
 
-func (l *memLog) Destroy(_ context.Context, cms []archive.ClassMonth) (*archive.Destruction, error) {
+func (l *memLog) Destroy(_ context.Context, cms []archive.ClassMonth, g *archive.Guard) (*archive.Destruction, error) {
 	return around(l, "destroy", func() (*archive.Destruction, error) {
 		todo := slices.ContainsFunc(cms, func(cm archive.ClassMonth) bool { return l.gens[cm].pending })
+		if err := l.unchanged(g); err != nil && todo {
+			return nil, err
+		}
 		if todo {
 			l.keyring++
 		}

@@ -66,47 +66,60 @@ func (b *Book) finish(ctx context.Context, seq uint64, fresh bool, progress func
 	if i == nil {
 		return nil, fmt.Errorf("entry %d is not an intent: %w", seq, ErrNoPlan)
 	}
-	undone, why, err := b.recheck(ctx, i, open, fresh, progress)
-	if err != nil {
-		return nil, err
-	}
-	if len(undone) > 0 {
-		if err := b.abandon(ctx, seq, undone, why); err != nil {
+	var why []TakenOut
+	for range maxTries {
+		since, undone, out, err := b.recheck(ctx, i, open, fresh, progress)
+		if err != nil {
 			return nil, err
 		}
-		open = slices.DeleteFunc(open, func(cm archive.ClassMonth) bool { return slices.Contains(undone, cm) })
+		if why = append(why, out...); len(undone) > 0 {
+			if err := b.abandon(ctx, seq, undone, out); err != nil {
+				return nil, err
+			}
+			open = slices.DeleteFunc(open, func(cm archive.ClassMonth) bool { return slices.Contains(undone, cm) })
+		}
+		if len(open) == 0 {
+			return why, nil
+		}
+		progress(StepDestroy, 0, uint64(len(open)))
+		// From here on a crash leaves keys that are gone, or about to go: the next call goes on. What has come in since the second look
+		// began, a hold say, has the archive refuse, and there is another look.
+		gone, err := b.options.Log.Destroy(ctx, open, &archive.Guard{Since: since, Kinds: guardKinds})
+		if err == nil {
+			return why, b.conclude(ctx, i, open, gone, progress)
+		}
+		if !errors.Is(err, archive.ErrChanged) {
+			return nil, fmt.Errorf("destroy the keys: %w", err)
+		}
 	}
-	if len(open) == 0 {
-		return why, nil
-	}
-	progress(StepDestroy, 0, uint64(len(open)))
-	// From here on a crash leaves keys that are gone, or about to go: the next call goes on.
-	gone, err := b.options.Log.Destroy(ctx, open)
-	if err != nil {
-		return nil, fmt.Errorf("destroy the keys: %w", err)
-	}
+	return nil, ErrUnsettled
+}
+
+// conclude has the index forget what was destroyed, and certifies it.
+func (b *Book) conclude(ctx context.Context, i *intentState, cms []archive.ClassMonth, gone *archive.Destruction, progress func(string, uint64, uint64)) error {
 	if err := b.options.Forget(ctx, gone.IndexFiles); err != nil {
-		return nil, fmt.Errorf("have the index forget: %w", err)
+		return fmt.Errorf("have the index forget: %w", err)
 	}
-	progress(StepCertify, uint64(len(open)), uint64(len(open)))
-	return why, b.certify(ctx, i, open, gone)
+	progress(StepCertify, uint64(len(cms)), uint64(len(cms)))
+	return b.certify(ctx, i, cms, gone)
 }
 
 // recheck judges once more everything that a switch left behind, on the log as
 // it stands now: a hold may have come in, or a message that makes a family of
-// it. It returns the class-months of which something has to stay. Those whose
-// keys are destroyed already have nothing left to judge.
-func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.ClassMonth, fresh bool, progress func(string, uint64, uint64)) (undone []archive.ClassMonth, why []TakenOut, err error) {
+// it. It returns the log's size that it rests on, and the class-months of which
+// something has to stay. Those whose keys are destroyed already have nothing
+// left to judge.
+func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.ClassMonth, fresh bool, progress func(string, uint64, uint64)) (since uint64, undone []archive.ClassMonth, why []TakenOut, err error) {
 	pending := slices.DeleteFunc(b.options.Log.PendingDisposals(), func(cm archive.ClassMonth) bool { return !slices.Contains(open, cm) })
 	if len(pending) == 0 {
-		return nil, nil, nil
+		return 0, nil, nil, nil
 	}
-	if _, err := b.steady(ctx); err != nil {
-		return nil, nil, err
+	if since, err = b.steady(ctx); err != nil {
+		return 0, nil, nil, err
 	}
 	if !fresh {
 		if err := b.relearn(ctx, pending); err != nil {
-			return nil, nil, err
+			return 0, nil, nil, err
 		}
 	}
 	j, r := b.judging(i.plan.text.Kind, b.options.Log.Now()), &run{book: b}
@@ -115,7 +128,7 @@ func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.Class
 		progress(StepRecheck, uint64(n), uint64(len(pending)))
 		t, err := j.tally(ctx, cm, b.options.Log.Unkept(ctx, cm), func(f *fact) ruling { return decide(j.kind, j.asOf, f) })
 		if err != nil {
-			return nil, nil, err
+			return 0, nil, nil, err
 		}
 		if t.line.Due > t.line.Entries || t.line.NotDue > 0 {
 			undone = append(undone, cm)
@@ -125,7 +138,7 @@ func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.Class
 		}
 	}
 	if len(undone) == 0 {
-		return nil, nil, nil
+		return since, nil, nil, nil
 	}
 	// Which attachments go was decided as if all of them went: an attachment of what stays after all may be among them.
 	for _, cm := range pending {
@@ -134,7 +147,7 @@ func (b *Book) recheck(ctx context.Context, i *intentState, open []archive.Class
 			r.takeOut(cm, TakenOut{Why: "attachments that may be those of what stays", Entries: n})
 		}
 	}
-	return undone, r.out, nil
+	return since, undone, r.out, nil
 }
 
 // relearn tells a survey that was made since a switch what the switch left
