@@ -16,13 +16,18 @@ import (
 // certify appends a certificate for each class-month of an intent, all in one
 // batch. A crash before it leaves an intent whose keys are gone: the next call
 // finds out the same from the archive and goes on.
-func (b *Book) certify(ctx context.Context, i *intentState, cms []archive.ClassMonth, gone *archive.Destruction) error {
+func (b *Book) certify(ctx context.Context, i *intentState, cms []archive.ClassMonth) error {
 	after, err := b.options.Log.Checkpoint(ctx)
 	if err != nil {
 		return fmt.Errorf("sign the checkpoint after: %w", err)
 	}
 	var batch archive.Batch
 	for _, cm := range cms {
+		// It is done, and says what went of this one alone.
+		gone, err := b.options.Log.Destroy(ctx, []archive.ClassMonth{cm}, nil)
+		if err != nil {
+			return fmt.Errorf("ask what was destroyed of %s: %w", cm, err)
+		}
 		s, err := b.state(i, cm, gone, string(after))
 		if err != nil {
 			return err
@@ -49,23 +54,11 @@ func (b *Book) state(i *intentState, cm archive.ClassMonth, gone *archive.Destru
 	s := &Statement{
 		V: 1, Archive: id.ArchiveID, Origin: id.Origin, Class: cm.Class, Month: cm.Month, Kind: i.plan.text.Kind,
 		First: l.First, Last: l.Last, Count: l.Count, Ranges: l.Ranges, RangesDigest: l.spans.digest(), LeafRange: LeafRange{from, to},
-		Keys: keysOf(cm, gone.Keys), Method: Method, Schedule: i.plan.text.Schedule, Plan: i.plan.seq, Request: i.body.Request, Intent: i.seq,
+		Keys: gone.Keys, Method: Method, Schedule: i.plan.text.Schedule, Plan: i.plan.seq, Request: i.body.Request, Intent: i.seq,
 		Planner: i.plan.text.By, Approver: i.body.Approver, Runner: i.body.By, Before: i.body.Checkpoint, After: after,
 		Survivors: l.Survivors, Files: gone.Files, Blobs: gone.Blobs, Keyring: gone.Keyring, Media: media, Tool: b.options.Tool,
 	}
 	return s, b.dateCopies(s)
-}
-
-// keysOf returns the keys of one class-month, and those of the indexes.
-func keysOf(cm archive.ClassMonth, all []archive.KeyID) []archive.KeyID {
-	own := fmt.Sprintf("bodies/%s.%s.g", cm.Month, cm.Class)
-	out := []archive.KeyID{}
-	for _, k := range all {
-		if strings.HasPrefix(k.Name, own) || strings.HasPrefix(k.Name, "index/") {
-			out = append(out, k)
-		}
-	}
-	return out
 }
 
 // dateCopies states the copies that are known now. mu is held for reading.

@@ -153,3 +153,23 @@ func testHoldBetweenTheSecondLookAndTheDestruction(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A certificate states what went of its own class-month, whatever went with it.
+func TestACertificateIsAboutOneClassMonth(t *testing.T) {
+	synctest.Test(t, testACertificateIsAboutOneClassMonth)
+}
+
+func testACertificateIsAboutOneClassMonth(t *testing.T) {
+	s, _ := newStage(t)
+	s.schedule(stageSchedule)
+	s.send(letter{from: "anna", to: "bela", body: "one"})
+	s.advance(2 * aMonth)
+	s.send(letter{from: "cleo", to: "dora", body: "two"})
+	s.advance(4 * aMonth)
+	p := s.planned()
+	for _, c := range s.run(p.Seq).Certificates {
+		if c.Files != 1 || len(c.Keys) != 1 {
+			t.Errorf("certificate of %s %s: %d files, keys %+v", c.Class, c.Month, c.Files, c.Keys)
+		}
+	}
+}

@@ -101,7 +101,7 @@ func (b *Book) conclude(ctx context.Context, i *intentState, cms []archive.Class
 		return fmt.Errorf("have the index forget: %w", err)
 	}
 	progress(StepCertify, uint64(len(cms)), uint64(len(cms)))
-	return b.certify(ctx, i, cms, gone)
+	return b.certify(ctx, i, cms)
 }
 
 // recheck judges once more everything that a switch left behind, on the log as
