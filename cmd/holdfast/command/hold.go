@@ -111,7 +111,10 @@ func runHoldList(ctx context.Context, g *globals, req api.HoldsRequest) error {
 	if g.format == formatJSON {
 		return g.writeJSON(list)
 	}
-	if len(list.Holds) == 0 {
+	switch {
+	case len(list.Holds) == 0 && req.Matter != "":
+		return g.say("no hold of such a matter is in force, as far as you may see: its members, approvers and auditors see its holds")
+	case len(list.Holds) == 0:
 		return g.say("nothing is held")
 	}
 	rows := make([][]string, 0, len(list.Holds))
