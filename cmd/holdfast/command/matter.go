@@ -83,7 +83,7 @@ func newMatterShow(g *globals) *cobra.Command {
 		Args:    exactly(1, "name one matter by its ID, as `holdfast matter list` prints it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			return g.matter(ctx, func(c *api.Client) (*api.Matter, error) { return c.Matter(ctx, args[0]) }, "")
+			return g.matter(ctx, func(c *api.Client) (*api.Matter, error) { return c.Matter(ctx, args[0]) })
 		},
 	}
 }
@@ -102,7 +102,7 @@ nobody works could never be closed. ` + memberHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			req := api.MemberRequest{ID: args[0], Member: args[1], In: !remove, Reason: reason}
-			return g.matter(ctx, func(c *api.Client) (*api.Matter, error) { return c.SetMember(ctx, req) }, "")
+			return g.matter(ctx, func(c *api.Client) (*api.Matter, error) { return c.SetMember(ctx, req) })
 		},
 	}
 	cmd.Flags().BoolVar(&remove, "remove", false, "take the person out")
@@ -123,7 +123,7 @@ While a hold of it is active or within its grace period it stays open: release t
 			ctx := cmd.Context()
 			return g.matter(ctx, func(c *api.Client) (*api.Matter, error) {
 				return c.CloseMatter(ctx, api.CloseMatterRequest{ID: args[0], Reason: reason})
-			}, "")
+			})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, kept in the log: `TEXT`")
@@ -131,7 +131,7 @@ While a hold of it is active or within its grace period it stays open: release t
 }
 
 // matter asks for a matter, writes it, and says what comes next.
-func (g *globals) matter(ctx context.Context, get func(c *api.Client) (*api.Matter, error), next string) error {
+func (g *globals) matter(ctx context.Context, get func(c *api.Client) (*api.Matter, error), next ...string) error {
 	m, err := ask(ctx, g, get)
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (g *globals) matter(ctx context.Context, get func(c *api.Client) (*api.Matt
 	if g.format == formatJSON {
 		return g.writeJSON(m)
 	}
-	return errors.Join(g.writeFields(matterFields(m)), g.next(next))
+	return errors.Join(g.writeFields(matterFields(m)), g.next(next...))
 }
 
 func runMatterList(ctx context.Context, g *globals, all bool) error {
