@@ -86,8 +86,11 @@ func (g *globals) writeExplanation(e *api.Explanation) error {
 		err = errors.Join(err, g.writeTable([]string{"HOLD", "MATTER", "WHY"}, rows))
 	}
 	if len(e.Text) > 0 {
-		_, failed := fmt.Fprintln(g.Out, "for it to go:")
-		err = errors.Join(err, failed, g.writeText(strings.Join(e.Text, "\n")))
+		if e.State != "disposed" {
+			_, failed := fmt.Fprintln(g.Out, "for it to go:")
+			err = errors.Join(err, failed)
+		}
+		err = errors.Join(err, g.writeText(strings.Join(e.Text, "\n")))
 	}
 	if e.Certificate > 0 {
 		err = errors.Join(err, g.next("its certificate: holdfast certificate show "+number(e.Certificate)))
