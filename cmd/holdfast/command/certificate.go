@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"holdfast/internal/api"
 	"holdfast/internal/durable"
+	"holdfast/retention"
 )
 
 func newCertificate(g *globals) *cobra.Command {
@@ -106,7 +108,21 @@ func (g *globals) writeCertificate(c *api.DispositionCertificate) error {
 	if err := errors.Join(g.writeFields(fields), g.writeRemaining(c.Copies)); err != nil || c.Complete {
 		return err
 	}
-	return g.next("when a copy is destroyed: holdfast copies gone ID --reason TEXT; once the last one is gone another certificate says complete")
+	return g.next(remainingNext(c.Copies)...)
+}
+
+// remainingNext says how each kind of copy goes. What the archive keeps itself
+// is nothing that a person could note as gone.
+func remainingNext(list []api.Remaining) []string {
+	var next []string
+	own := func(r api.Remaining) bool { return r.What == retention.CopyRecipient }
+	if slices.ContainsFunc(list, own) {
+		next = append(next, "the archive destroys its recipient keys itself, by the time given")
+	}
+	if slices.ContainsFunc(list, func(r api.Remaining) bool { return !own(r) }) {
+		next = append(next, "when a copy is destroyed: holdfast copies gone ID --reason TEXT")
+	}
+	return append(next, "once the last one is gone another certificate says complete")
 }
 
 // statementFields describe what a certificate states.

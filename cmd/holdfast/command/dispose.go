@@ -25,8 +25,8 @@ func newDisposeErase(g *globals) *cobra.Command {
 		Use:   "erase SEQ... --reason TEXT",
 		Short: "Plan the erasure of single entries, due or not, as a court ordered",
 		Long: `Plan the erasure of single entries, by their numbers in the log, whether they are due or not. What is held is
-never erased: the answer names the holds. As with every plan, another person approves exactly this
-one, and then it is run: nothing is erased by this command.`,
+never erased: the answer names the entry, and holdfast hold explain what holds it. As with every plan,
+another person approves exactly this one, and then it is run: nothing is erased by this command.`,
 		Example: "  holdfast dispose erase 4711 --reason 'order 26-118 of 4 June'\n  holdfast dispose erase 4711 4712 --reason 'order 26-118 of 4 June' --json | jq .seq",
 		Args:    some,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {

@@ -131,12 +131,16 @@ func planKind(p *api.Plan) string {
 }
 
 func (g *globals) writePlan(p *api.Plan) error {
-	name, does := fmt.Sprintf("%d (%s)", p.Seq, p.State), "destroys"
+	name, does := fmt.Sprintf("%d (%s)", p.Seq, p.State), "named"
 	if p.Seq == 0 {
 		name = "none: a dry run"
 	}
-	if p.Kind == planReclass {
+	switch {
+	case p.Seq > 0 && p.State != planWaiting && p.State != planApproved: // a run leaves out what stays, and its certificates count
+	case p.Kind == planReclass:
 		does = "changes"
+	default:
+		does = "destroys"
 	}
 	fields := []field{
 		{"plan", name},
@@ -239,7 +243,7 @@ func newDispositionShow(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show PLAN",
 		Short:   "Show a plan: what goes, what stays, and what holds it back",
-		Example: "  holdfast disposition show 500\n  holdfast disposition show 500 --json | jq '.lines[] | select(.held_back != [])'",
+		Example: "  holdfast disposition show 500\n  holdfast disposition show 500 --json | jq '.lines[] | select(.held_back | length > 0)'",
 		Args:    exactly(1, onePlan),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()

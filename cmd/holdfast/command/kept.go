@@ -38,7 +38,7 @@ func holders(list []api.HeldBy) string {
 func keptFields(k *api.Kept) []field {
 	if d := k.Disposed; d != nil {
 		return []field{
-			{"disposed of", stamp(d.At) + " UTC, with what was due of class " + d.Class + " received in " + d.Month},
+			{"disposed of", stamp(d.At) + " UTC, of class " + d.Class + ", received in " + d.Month},
 			{"certificate", number(d.Certificate) + ": holdfast certificate show " + number(d.Certificate)},
 		}
 	}

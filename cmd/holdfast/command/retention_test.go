@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"holdfast/internal/api"
+	"holdfast/retention"
 )
 
 func TestCheckWhen(t *testing.T) {
@@ -70,7 +71,7 @@ func TestKeptFor(t *testing.T) {
 		{api.Kept{HeldBy: held, DisposeAfter: &due}, "held: M-7, held",
 			"held by        M-7 (hold 412), by custodian\nheld by        M-7 (hold 413)\nheld by        held\ndispose after  2033-03-01 08:30:00 UTC, once nothing holds it\n"},
 		{api.Kept{Disposed: &api.Disposed{Certificate: 520, At: due, Class: "general", Month: "2026-03"}}, "disposed of, certificate 520",
-			"disposed of  2033-03-01 08:30:00 UTC, with what was due of class general received in 2026-03\ncertificate  520: holdfast certificate show 520\n"},
+			"disposed of  2033-03-01 08:30:00 UTC, of class general, received in 2026-03\ncertificate  520: holdfast certificate show 520\n"},
 	} {
 		if got := keptFor(&tt.kept); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
@@ -217,5 +218,48 @@ func TestRunShowsItsSteps(t *testing.T) {
 	}
 	if code != 0 || !strings.Contains(errs.String(), "resealing") || strings.Contains(out.String(), "resealing") {
 		t.Errorf("exit code %d\n%s%s", code, &out, &errs)
+	}
+}
+
+// A plan that was carried out destroys nothing any more, and a run may have
+// left entries out: what it named is no count of what is gone.
+func TestPlanSaysWhatItNamed(t *testing.T) {
+	for _, tt := range []struct {
+		plan api.Plan
+		want string
+	}{
+		{api.Plan{Seq: 5, State: planWaiting, Total: 81}, "destroys  81 entries"},
+		{api.Plan{Seq: 5, State: planApproved, Total: 81}, "destroys  81 entries"},
+		{api.Plan{Total: 81}, "destroys  81 entries"},
+		{api.Plan{Seq: 5, State: "done", Total: 81}, "named    81 entries"},
+		{api.Plan{Seq: 5, State: planDenied, Total: 81}, "named    81 entries"},
+		{api.Plan{Seq: 5, State: planWaiting, Kind: planReclass, Total: 81}, "changes  81 entries"},
+	} {
+		var out bytes.Buffer
+		if err := (&globals{Terminal: &Terminal{Out: &out}}).writePlan(&tt.plan); err != nil || !strings.Contains(out.String(), "\n"+tt.want+"\n") {
+			t.Errorf("%v, got\n%s", err, &out)
+		}
+	}
+}
+
+// Of the copies that keep a certificate from being complete, the archive's own
+// keys are nothing that a person can note as gone.
+func TestRemainingCopiesSayWhatToDo(t *testing.T) {
+	until := time.Date(2028, 1, 21, 6, 28, 25, 0, time.UTC)
+	key, tape := api.Remaining{What: "recipient", ID: "k1", Until: &until}, api.Remaining{What: "backup", ID: "tape-1"}
+	for _, tt := range []struct {
+		copies          []api.Remaining
+		person, archive bool
+	}{
+		{[]api.Remaining{tape}, true, false},
+		{[]api.Remaining{key}, false, true},
+		{[]api.Remaining{tape, key}, true, true},
+	} {
+		var out, errs bytes.Buffer
+		if err := (&globals{Terminal: &Terminal{Out: &out, Err: &errs}}).writeCertificate(&api.DispositionCertificate{Statement: retention.Statement{Copies: tt.copies}}); err != nil ||
+			strings.Contains(errs.String(), "holdfast copies gone ID") != tt.person || strings.Contains(errs.String(), "the archive destroys its recipient keys itself") != tt.archive ||
+			!strings.Contains(errs.String(), "another certificate says complete") {
+			t.Errorf("%v, %+v: %s", err, tt, &errs)
+		}
 	}
 }
