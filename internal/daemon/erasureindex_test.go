@@ -1,16 +1,14 @@
 package daemon
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
-	"sync/atomic"
 
 	index "github.com/blevesearch/bleve_index_api"
 	segment "github.com/blevesearch/scorch_segment_api/v2"
@@ -18,8 +16,9 @@ import (
 	zap "github.com/blevesearch/zapx/v17"
 )
 
-// writerID is what a file of the index names its writer by, beside root.bolt's.
-var writerID = regexp.MustCompile(`[0-9a-f]{32}`)
+// writerID is the length of what a file of the index names its writer by, in
+// hex digits.
+const writerID = 32
 
 // indexFileKey derives the key of one file of an index, as archive/search does.
 func (s *scan) indexFileKey(key []byte, name, id string) []byte {
@@ -30,38 +29,37 @@ func (s *scan) indexFileKey(key []byte, name, id string) []byte {
 	return out
 }
 
-// dictionaryHead begins every dictionary: vellum's version 1 and type 0.
-var dictionaryHead = append([]byte{1}, make([]byte, 15)...)
+// likeDictionary sees what begins every dictionary: vellum's version 1 and type 0.
+var likeDictionary = looks{0, isDictionaryHead}
+
+//go:norace
+func isDictionaryHead(head []byte) bool {
+	return binary.LittleEndian.Uint64(head) == 1 && binary.LittleEndian.Uint64(head[8:]) == 0
+}
 
 // dictionaries seeks the index's dictionaries at every offset of a file, under
 // every index key and writer's id that stands in the file.
-func (s *scan) dictionaries(path string, b []byte) {
+func (s *scan) dictionaries(path string, content [sha256.Size]byte, b []byte) {
 	name := filepath.Base(path)
-	var keys [][]byte
-	var ciphers []*counterBlock
-	seen := map[string]bool{"root": true}
-	ids := []string{"root"}
-	for _, id := range writerID.FindAll(b, -1) {
-		if !seen[string(id)] {
-			ids, seen[string(id)] = append(ids, string(id)), true
+	ids := []string{"root"} // that of root.bolt
+	runs(b, writerID, hexDigits, func(run []byte) {
+		for from := range len(run) - writerID + 1 {
+			if id := string(run[from : from+writerID]); !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
 		}
-	}
+	})
 	if !strings.HasPrefix(path, "index/") && len(ids) == 1 {
 		return // no file of an index, whatever its name
 	}
 	for _, key := range s.keys(indexKeys) {
 		for _, id := range ids {
 			key := s.indexFileKey(key, name, id)
-			keys, ciphers = append(keys, key), append(ciphers, newCounterBlock(s.t, key))
-		}
-	}
-	eachOffset(b, nonceSize+aes.BlockSize, func(at int) {
-		for i, c := range ciphers {
-			if bytes.Equal(c.at(b[at:], 0), dictionaryHead) {
-				s.dictionary(place{inIndex, path, at}, keys[i], b)
+			for _, at := range s.sights(content, b, key, likeDictionary) {
+				s.dictionary(place{inIndex, path, at}, key, b)
 			}
 		}
-	})
+	}
 }
 
 // dictionary reads the terms of a dictionary. Its sealed length stands before
@@ -121,7 +119,7 @@ func (s *scan) postings() {
 }
 
 func (s *scan) segment(path string, key []byte) {
-	var opened atomic.Int64
+	at := place{inPostings, path, 0}
 	index.ReaderHook = func(id string, _ []byte) (func([]byte) ([]byte, error), error) {
 		name := filepath.Base(path)
 		block, err := aes.NewCipher(s.indexFileKey(key, name, id))
@@ -132,8 +130,7 @@ func (s *scan) segment(path string, key []byte) {
 		return func(sealed []byte) ([]byte, error) {
 			plain, err := aead.Open(nil, nil, sealed, []byte(name))
 			if err == nil {
-				opened.Add(1)
-				s.note(inPostings, canariesIn(plain))
+				s.pieces[at] = append(s.pieces[at], canariesIn(plain)...)
 			}
 			return plain, err
 		}, err
@@ -151,14 +148,12 @@ func (s *scan) segment(path string, key []byte) {
 		for term := range s.found {
 			list, err := dict.PostingsList([]byte(term), nil, nil)
 			if err == nil && list.Count() > 0 {
-				s.note(inPostings, []string{term})
+				s.pieces[at] = append(s.pieces[at], term)
 			}
 		}
 	}
 	s.documents(seg)
-	if opened.Load() > 0 {
-		s.pieces[place{inPostings, path, int(opened.Load())}] = nil
-	}
+	s.note(inPostings, s.pieces[at])
 }
 
 func (s *scan) documents(seg segment.Segment) {

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -87,9 +87,10 @@ func scanData(t *testing.T, dir string, holds keyHolder, others ...string) *scan
 	}
 	s.openKeyrings()
 	for path, b := range s.files {
+		content := sha256.Sum256(b)
 		s.plain(path, b)
-		s.records(path, b)
-		s.dictionaries(path, b)
+		s.records(path, content, b)
+		s.dictionaries(path, content, b)
 	}
 	s.postings()
 	for path, b := range s.files {
@@ -184,7 +185,37 @@ func (s *scan) plain(path string, b []byte) {
 	s.note(inPlain, canariesIn(b))
 }
 
-var base64Run = regexp.MustCompile(`[A-Za-z0-9_-]{32,}`)
+// runs yields the stretches of b, at least size bytes long, whose bytes are all
+// of an alphabet.
+func runs(b []byte, size int, alphabet string, f func(run []byte)) {
+	var in [256]bool
+	for i := range len(alphabet) {
+		in[alphabet[i]] = true
+	}
+	for at := 0; at+size <= len(b); {
+		// A stretch that begins in the next size bytes holds the last of them.
+		if !in[b[at+size-1]] {
+			at += size
+			continue
+		}
+		from, to := at+size-1, at+size
+		for from > at && in[b[from-1]] {
+			from--
+		}
+		for to < len(b) && in[b[to]] {
+			to++
+		}
+		if to-from >= size {
+			f(b[from:to])
+		}
+		at = to
+	}
+}
+
+const (
+	hexDigits   = "0123456789abcdef"
+	base64Chars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+)
 
 // canariesIn returns the canaries in b, also those in a JWS's parts.
 func canariesIn(b []byte) (out []string) {
@@ -201,69 +232,95 @@ func canariesIn(b []byte) (out []string) {
 		}
 	}
 	add(b)
-	for _, run := range base64Run.FindAll(b, -1) {
+	runs(b, canaryLength, base64Chars, func(run []byte) {
 		for from := range 4 {
 			part := run[from:]
 			plain := make([]byte, base64.RawURLEncoding.DecodedLen(len(part)))
 			n, _ := base64.RawURLEncoding.Decode(plain, part) // what precedes a fault is decoded
 			add(plain[:n])
 		}
+	})
+	return out
+}
+
+// looks is what a place looks like at which something sealed begins: the nth
+// block of its plaintext.
+type looks struct {
+	block int
+	like  func(plain []byte) bool
+}
+
+// sighting is a file's content and a key, for which all offsets were looked at.
+type sighting struct {
+	content [sha256.Size]byte
+	key     string
+	block   int
+}
+
+// sightings remembers what was seen: copies of a directory have most files and
+// keys in common.
+var sightings = map[sighting][]int{}
+
+// sights returns the offsets of b at which, under the key, something begins
+// that looks like what is sought. Where 64 bytes are zero, as in the holes of
+// the databases, no nonce stands.
+func (s *scan) sights(content [sha256.Size]byte, b, key []byte, l looks) []int {
+	seen := sighting{content, string(key), l.block}
+	if at, known := sightings[seen]; known {
+		return at
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	at := sightsOf(b, block, l)
+	sightings[seen] = at
+	return at
+}
+
+// sightsOf does the work. Nobody shares anything with it, and the race
+// detector's bookkeeping would make it twenty times slower.
+//
+//go:norace
+func sightsOf(b []byte, block cipher.Block, l looks) (out []int) {
+	var in, plain [aes.BlockSize]byte
+	binary.BigEndian.PutUint32(in[nonceSize:], uint32(l.block)+2) // NIST SP 800-38D section 7.1
+	from, empty := nonceSize+l.block*aes.BlockSize, 0
+	for at := 0; at+from+aes.BlockSize <= len(b); at++ {
+		if b[at] != 0 {
+			empty = 0
+		} else if empty++; empty > 64 {
+			for at+8 < len(b) && binary.NativeEndian.Uint64(b[at+1:]) == 0 {
+				at += 8
+			}
+			continue
+		}
+		copy(in[:nonceSize], b[at:])
+		block.Encrypt(plain[:], in[:])
+		for i := range plain {
+			plain[i] ^= b[at+from+i]
+		}
+		if l.like(plain[:]) {
+			out = append(out, at)
+		}
 	}
 	return out
 }
 
-// eachOffset calls f with every offset of b from which on size bytes are there
-// and at which a nonce may stand: whole blocks of zeros, the holes of the
-// databases, hold none.
-func eachOffset(b []byte, size int, f func(at int)) {
-	const block = 4096
-	zero := make([]byte, block)
-	for from := 0; from < len(b); from += block {
-		end := min(from+block, len(b))
-		if bytes.Equal(b[from:end], zero[:end-from]) && (end == len(b) || b[end] == 0) {
-			continue
-		}
-		for at := max(0, from-nonceSize); at < end && at+size <= len(b); at++ {
-			f(at)
-		}
-	}
-}
-
 const nonceSize = 12
 
-// counterBlock is the nth block of AES-GCM's keystream, from 0.
-type counterBlock struct {
-	block   cipher.Block
-	in, out [aes.BlockSize]byte
-}
-
-func newCounterBlock(t *testing.T, key []byte) *counterBlock {
+// counterMode decrypts everything behind the nonce at b's begin, without the
+// tag and so without knowing where it ends.
+func counterMode(t *testing.T, key, b []byte) []byte {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &counterBlock{block: block}
-}
-
-// at decrypts the nth block of the ciphertext behind the nonce at b's begin.
-func (c *counterBlock) at(b []byte, n int) []byte {
-	copy(c.in[:nonceSize], b)
-	binary.BigEndian.PutUint32(c.in[nonceSize:], uint32(n)+2) // NIST SP 800-38D section 7.1
-	c.block.Encrypt(c.out[:], c.in[:])
-	from := nonceSize + n*aes.BlockSize
-	for i := range c.out {
-		c.out[i] ^= b[from+i]
-	}
-	return c.out[:]
-}
-
-// from decrypts everything behind the nonce at b's begin.
-func (c *counterBlock) from(b []byte) []byte {
 	var iv [aes.BlockSize]byte
 	copy(iv[:], b[:nonceSize])
 	iv[aes.BlockSize-1] = 2
 	out := make([]byte, len(b)-nonceSize)
-	cipher.NewCTR(c.block, iv[:]).XORKeyStream(out, b[nonceSize:])
+	cipher.NewCTR(block, iv[:]).XORKeyStream(out, b[nonceSize:])
 	return out
 }
 
@@ -273,29 +330,27 @@ const (
 	noteAt    = 32 + 4
 )
 
+// likeRecord sees a note's length and the begin of what follows it.
+var likeRecord = looks{noteBlock, isNoteBlock}
+
+//go:norace
+func isNoteBlock(head []byte) bool {
+	n := binary.BigEndian.Uint32(head)
+	return n < 0x2000 && (head[4] == '{' || n == 0 && head[4] == 'e')
+}
+
 // records seeks sealed records at every offset, under every key.
-func (s *scan) records(path string, b []byte) {
-	var ciphers []*counterBlock
+func (s *scan) records(path string, content [sha256.Size]byte, b []byte) {
 	for _, key := range s.keys(bodyKeys) {
-		ciphers = append(ciphers, newCounterBlock(s.t, key))
-	}
-	eachOffset(b, nonceSize+(noteBlock+1)*aes.BlockSize, func(at int) {
-		for _, c := range ciphers {
-			head := c.at(b[at:], noteBlock)
-			if head[0] != 0 || head[1] != 0 || head[2] > 0x20 {
-				continue
-			}
-			n := int(binary.BigEndian.Uint32(head))
-			if n > 0 && head[4] != '{' || n == 0 && head[4] != '{' && head[4] != 'e' {
-				continue
-			}
-			s.record(place{inRecord, path, at}, n, c.from(b[at:min(len(b), at+erasureWindow)]))
+		for _, at := range s.sights(content, b, key, likeRecord) {
+			s.record(place{inRecord, path, at}, counterMode(s.t, key, b[at:min(len(b), at+erasureWindow)]))
 		}
-	})
+	}
 }
 
 // record takes in what a record says. Behind its end stands noise.
-func (s *scan) record(at place, note int, plain []byte) {
+func (s *scan) record(at place, plain []byte) {
+	note := int(binary.BigEndian.Uint32(plain[noteAt-4:]))
 	canaries := canariesIn(plain)
 	s.pieces[at] = append(s.pieces[at], canaries...)
 	s.note(inRecord, canaries)
@@ -326,7 +381,6 @@ func (s *scan) record(at place, note int, plain []byte) {
 func (s *scan) attachment(path string, b []byte) {
 	const sealed = envelope.ChunkSize + 16
 	for key := range s.blobs {
-		c := newCounterBlock(s.t, key[:])
 		var canaries []string
 		for from := 0; from < len(b); from += sealed {
 			chunk := b[from:min(len(b), from+sealed)]
@@ -334,7 +388,7 @@ func (s *scan) attachment(path string, b []byte) {
 				nonce := make([]byte, nonceSize, nonceSize+len(chunk))
 				binary.BigEndian.PutUint64(nonce[3:11], uint64(from/sealed))
 				nonce[nonceSize-1] = last
-				canaries = append(canaries, canariesIn(c.from(append(nonce, chunk...)))...)
+				canaries = append(canaries, canariesIn(counterMode(s.t, key[:], append(nonce, chunk...)))...)
 			}
 		}
 		if len(canaries) > 0 {
