@@ -228,7 +228,7 @@ func (g *globals) writeHold(h *api.Hold) error {
 			return err
 		}
 	}
-	if h.State == "releasing" {
+	if h.State == "releasing" && h.By != nil {
 		return g.next("until the grace period ends one person takes the release back with: holdfast hold cancel " + number(h.Seq) + " --reason TEXT")
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"holdfast/internal/api"
+	"holdfast/internal/role"
 	"holdfast/retention"
 )
 
@@ -260,6 +261,17 @@ func TestRemainingCopiesSayWhatToDo(t *testing.T) {
 			strings.Contains(errs.String(), "holdfast copies gone ID") != tt.person || strings.Contains(errs.String(), "the archive destroys its recipient keys itself") != tt.archive ||
 			!strings.Contains(errs.String(), "another certificate says complete") {
 			t.Errorf("%v, %+v: %s", err, tt, &errs)
+		}
+	}
+}
+
+// Whoever may not know what a hold covers cannot take its release back either.
+func TestCancelIsNamedToMembers(t *testing.T) {
+	for _, h := range []api.Hold{{Seq: 412, Matter: api.Held, State: "releasing"}, {Seq: 412, Matter: "M-7", State: "releasing", By: &role.Principal{}}} {
+		var out, errs bytes.Buffer
+		err := (&globals{Terminal: &Terminal{Out: &out, Err: &errs}}).writeHold(&h)
+		if err != nil || strings.Contains(errs.String(), "holdfast hold cancel 412") != (h.By != nil) {
+			t.Errorf("%v, %s: %s", err, h.Matter, &errs)
 		}
 	}
 }
