@@ -8,12 +8,15 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"holdfast/archive/proof"
 	"holdfast/archive/seal"
@@ -116,7 +119,7 @@ func readTree(t *testing.T, dir string) map[string][]byte {
 		}
 		name, err := filepath.Rel(dir, path)
 		if err == nil && name != "reserve" { // preallocated, never written to
-			out[name], err = os.ReadFile(path)
+			out[name], _, err = readData(path)
 		}
 		return err
 	})
@@ -124,6 +127,41 @@ func readTree(t *testing.T, dir string) map[string][]byte {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// readData reads a file up to its last byte that was ever written, and returns
+// the file's size, too. What lies in a hole is zero, and is not read from the
+// disk.
+func readData(path string) (b []byte, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	fd, size := int(f.Fd()), info.Size()
+	for at := int64(0); at < size; {
+		from, err := unix.Seek(fd, at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			break // a hole to the end
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		to, err := unix.Seek(fd, from, unix.SEEK_HOLE)
+		if err != nil {
+			return nil, 0, err
+		}
+		b = append(b, make([]byte, to-int64(len(b)))...)
+		if _, err := f.ReadAt(b[from:], from); err != nil {
+			return nil, 0, err
+		}
+		at = to
+	}
+	return b, size, nil
 }
 
 // openKeyrings opens whatever of the directory's top may be a keyring: also
@@ -134,10 +172,12 @@ func (s *scan) openKeyrings() {
 		s.t.Fatal(err)
 	}
 	for path, b := range s.files {
+		if strings.Contains(path, "/") || len(b) < seal.KeySize {
+			continue
+		}
 		if ring, err := seal.Unwrap(b, s.holds.master, id.Origin); err == nil {
 			s.rings = append(s.rings, ring)
-		}
-		if ring, err := seal.Recover(b, s.holds.recovery, id.Origin); err == nil && strings.HasPrefix(path, "keyring") {
+		} else if ring, err := seal.Recover(b, s.holds.recovery, id.Origin); err == nil {
 			s.rings = append(s.rings, ring)
 		}
 	}

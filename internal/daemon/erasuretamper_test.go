@@ -39,7 +39,11 @@ var tampers = map[string]func(r *erasureRun, dir string){
 				r.put(dir, path, b)
 			}
 		}
-		r.rewrap(dir, func(ring *seal.Keyring) { ring.Index[filepath.Base(folder)] = was.Index[filepath.Base(folder)] })
+		number := strings.Split(folder, "/")[1]
+		r.rewrap(dir, func(ring *seal.Keyring) { ring.Index[number] = was.Index[number] })
+		if p := scanData(r.t, dir, r.holds); !r.anyGone(p, inIndex) || !r.anyGone(p, inPostings) {
+			r.t.Error("the index that was left is not read")
+		}
 	},
 	"records deleted in place instead of a new file": func(r *erasureRun, dir string) {
 		path := r.holding(inRecord, none).path
@@ -48,7 +52,7 @@ var tampers = map[string]func(r *erasureRun, dir string){
 		r.rewrap(dir, func(ring *seal.Keyring) { ring.Bodies[bodyOf(path)] = was.Bodies[bodyOf(path)] })
 		r.deleteAll(filepath.Join(dir, path))
 		// The key alone would open the copy from before: only what is in this directory shall count here.
-		if p := scanData(r.t, dir, r.holds); !r.anyGone(p) {
+		if p := scanData(r.t, dir, r.holds); !r.anyGone(p, inRecord) {
 			r.t.Error("deleted records are not found in the free pages")
 		}
 	},
@@ -81,10 +85,11 @@ var tampers = map[string]func(r *erasureRun, dir string){
 	},
 }
 
-// anyGone reports whether a scan found a canary of what went.
-func (r *erasureRun) anyGone(s *scan) bool {
+// anyGone reports whether a scan found a canary of what went in a kind of
+// place.
+func (r *erasureRun) anyGone(s *scan, where string) bool {
 	for _, c := range r.gone {
-		if len(s.found[c]) > 0 {
+		if s.found[c][where] {
 			return true
 		}
 	}
