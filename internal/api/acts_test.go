@@ -33,6 +33,8 @@ var acts = map[string]struct {
 	"POST /v1/directory/block":   {role.Administrator, []string{"block " + anna + " true"}, audit.ActionDirectory, "block " + anna, true},
 	"POST /v1/devices/list":      {role.Administrator, []string{"devices"}, audit.ActionDevice, "list", false},
 	"POST /v1/devices/approve":   {role.ComplianceOfficer, []string{"approve device " + kid}, audit.ActionDevice, kid, true},
+	"POST /v1/devices/wipes":     {role.Administrator, []string{"wipes"}, audit.ActionDevice, "wipes", false},
+	"POST /v1/devices/override":  {role.ComplianceOfficer, []string{"ask wipe-override: wipe a device although a hold stops it: wipe w1"}, audit.ActionDevice, "override w1", true},
 	"POST /v1/requests/list":     {role.Auditor, []string{"requests"}, audit.ActionRequest, "list", false},
 	"POST /v1/requests/show":     {role.Auditor, []string{"request 7"}, audit.ActionRequest, "show 7", false},
 	"POST /v1/requests/decide":   {role.Approver, []string{"request 7", "decide 7 true"}, audit.ActionDecide, "approve 7", true},

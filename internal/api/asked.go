@@ -10,8 +10,8 @@ import (
 )
 
 // asked renders a request as the caller may know it; false when not at all. The
-// release of a hold, and an export for a matter, are about that matter: whoever
-// may not know of it sees that somebody asked, and not for what. Who asked sees
+// release of a hold, an export for a matter, and a wipe that a hold stops are
+// about that matter: whoever may not know of it sees that somebody asked, and not for what. Who asked sees
 // what they asked for.
 func (s *Server) asked(ctx context.Context, e *eyes, r *ApprovalRequest) (*ApprovalRequest, bool, error) {
 	out := *r
@@ -60,6 +60,12 @@ func (s *Server) requestSight(ctx context.Context, e *eyes, r *ApprovalRequest) 
 			return seesWhole, err
 		}
 		return e.on(a.Matter), nil
+	case ActWipeOverride:
+		w, err := s.wipeAsked(ctx, r)
+		if err != nil || w == nil {
+			return seesHeld, err // nobody can say for which matter
+		}
+		return e.onPerson(w.Person), nil
 	}
 	return seesWhole, nil
 }

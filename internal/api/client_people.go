@@ -79,6 +79,16 @@ func (c *Client) Block(ctx context.Context, req BlockRequest) (*Person, error) {
 	return ask[Person](ctx, c, http.MethodPost, "/v1/directory/block", req)
 }
 
+// Wipes lists the wipes of departed people's devices.
+func (c *Client) Wipes(ctx context.Context) (*WipesResponse, error) {
+	return ask[WipesResponse](ctx, c, http.MethodPost, "/v1/devices/wipes", struct{}{})
+}
+
+// OverrideWipe asks a second person to let a wipe go ahead that a hold stops.
+func (c *Client) OverrideWipe(ctx context.Context, req OverrideWipeRequest) (*ApprovalRequest, error) {
+	return ask[ApprovalRequest](ctx, c, http.MethodPost, "/v1/devices/override", req)
+}
+
 // Devices lists the relay's devices.
 func (c *Client) Devices(ctx context.Context) (*DevicesResponse, error) {
 	return ask[DevicesResponse](ctx, c, http.MethodPost, "/v1/devices/list", struct{}{})

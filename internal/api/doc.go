@@ -41,6 +41,8 @@
 //	POST /v1/directory/block    BlockRequest       -> Person
 //	POST /v1/devices/list       {}                 -> DevicesResponse
 //	POST /v1/devices/approve    ApproveDeviceRequest -> Device
+//	POST /v1/devices/wipes      {}                 -> WipesResponse
+//	POST /v1/devices/override   OverrideWipeRequest -> ApprovalRequest
 //	POST /v1/requests/list      RequestsRequest    -> RequestsResponse
 //	POST /v1/requests/show      RequestRequest     -> ApprovalRequest
 //	POST /v1/requests/decide    DecideRequest      -> ApprovalRequest

@@ -70,7 +70,7 @@ func FuzzRequests(f *testing.F) {
 			switch verb {
 			case "append":
 				recorded = recorded || did == "append access"
-			case "find", "login", "logout", "break", "ticket", "reset": // these the Auth records, and who is meant is found before
+			case "find", "matters", "login", "logout", "break", "ticket", "reset": // these the Auth records; who is meant, and for which matter, is found before
 			default:
 				if !recorded {
 					t.Errorf("%s %q: %q unrecorded", name, body, w.traced())

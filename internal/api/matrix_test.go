@@ -49,6 +49,9 @@ var bodies = map[string]string{
 	"POST /v1/devices/list":    `{}`,
 	"POST /v1/devices/approve": `{"kid":"` + kid + `","fingerprint":"` + Fingerprint(kid) + `","reason":"r"}`,
 
+	"POST /v1/devices/wipes":    `{}`,
+	"POST /v1/devices/override": `{"id":"w1","reason":"r"}`,
+
 	"POST /v1/requests/list":   `{}`,
 	"POST /v1/requests/show":   `{"seq":7}`,
 	"POST /v1/requests/decide": `{"seq":7,"approve":true,"reason":"r"}`,

@@ -133,9 +133,10 @@ func (s *Server) notMember(ctx context.Context, c *caller, id string) error {
 // eyes are how much one caller may know of each matter, remembered for one
 // request. Matters are as of what was applied before.
 type eyes struct {
-	s    *Server
-	c    *caller
-	seen map[string]sight
+	s       *Server
+	c       *caller
+	seen    map[string]sight
+	holding []*Matter // with holds, once they are asked for
 }
 
 func (s *Server) eyes(c *caller) *eyes { return &eyes{s: s, c: c, seen: map[string]sight{}} }

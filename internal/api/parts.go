@@ -59,6 +59,14 @@ type Devices interface {
 	Approve(ctx context.Context, who role.Principal, kid, reason string) (*Device, error)
 }
 
+// Wipes are the wipes of departed people's devices, as of what Alarms has caught
+// up with.
+type Wipes interface {
+	Wipes(ctx context.Context) ([]Wipe, error)
+	// Wipe returns one of them, or ErrUnknown.
+	Wipe(ctx context.Context, id string) (*Wipe, error)
+}
+
 // Approvals are the acts that take two people. Their errors are those of
 // archive/approval.
 type Approvals interface {

@@ -64,6 +64,8 @@ func (s *Server) routes() []route {
 
 		{name: "POST /v1/devices/list", answer: s.devicesList, endpoint: role.DevicesList},
 		{name: "POST /v1/devices/approve", answer: s.devicesApprove, endpoint: role.DevicesApprove},
+		{name: "POST /v1/devices/wipes", answer: s.devicesWipes, endpoint: role.DevicesWipes},
+		{name: "POST /v1/devices/override", answer: s.devicesOverride, endpoint: role.DevicesOverride, also: role.RequestsMake},
 
 		{name: "POST /v1/requests/list", answer: s.requestsList, endpoint: role.RequestsList},
 		{name: "POST /v1/requests/show", answer: s.requestsShow, endpoint: role.RequestsList},

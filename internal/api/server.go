@@ -90,6 +90,7 @@ type Parts struct {
 	Register  Register
 	Directory Directory
 	Devices   Devices
+	Wipes     Wipes
 	Approvals Approvals
 	Watch     *audit.Watch // what is usual at the site; nil: nothing is flagged
 	Retention

@@ -24,6 +24,7 @@ type town struct {
 	dept     map[string]string // by GUID
 	stays    []query.Stay
 	vault    *vault // nil: no part of retention
+	wipes    []Wipe
 	requests map[uint64]*ApprovalRequest
 	grants   map[string][]role.Grant // by token
 	err      error                   // of whatever changes something
@@ -42,8 +43,12 @@ func newTown(t *testing.T) *town {
 		people: []Found{
 			{Ref{anna, "Anna Berg"}, []string{"u1"}}, {Ref{bo, "Bo Dahl"}, []string{"u2", "u9"}}, {Ref{cy, "Cy Holm"}, nil},
 		},
-		former:   map[string]string{"Anna Lund": anna, "double": anna},
-		dept:     map[string]string{anna: "Ward 3", bo: "Ward 3", cy: "Pharmacy"},
+		former: map[string]string{"Anna Lund": anna, "double": anna},
+		dept:   map[string]string{anna: "Ward 3", bo: "Ward 3", cy: "Pharmacy"},
+		wipes: []Wipe{
+			{ID: "w1", Usr: "u1", Dev: "phone", Kid: kid, Person: anna, Name: "canary", State: "refused", Code: "hold_tail_open", Request: 9, Stopped: true, Told: true, Digest: strings.Repeat("ef", 32)},
+			{ID: "w2", Usr: "u2", Dev: "phone", Kid: kid, Person: bo, Name: "canary", State: "refused", Code: "unknown_device", Digest: strings.Repeat("fe", 32)},
+		},
 		requests: map[uint64]*ApprovalRequest{},
 		grants:   map[string][]role.Grant{},
 	}
@@ -54,7 +59,7 @@ func (w *town) server() *Server {
 	w.t.Helper()
 	p := w.house.server().Parts
 	p.Registry = prometheus.NewRegistry()
-	p.Auth, p.People, p.Register, p.Directory, p.Devices, p.Approvals = gate{w}, w, register{w}, directory{w}, devices{w}, approvals{w}
+	p.Auth, p.People, p.Register, p.Directory, p.Devices, p.Wipes, p.Approvals = gate{w}, w, register{w}, directory{w}, devices{w}, wipes{w}, approvals{w}
 	if w.vault != nil {
 		p.Retention = w.vault.parts()
 	}
@@ -204,6 +209,22 @@ func (d devices) Devices(context.Context) ([]Device, error) {
 func (d devices) Approve(_ context.Context, _ role.Principal, kid, _ string) (*Device, error) {
 	d.w.did("approve device %s", kid)
 	return &Device{Kid: kid, Name: "canary"}, d.w.err
+}
+
+type wipes struct{ w *town }
+
+func (v wipes) Wipes(context.Context) ([]Wipe, error) {
+	v.w.did("wipes")
+	return v.w.wipes, v.w.err
+}
+
+func (v wipes) Wipe(_ context.Context, id string) (*Wipe, error) {
+	for _, w := range v.w.wipes {
+		if w.ID == id {
+			return &w, v.w.err
+		}
+	}
+	return nil, ErrUnknown
 }
 
 // approvals keeps the rules that the API relies on.

@@ -20,7 +20,7 @@ func (p *parts) newProvisioner(o Options) error {
 	p.tails = ingest.NewTails(p.archive)
 	var err error
 	p.provisioner, err = ingest.NewProvisioner(ingest.ProvisionerOptions{
-		Relay: p.client, Log: p.archive, Book: p.provisions, CatchUp: p.state.CatchUp,
+		Relay: guarded{p}, Log: p.archive, Book: p.provisions, CatchUp: p.state.CatchUp,
 		Plan: p.planProvision, Override: p.override, Metrics: p.ingestMetrics, Logger: o.Logger,
 	})
 	return err
@@ -28,6 +28,11 @@ func (p *parts) newProvisioner(o Options) error {
 
 // planProvision says what the relay is to be asked for as of the log's end.
 func (p *parts) planProvision(ctx context.Context) ([]ingest.ProvisionDecision, error) {
+	return p.planFor(ctx, func(string) bool { return true })
+}
+
+// planFor is planProvision for some relay users.
+func (p *parts) planFor(ctx context.Context, of func(usr string) bool) ([]ingest.ProvisionDecision, error) {
 	if err := p.caughtUp(ctx); err != nil {
 		return nil, err
 	}
@@ -37,7 +42,8 @@ func (p *parts) planProvision(ctx context.Context) ([]ingest.ProvisionDecision, 
 		}
 	}
 	policy := ingest.ProvisionPolicy{Disable: p.provision.Disable, Revoke: p.provision.Revoke, Wipe: p.provision.Wipe}
-	return ingest.PlanProvision(p.departed(), slices.Collect(p.state.Directory().Devices()), policy, p.held, p.tails.Tail, p.overridden), nil
+	gone := slices.DeleteFunc(p.departed(), func(d ingest.Departed) bool { return !of(d.Usr) })
+	return ingest.PlanProvision(gone, slices.Collect(p.state.Directory().Devices()), policy, p.held, p.tails.Tail, p.overridden), nil
 }
 
 // departed returns the relay users of whoever departed, with the entry that
@@ -61,14 +67,14 @@ func (p *parts) departed() []ingest.Departed {
 	return out
 }
 
-// held reports whether a relay user's person is under hold. Whoever is nobody's
-// might be anybody that is.
+// held reports whether a person is under hold whom a relay user is, or ever was:
+// what the device has may be from then. Whoever is nobody's might be anybody that
+// is.
 func (p *parts) held(usr string) bool {
-	g, ok := p.history.PersonOf(usr)
-	if !ok {
+	if _, ok := p.history.PersonOf(usr); !ok {
 		return p.book.Gauges().HoldsActive > 0
 	}
-	return p.book.HeldPerson(string(g))
+	return slices.ContainsFunc(p.history.EverOf(usr), func(g people.GUID) bool { return p.book.HeldPerson(string(g)) })
 }
 
 // overridden reports whether two people let the wipe with that id go ahead.

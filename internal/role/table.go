@@ -35,6 +35,9 @@ const (
 	DevicesList    Endpoint = "devices-list"
 	DevicesApprove Endpoint = "devices-approve"
 
+	DevicesWipes    Endpoint = "devices-wipes"
+	DevicesOverride Endpoint = "devices-override" // asks that a device be wiped although a hold stops it
+
 	RequestsList    Endpoint = "requests-list"
 	RequestsDecide  Endpoint = "requests-decide" // approve or deny what somebody else asked for
 	RequestsExecute Endpoint = "requests-execute"
@@ -136,6 +139,8 @@ var table = []Row{
 
 	{DevicesList, "list devices with their assurance and fingerprint", []Role{Administrator, ComplianceOfficer, Approver}},
 	{DevicesApprove, "approve a device after comparing its fingerprint (likewise)", []Role{ComplianceOfficer}},
+	{DevicesWipes, "list the wipes of departed people's devices; which code stops one is told as a matter is", []Role{Administrator, ComplianceOfficer, Approver}},
+	{DevicesOverride, "ask that a device be wiped although a hold stops it, as a member of its matter (not with a narrowed role)", []Role{ComplianceOfficer}},
 
 	{RequestsList, "what waits for a second person", all},
 	{RequestsMake, "ask for what takes two people", []Role{Administrator, RecordsManager, ComplianceOfficer}},

@@ -11,13 +11,13 @@ import (
 func newDevices(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "devices",
-		Short: "List devices, and approve one after comparing its fingerprint",
+		Short: "List devices, approve one after comparing its fingerprint, and see to wipes",
 		Example: `  holdfast devices list
   holdfast devices approve KID --fingerprint 'NzbL sXh8 uDCc …' --reason 'read out by phone, called back on the ward'`,
 		Args: nameless,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDevicesList(g), newDevicesApprove(g))
+	cmd.AddCommand(newDevicesList(g), newDevicesApprove(g), newDevicesWipes(g), newDevicesOverride(g))
 	return cmd
 }
 

@@ -58,6 +58,8 @@ func newOffice() *office {
 // answers are what the office says, by path.
 func (o *office) answers() map[string]func(body []byte) (any, error) {
 	return map[string]func([]byte) (any, error){
+		"/v1/devices/wipes":     answer(o.wipes),
+		"/v1/devices/override":  answer(o.override),
 		"/v1/schedule/show":     answer(o.schedule),
 		"/v1/schedule/apply":    answer(o.apply),
 		"/v1/schedule/approved": answer(func(api.ApplyApprovedRequest) (any, error) { return applied(77, 0), nil }),

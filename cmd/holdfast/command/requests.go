@@ -128,6 +128,8 @@ func approvedNext(r *api.ApprovalRequest) []string {
 	switch r.Act {
 	case api.ActDirectoryDiff:
 		return []string{"it is approved, and not applied yet: whichever approver does this applies it", approveDiff(r.Digest)}
+	case api.ActWipeOverride:
+		return []string{"it is approved; the relay is asked for the wipe by itself: `holdfast devices wipes`"}
 	case actHoldRelease:
 		return []string{"it is approved, and not released yet; whoever asked does it with: holdfast hold release HOLD --request " + number(r.Seq)}
 	case actSchedule:
