@@ -142,3 +142,29 @@ func (a *Archive) commitGenerations(gens generations, unless *Guard) (reply, err
 	p.gens = gens
 	return reply{}, a.commit(p)
 }
+
+// Discard removes what Reseal made of class-months, with its keys, where
+// nothing was switched to it. A crash under way leaves what the next start
+// removes.
+func (a *Archive) Discard(cms []ClassMonth) error {
+	if a.opts.ReadOnly {
+		return fmt.Errorf("%w: it was opened to be read only", ErrClosed)
+	}
+	a.disposal.Lock()
+	defer a.disposal.Unlock()
+	var errs []error
+	for _, cm := range cms {
+		errs = append(errs, a.sweep(cm))
+	}
+	return errors.Join(errs...)
+}
+
+// sweep removes what earlier dispositions of a class-month left.
+func (a *Archive) sweep(cm ClassMonth) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.st == nil {
+		return ErrFailed
+	}
+	return a.st.sweepGenerations(&cm)
+}

@@ -126,16 +126,6 @@ func (a *Archive) newResealer(cm ClassMonth, o ResealOptions) (*resealer, error)
 	return r, a.sweep(cm)
 }
 
-// sweep removes what earlier dispositions of a class-month left.
-func (a *Archive) sweep(cm ClassMonth) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.st == nil {
-		return ErrFailed
-	}
-	return a.st.sweepGenerations(&cm)
-}
-
 func (r *resealer) path() string { return bodyPath(r.a.dir, r.name) }
 
 func (r *resealer) abort() error {

@@ -286,6 +286,34 @@ func TestSwitchGuarded(t *testing.T) {
 	}
 }
 
+// What was resealed for nothing leaves neither file nor key, and nothing that
+// was switched to is discarded.
+func TestDiscard(t *testing.T) {
+	w, cm, seqs := threeMonths(t)
+	r, _ := w.reseal(t, cm, seqs[0])
+	name := bodyName(cm.Month, cm.Class, r.To)
+	there := func() bool {
+		_, err := os.Stat(bodyPath(w.dir, name))
+		return err == nil || w.keys.snapshot().Bodies[name] != nil
+	}
+	if !there() {
+		t.Fatal("nothing was resealed")
+	}
+	if err := w.Discard([]ClassMonth{cm}); err != nil || there() {
+		t.Fatalf("discarded: %v, still there is %v", err, there())
+	}
+	if _, err := w.Switch(t.Context(), []*Resealed{r}, intent("late")); !errors.Is(err, ErrChanged) {
+		t.Fatalf("switched to what is not there: %v", err)
+	}
+	r, left := w.reseal(t, cm, seqs[0])
+	w.mustSwitch(t, r, left)
+	if err := w.Discard([]ClassMonth{cm}); err != nil || !there() || len(w.PendingDisposals()) != 1 {
+		t.Fatalf("after the switch: %v", err)
+	}
+	w.mustDestroy(t, cm)
+	w.mustAudit(t)
+}
+
 // A resealed file that is not what was sealed is not published, and a batch may
 // not have entries in the file that it switches.
 func TestResealedIsChecked(t *testing.T) {

@@ -213,7 +213,7 @@ func TestRotateUnderSuspicion(t *testing.T) {
 	mustAppend(t, k.Archive, page(1, 1))
 	k.clocks.jump(years)
 	k.clocks.pass(RecipientLife + RelayBuffering + time.Hour) // much would be due
-	for range 2 { // before the jump is in the log, and after
+	for range 2 {                                             // before the jump is in the log, and after
 		if r := k.rotate(nil); len(r.Made)+len(r.Destroyed) != 0 {
 			t.Errorf("%+v", r)
 		}

@@ -26,8 +26,13 @@ const (
 	copyGone = "gone"
 )
 
-// ErrCopy is returned for a copy that is known already, or not.
-var ErrCopy = errors.New("no such copy can be noted; `holdfast copies list` shows those that are known")
+// Errors of copies.
+var (
+	// ErrCopyKnown is returned for an id that a copy has or had.
+	ErrCopyKnown = errors.New("a copy has or had that id, and ids are never used again; choose another, `holdfast copies list` shows them")
+	// ErrCopyUnknown is returned for an id that no copy has that is still there.
+	ErrCopyUnknown = errors.New("no copy of that id is left; `holdfast copies list` shows those that are known")
+)
 
 // Copy is a copy of keys or data that somebody made, as far as it is known
 // here.
@@ -56,7 +61,7 @@ func (b *Book) NoteCopy(ctx context.Context, who role.Principal, c Copy) error {
 	body := copyBody{Version: 1, Op: copyMade, ID: c.ID, What: c.What, Where: c.Where, Keyring: c.Keyring, By: who}
 	return b.changeCopy(ctx, body, func(known *Copy) error {
 		if known != nil {
-			return fmt.Errorf("%w: one of that id is known", ErrCopy)
+			return ErrCopyKnown
 		}
 		return nil
 	})
@@ -69,7 +74,7 @@ func (b *Book) CopyGone(ctx context.Context, who role.Principal, id, reason stri
 	}
 	return b.changeCopy(ctx, copyBody{Version: 1, Op: copyGone, ID: id, By: who, Reason: reason}, func(known *Copy) error {
 		if known == nil || known.Gone != nil {
-			return fmt.Errorf("%w: none of that id is left", ErrCopy)
+			return ErrCopyUnknown
 		}
 		return nil
 	})

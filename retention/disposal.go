@@ -30,6 +30,7 @@ type Vault interface {
 	MonthRange(month string) (from, to uint64, err error)
 
 	Reseal(ctx context.Context, cm archive.ClassMonth, o archive.ResealOptions) (*archive.Resealed, error)
+	Discard(cms []archive.ClassMonth) error
 	Switch(ctx context.Context, rs []*archive.Resealed, b archive.Batch) ([]archive.Placed, error)
 	SwitchBack(ctx context.Context, cms []archive.ClassMonth, b archive.Batch) ([]archive.Placed, error)
 	Unkept(ctx context.Context, cm archive.ClassMonth) iter.Seq2[archive.Record, error]

@@ -49,8 +49,8 @@ func testCompleteOnlyWhenNoCopyIsLeft(t *testing.T) {
 	if err := s.book.CopyGone(t.Context(), olga, "tape-1", "shredded"); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, "gone twice", s.book.CopyGone(t.Context(), olga, "tape-1", "shredded"), ErrCopy)
-	wantErr(t, "an id used again", s.book.NoteCopy(t.Context(), olga, Copy{ID: "tape-1", What: CopyBackup, Where: "x"}), ErrCopy)
+	wantErr(t, "gone twice", s.book.CopyGone(t.Context(), olga, "tape-1", "shredded"), ErrCopyUnknown)
+	wantErr(t, "an id used again", s.book.NoteCopy(t.Context(), olga, Copy{ID: "tape-1", What: CopyBackup, Where: "x"}), ErrCopyKnown)
 	if got := complete(); got.Seq != c.Seq || got.Complete {
 		t.Errorf("a key is left: %+v", got)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"holdfast/archive"
 	"holdfast/ingest/envelope"
 )
 
@@ -172,4 +173,57 @@ func testACertificateIsAboutOneClassMonth(t *testing.T) {
 			t.Errorf("certificate of %s %s: %d files, keys %+v", c.Class, c.Month, c.Files, c.Keys)
 		}
 	}
+}
+
+// A run that ends before its switch leaves no resealed files: they would take
+// room that may have been what it lacked.
+func TestARunThatFailsLeavesNoFiles(t *testing.T) {
+	synctest.Test(t, testARunThatFailsLeavesNoFiles)
+}
+
+func testARunThatFailsLeavesNoFiles(t *testing.T) {
+	s, l := newStage(t)
+	s.schedule(stageSchedule)
+	a, _ := s.send(letter{from: "anna", to: "bela", body: "one"})
+	s.advance(2 * aMonth)
+	s.send(letter{from: "cleo", to: "dora", body: "two"})
+	s.advance(4 * aMonth)
+	p := s.planned()
+	n := 0
+	l.fault = func(step string) error {
+		if step == "before reseal" {
+			if n++; n == 2 {
+				return archive.ErrDiskFull
+			}
+		}
+		return nil
+	}
+	if _, err := s.book.Run(t.Context(), rita, p.Seq, nil); !errors.Is(err, archive.ErrDiskFull) {
+		t.Fatal(err)
+	}
+	if len(l.left) != 0 {
+		t.Errorf("%d resealed files are left", len(l.left))
+	}
+	s.run(p.Seq) // the approval is good as before
+	s.want(a, true)
+}
+
+// Entries of a class that the schedule lost are kept, and a plan says so.
+func TestAClassThatTheScheduleLacksIsTold(t *testing.T) {
+	synctest.Test(t, testAClassThatTheScheduleLacksIsTold)
+}
+
+func testAClassThatTheScheduleLacksIsTold(t *testing.T) {
+	s, _ := newStage(t)
+	s.schedule(stageSchedule)
+	lost, _ := s.send(letter{from: "anna", to: "bela", body: "one", class: "lost"}) // classified by the schedule before, and late
+	s.advance(4 * aMonth)
+	p, err := s.book.PlanDisposition(t.Context(), rita, PlanOptions{Dry: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Lines) != 1 || p.Lines[0].Class != "lost" || p.Lines[0].NotDue != 1 || p.Lines[0].Entries != 0 || !strings.Contains(p.Lines[0].Why, "class") {
+		t.Errorf("plan %+v", p)
+	}
+	s.want(lost, false)
 }

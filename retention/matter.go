@@ -239,7 +239,7 @@ func (b *Book) SetMember(ctx context.Context, who role.Principal, id, member str
 		case in && len(m.members) >= MaxMembers:
 			return fmt.Errorf("%w: a matter has at most %d members", ErrInvalid, MaxMembers)
 		case in == slices.Contains(m.members, member):
-			return fmt.Errorf("%w: whether that is a member is so already", ErrInvalid)
+			return fmt.Errorf("%w: they are a member already, or none as it is", ErrInvalid)
 		case !in && able(withMembers(m.members, body.Members, false), custodians, b.options.People) == 0:
 			return ErrLastMember
 		}
@@ -317,9 +317,12 @@ func (m *matter) view(p People) *Matter {
 	return v
 }
 
+// heldWord stands for a matter before those who may not know of it, and so is none's id.
+const heldWord = "held"
+
 func validMatter(id string) bool {
 	const chars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
-	return len(id) >= 1 && len(id) <= 64 && strings.Trim(id, chars) == ""
+	return len(id) >= 1 && len(id) <= 64 && strings.Trim(id, chars) == "" && !strings.EqualFold(id, heldWord)
 }
 
 // memberOf reads a member: "person:" and an objectGUID, or that alone; "uid:"

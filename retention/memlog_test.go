@@ -299,6 +299,11 @@ func (l *memLog) Reseal(_ context.Context, cm archive.ClassMonth, o archive.Rese
 	})
 }
 
+func (l *memLog) Discard(cms []archive.ClassMonth) error {
+	maps.DeleteFunc(l.left, func(r *archive.Resealed, _ map[uint64]bool) bool { return slices.Contains(cms, r.ClassMonth) })
+	return nil
+}
+
 func (l *memLog) Switch(_ context.Context, rs []*archive.Resealed, b archive.Batch) ([]archive.Placed, error) {
 	return around(l, "switch", func() ([]archive.Placed, error) {
 		for _, r := range rs {

@@ -12,7 +12,7 @@ var (
 	ErrFrozen    = errors.New("disposition is frozen because the clock jumped; have an administrator look at it and release it with `holdfast clock release`")
 	ErrNoPlan    = errors.New("that entry is not a plan; `holdfast disposition list` shows them")
 	ErrWaiting   = errors.New("the plan has not been approved; another person approves it with `holdfast disposition approve`")
-	ErrPlanUsed  = errors.New("this plan has been carried out or has lapsed; plan again")
+	ErrPlanUsed  = errors.New("this plan has been carried out or has lapsed; `holdfast disposition show` says which, and names the certificates")
 	ErrNothing   = errors.New("nothing is due that no hold keeps")
 	ErrRunning   = errors.New("another disposition is running; wait until it is done")
 	ErrUnsettled = errors.New("entries kept changing what this rests on; try again in a moment")
@@ -42,6 +42,7 @@ const (
 	PlanRunning   PlanState = "running" // the switch is made; keys or certificates are outstanding
 	PlanDone      PlanState = "done"
 	PlanAbandoned PlanState = "abandoned" // run, and all of it undone because something was held
+	PlanEmpty     PlanState = "empty"     // run, and nothing of it could go any more
 )
 
 // PlanOptions say what is planned.

@@ -32,6 +32,11 @@ func (b *Book) PlanDisposition(ctx context.Context, who role.Principal, o PlanOp
 			return nil, err
 		}
 	}
+	if s, _, _ := b.Schedule(); s != nil && o.Class != "" {
+		if _, ok := s.Class(o.Class); !ok {
+			return nil, fmt.Errorf("%w: the schedule has no class of that name; `holdfast schedule show` lists them", ErrInvalid)
+		}
+	}
 	if b.options.Log.Clock().Suspect {
 		return nil, ErrFrozen
 	}
@@ -99,7 +104,7 @@ func (b *Book) planSingle(ctx context.Context, who role.Principal, text planText
 	text.Schedule = j.seq
 	tallies := map[archive.ClassMonth]*tally{}
 	for _, seq := range slices.Compact(slices.Sorted(slices.Values(seqs))) {
-		if err := j.single(ctx, seq, tallies); err != nil {
+		if err := j.single(ctx, seq, text.Class, tallies); err != nil {
 			return nil, &archive.SeqError{Seq: seq, Err: err}
 		}
 	}
@@ -116,8 +121,9 @@ func (b *Book) planSingle(ctx context.Context, who role.Principal, text planText
 	return b.propose(ctx, who, text)
 }
 
-// single judges one entry that was named by its number.
-func (j *judgement) single(ctx context.Context, seq uint64, tallies map[archive.ClassMonth]*tally) error {
+// single judges one entry that was named by its number; to is the class that
+// it is to get, if any.
+func (j *judgement) single(ctx context.Context, seq uint64, to string, tallies map[archive.ClassMonth]*tally) error {
 	rec, err := j.book.options.Log.Record(ctx, seq)
 	if err != nil {
 		return err
@@ -129,6 +135,9 @@ func (j *judgement) single(ctx context.Context, seq uint64, tallies map[archive.
 	f, err := j.assess(ctx, rec)
 	if err != nil {
 		return err
+	}
+	if j.kind == PlanReclass && f.class == to {
+		return fmt.Errorf("%w: it is of that class already", ErrInvalid)
 	}
 	r := ruling{goes: true}
 	if j.kind == PlanErase {
@@ -267,6 +276,9 @@ func (j *judgement) mayBeDue(ctx context.Context, cm archive.ClassMonth, from, t
 		return !j.asOf.Before(end), nil
 	}
 	c, ok := j.rules.Class(cm.Class)
+	if !ok && cm.Class != proof.ClassAudit {
+		return !j.asOf.Before(end), nil // kept, and not unnoticed: the plan has a line that says so
+	}
 	if !ok || c.Period.Forever {
 		return false, nil
 	}

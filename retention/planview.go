@@ -58,6 +58,8 @@ func (b *Book) planStanding(s *planState) PlanState {
 		return PlanApproved
 	case "denied":
 		return PlanDenied
+	case "executed":
+		return PlanEmpty
 	}
 	return PlanExpired
 }

@@ -36,8 +36,8 @@ const (
 
 // Run carries out an approved plan, once. Of what was planned it takes out
 // what is held now or not due any more; it adds nothing. When nothing is left
-// the approval is not used up and the error is ErrNothing, with what was taken
-// out and why.
+// the error is ErrNothing, with what was taken out and why, and the approval is
+// used up all the same: nobody waits with it for a hold to end.
 //
 // A crash before the switch leaves everything as it was and the approval good;
 // after it, Resume finishes or undoes the run at the next start.
@@ -59,7 +59,16 @@ func (b *Book) Run(ctx context.Context, who role.Principal, plan uint64, progres
 			return r.outcome(ctx, err)
 		}
 	}
+	r.discard()
 	return nil, ErrUnsettled
+}
+
+// discard removes what was resealed and not switched to: it takes room, and may
+// be why there is none.
+func (r *run) discard() {
+	if err := r.book.options.Log.Discard(r.resealed); err != nil {
+		r.book.options.Logger.Warn("body files that were resealed for nothing are still there; the next start removes them", "err", err)
+	}
 }
 
 // run is one attempt to carry out a plan.
@@ -74,6 +83,8 @@ type run struct {
 	parts    []part     // of the plan, what may go now
 	out      []TakenOut //
 	intent   uint64     // seq of the intent, or reclass entry
+
+	resealed []archive.ClassMonth // of which a resealed file may lie there
 }
 
 // part is one class-month of a run.
@@ -129,7 +140,7 @@ func (r *run) attempt(ctx context.Context, plan uint64) error {
 		return err
 	}
 	if len(r.parts) == 0 {
-		return ErrNothing
+		return r.spend(ctx)
 	}
 	return r.switchOver(ctx)
 }
@@ -254,6 +265,9 @@ func (r *run) resealAll(ctx context.Context) (kept []part, err error) {
 			Shared:   r.shared,
 			Progress: func(done, total uint64) { r.progress(StepReseal, done, total) },
 		})
+		if err == nil {
+			r.resealed = append(r.resealed, p.cm)
+		}
 		switch {
 		case err == nil && p.resealed.Left != p.count:
 			return nil, fmt.Errorf("%s: %d entries would go where %d were judged: %w", p.cm, p.resealed.Left, p.count, ErrUnsettled)
@@ -266,22 +280,6 @@ func (r *run) resealAll(ctx context.Context) (kept []part, err error) {
 		}
 	}
 	return kept, nil
-}
-
-// shared reports whether an attachment of something that goes belongs to
-// something that stays as well.
-func (r *run) shared(bid string, sum [32]byte) bool {
-	for _, seq := range r.book.sharers(bid, sum) {
-		if !r.goes(seq) {
-			return true
-		}
-	}
-	return false
-}
-
-// goes reports whether the entry at seq is among those that go.
-func (r *run) goes(seq uint64) bool {
-	return slices.ContainsFunc(r.parts, func(p part) bool { return p.leaves.has(seq) })
 }
 
 // switchOver logs the execution of the approval and the intent, and with them
@@ -309,7 +307,7 @@ func (r *run) switchOver(ctx context.Context) error {
 		return err
 	}
 	r.progress(StepSwitch, 0, 1)
-	return r.execute(ctx, intent, func(batch archive.Batch) ([]archive.Placed, error) { return log.Switch(ctx, resealed, batch) })
+	return r.execute(ctx, func(batch archive.Batch) ([]archive.Placed, error) { return log.Switch(ctx, resealed, batch) }, intent)
 }
 
 // reclassify logs the execution of the approval and the new class.
@@ -320,7 +318,7 @@ func (r *run) reclassify(ctx context.Context) error {
 		all = append(all, p.leaves...)
 	}
 	if len(all) == 0 {
-		return ErrNothing
+		return r.spend(ctx)
 	}
 	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	body.Seqs = all.text()
@@ -328,26 +326,39 @@ func (r *run) reclassify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.execute(ctx, e, func(batch archive.Batch) ([]archive.Placed, error) { return r.book.options.Log.Append(ctx, batch) })
+	return r.execute(ctx, r.append(ctx), e)
 }
 
-// execute makes one batch of the execution and e durable, unless the log has
-// an entry since the judging that may change its outcome.
-func (r *run) execute(ctx context.Context, e archive.Entry, commit func(archive.Batch) ([]archive.Placed, error)) error {
+// spend uses up the approval of a plan of which nothing can go.
+func (r *run) spend(ctx context.Context) error {
+	if err := r.execute(ctx, r.append(ctx)); err != nil {
+		return err
+	}
+	r.intent = 0
+	return ErrNothing
+}
+
+func (r *run) append(ctx context.Context) func(archive.Batch) ([]archive.Placed, error) {
+	return func(batch archive.Batch) ([]archive.Placed, error) { return r.book.options.Log.Append(ctx, batch) }
+}
+
+// execute makes one batch of the execution and of what is done durable, unless
+// the log has an entry since the judging that may change its outcome.
+func (r *run) execute(ctx context.Context, commit func(archive.Batch) ([]archive.Placed, error), done ...archive.Entry) error {
 	b := r.book
-	execution, done, err := b.options.Requests.Executing(ctx, r.who, r.plan.request, ActDisposition, r.plan.digest)
+	execution, settle, err := b.options.Requests.Executing(ctx, r.who, r.plan.request, ActDisposition, r.plan.digest)
 	if err != nil {
 		return err
 	}
 	placed, err := commit(archive.Batch{
-		Entries: []archive.Entry{execution, e},
+		Entries: append([]archive.Entry{execution}, done...),
 		Guard:   &archive.Guard{Since: r.since, Kinds: guardKinds},
 	})
 	if errors.Is(err, archive.ErrChanged) {
-		done(context.Canceled) // refused, and certainly not in the log
+		settle(context.Canceled) // refused, and certainly not in the log
 		return err
 	}
-	done(err)
+	settle(err)
 	if err != nil {
 		return fmt.Errorf("record the execution: %w", err)
 	}
@@ -357,6 +368,9 @@ func (r *run) execute(ctx context.Context, e archive.Entry, commit func(archive.
 
 // outcome finishes what was switched and says what became of the plan.
 func (r *run) outcome(ctx context.Context, err error) (*Ran, error) {
+	if err != nil {
+		r.discard()
+	}
 	if r.plan == nil {
 		return nil, err
 	}

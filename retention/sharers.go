@@ -1,6 +1,9 @@
 package retention
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // sharers returns the messages that refer to an attachment and are in the
 // archive, as far as the survey has come.
@@ -29,4 +32,20 @@ func (s *survey) referrers(a attachment) []uint64 {
 		return nil
 	}
 	return append([]uint64{uint64(first)}, s.others[key]...)
+}
+
+// shared reports whether an attachment of something that goes belongs to
+// something that stays as well.
+func (r *run) shared(bid string, sum [32]byte) bool {
+	for _, seq := range r.book.sharers(bid, sum) {
+		if !r.goes(seq) {
+			return true
+		}
+	}
+	return false
+}
+
+// goes reports whether the entry at seq is among those that go.
+func (r *run) goes(seq uint64) bool {
+	return slices.ContainsFunc(r.parts, func(p part) bool { return p.leaves.has(seq) })
 }
