@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -79,21 +80,22 @@ func newCopiesGone(g *globals) *cobra.Command {
 		Use:   "gone ID --reason TEXT",
 		Short: "Record that a copy was destroyed",
 		Long: `Record that a copy is gone for good. It is your word that goes into the log: certificates that named it as the
-last copy are followed by one that says complete.`,
+last copy are followed, within the hour, by one that says complete.`,
 		Example: "  holdfast copies gone tape-2026-06 --reason 'shredded, protocol 26-7'",
 		Args:    exactly(1, "name one copy by its ID, as `holdfast copies list` prints it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.ID = args[0]
 			ctx := cmd.Context()
-			return g.copies(ctx, func(c *api.Client) (*api.CopiesResponse, error) { return c.CopyGone(ctx, req) })
+			return g.copies(ctx, func(c *api.Client) (*api.CopiesResponse, error) { return c.CopyGone(ctx, req) },
+				"certificates that named it as the last copy are followed, within the hour, by one that says complete: holdfast certificate list")
 		},
 	}
 	cmd.Flags().StringVar(&req.Reason, "reason", "", "how it was destroyed, kept in the log: `TEXT`")
 	return cmd
 }
 
-// copies asks for the copies and writes them.
-func (g *globals) copies(ctx context.Context, get func(c *api.Client) (*api.CopiesResponse, error)) error {
+// copies asks for the copies, writes them, and says what comes next.
+func (g *globals) copies(ctx context.Context, get func(c *api.Client) (*api.CopiesResponse, error), next ...string) error {
 	list, err := ask(ctx, g, get)
 	if err != nil {
 		return err
@@ -109,5 +111,5 @@ func (g *globals) copies(ctx context.Context, get func(c *api.Client) (*api.Copi
 		c := &list.Copies[i]
 		rows = append(rows, []string{c.ID, c.What, optional(c.Keyring), stamp(c.Noted), sinceStamp(c.Gone, "no"), c.Where})
 	}
-	return g.writeTable([]string{"COPY", "WHAT", "KEYRING", "NOTED (UTC)", "GONE", "WHERE"}, rows)
+	return errors.Join(g.writeTable([]string{"COPY", "WHAT", "KEYRING", "NOTED (UTC)", "GONE", "WHERE"}, rows), g.next(next...))
 }
