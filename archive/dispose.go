@@ -133,8 +133,19 @@ func (p *plan) apart() error {
 	return nil
 }
 
+// generationRoom is what one class-month's value in the log takes, in bytes, and
+// more.
+const generationRoom = 1 << 10
+
 // commitGenerations writes down, in the writer, what became of body files.
 func (a *Archive) commitGenerations(gens generations, unless *Guard) (reply, error) {
+	if err := a.disk.refill(); err != nil {
+		return reply{}, err
+	}
+	// It frees more than it takes, and so may use the reserve as what it was decided by may.
+	if err := a.disk.admit(claimControl, int64(len(gens))*generationRoom); err != nil {
+		return reply{err: err}, nil
+	}
 	p := newPlan(&a.w, a.st, nil)
 	if refused, err := p.unchanged(unless); refused != nil || err != nil {
 		return reply{err: refused}, err
