@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"holdfast/archive"
@@ -73,7 +74,7 @@ func (b *Book) Explain(ctx context.Context, seq uint64) (*Explanation, error) {
 		out.Due = &at
 	}
 	out.Plans = b.openPlansWith(rec.Leaf)
-	out.conclude(r, due)
+	out.conclude(r, due, b.endings(out.HeldBy))
 	return out, nil
 }
 
@@ -84,14 +85,32 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// conclude fills in the state and the text.
-func (e *Explanation) conclude(r ruling, due schedule.Due) {
+// endings returns when those holds end of which a release is in its grace.
+func (b *Book) endings(by []HeldBy) map[uint64]time.Time {
+	out := map[uint64]time.Time{}
+	for _, h := range by {
+		v, ok := b.Hold(h.Hold)
+		stays := func(s HoldScope) bool { return s.Until == nil && s.Lapses == nil } // what a narrowing keeps
+		if ok && v.State == StateReleasing && v.Release != nil && !slices.ContainsFunc(v.Scopes, stays) {
+			out[h.Hold] = v.Release.Ends
+		}
+	}
+	return out
+}
+
+// conclude fills in the state and the text; ending is when holds end that are
+// being released.
+func (e *Explanation) conclude(r ruling, due schedule.Due, ending map[uint64]time.Time) {
 	tell := func(format string, args ...any) { e.Text = append(e.Text, fmt.Sprintf(format, args...)) }
 	if e.Class == proof.ClassControl {
 		e.State, e.Text = EntryKept, []string{"nothing: class control is never disposed of"}
 		return
 	}
 	for _, h := range e.HeldBy {
+		if ends, releasing := ending[h.Hold]; releasing {
+			tell("the release of hold %d of matter %s (%s) has to take effect on %s, unless it is cancelled", h.Hold, h.Matter, h.Why, ends.Format(time.RFC3339))
+			continue
+		}
 		tell("hold %d of matter %s (%s) has to be released, by two people, and its grace period to end", h.Hold, h.Matter, h.Why)
 	}
 	switch {

@@ -80,6 +80,7 @@ type release struct {
 type asked struct {
 	hold, last uint64
 	keep       *hold.Scope
+	reason     string // not of what is approved
 }
 
 // digest returns the SHA-256 of exactly what is to be done, in hex: of
@@ -146,7 +147,7 @@ func (b *Book) applyHold(rec archive.Record) error {
 		}
 		h.add(b, *body.Scope, rec.Leaf)
 	case opAsk:
-		a := &asked{hold: body.Of, last: body.Last, keep: body.Keep}
+		a := &asked{hold: body.Of, last: body.Last, keep: body.Keep, reason: body.Reason}
 		digest, err := a.digest()
 		if err != nil {
 			return err

@@ -238,8 +238,10 @@ func (b *Book) SetMember(ctx context.Context, who role.Principal, id, member str
 			return fmt.Errorf("%w: a custodian of the matter cannot be its member", ErrInvalid)
 		case in && len(m.members) >= MaxMembers:
 			return fmt.Errorf("%w: a matter has at most %d members", ErrInvalid, MaxMembers)
-		case in == slices.Contains(m.members, member):
-			return fmt.Errorf("%w: they are a member already, or none as it is", ErrInvalid)
+		case in && slices.Contains(m.members, member):
+			return fmt.Errorf("%w: they are a member already", ErrInvalid)
+		case !in && !slices.Contains(m.members, member):
+			return fmt.Errorf("%w: they are no member; `holdfast matter show` lists those", ErrInvalid)
 		case !in && able(withMembers(m.members, body.Members, false), custodians, b.options.People) == 0:
 			return ErrLastMember
 		}
@@ -317,7 +319,8 @@ func (m *matter) view(p People) *Matter {
 	return v
 }
 
-// heldWord stands for a matter before those who may not know of it, and so is none's id.
+// heldWord stands for a matter before those who may not know of it, and so is
+// none's id.
 const heldWord = "held"
 
 func validMatter(id string) bool {

@@ -208,7 +208,7 @@ func (b *Book) ReleaseHold(ctx context.Context, who role.Principal, request uint
 	}
 	body := holdBody{
 		Version: 1, Op: opRelease, Of: a.hold, Keep: a.keep, Last: a.last, Request: request,
-		Grace: int64((b.options.Grace + time.Second - 1) / time.Second), By: who, Reason: fmt.Sprintf("request %d", request),
+		Grace: int64((b.options.Grace + time.Second - 1) / time.Second), By: who, Reason: a.reason,
 	}
 	if err := b.execute(ctx, who, request, ActHoldRelease, digest, proof.KindHold, &body); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 )
@@ -24,6 +25,9 @@ func TestAnApprovalIsUsedUpByARunThatDestroysNothing(t *testing.T) {
 			t.Errorf("the plan is %s", got.State)
 		}
 		s.release(h)
+		if e, err := s.book.Explain(t.Context(), a); err != nil || !strings.Contains(e.Text[0], "has to take effect on 2000-06-") {
+			t.Errorf("in the grace period: %+v, %v", e, err)
+		}
 		s.advance(2 * DefaultGrace)
 		_, err = s.book.Run(t.Context(), rita, p.Seq, nil)
 		wantErr(t, "run again", err, ErrPlanUsed)
