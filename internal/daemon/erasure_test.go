@@ -121,6 +121,9 @@ func (w *erasureWard) logFolder() string {
 func copyData(t *testing.T, from, to string) {
 	t.Helper()
 	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the running daemon removed it meanwhile
+		}
 		if err != nil {
 			return err
 		}
@@ -129,6 +132,9 @@ func copyData(t *testing.T, from, to string) {
 			return errors.Join(err, os.MkdirAll(filepath.Join(to, name), 0o700))
 		}
 		b, size, err := readData(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -193,9 +199,18 @@ func (w *erasureWard) around(stays []bool, act func(s *serving)) *erasureRun {
 	r.before = scanData(w.t, old, w.holds, os.TempDir(), w.logFolder())
 	s := w.serve()
 	act(s)
+	// Nothing may be left at once, not only after everything was closed.
+	running := filepath.Join(w.t.TempDir(), "running")
+	copyData(w.t, w.dir, running)
 	s.indexedAll()
 	r.compare(s)
 	s.stop()
+	at := scanBytes(w.t, running, w.holds)
+	for _, c := range r.gone {
+		if len(at.found[c]) > 0 {
+			w.t.Errorf("when the run had ended, a canary stood in %v", at.found[c])
+		}
+	}
 	return r
 }
 
@@ -214,17 +229,24 @@ func (r *erasureRun) compare(s *serving) {
 	}
 	// A survivor is found by the index, which was built anew, and not by scanning.
 	for _, c := range r.kept {
-		if !r.indexed[c] {
-			continue
-		}
-		q, err := query.Parse(c + " OR conversation:" + c)
-		r.must(err)
-		found, err := s.index.Search(r.t.Context(), q, search.SearchOptions{Limit: 1})
-		r.must(err)
-		if found.Total == 0 || found.Unindexed != 0 {
+		if found := r.search(s, c); r.indexed[c] && (found.Total == 0 || found.Unindexed != 0) {
 			r.t.Errorf("a survivor is not found: %+v", found)
 		}
 	}
+	for _, c := range r.gone {
+		if found := r.search(s, c); found.Total != 0 || found.Unindexed != 0 {
+			r.t.Errorf("what went is found: %+v", found)
+		}
+	}
+}
+
+func (r *erasureRun) search(s *serving, canary string) search.Result {
+	r.t.Helper()
+	q, err := query.Parse(canary + " OR conversation:" + canary)
+	r.must(err)
+	found, err := s.index.Search(r.t.Context(), q, search.SearchOptions{Limit: 1})
+	r.must(err)
+	return found
 }
 
 // Nothing of what was disposed of or erased is left in search, index, blobs,

@@ -85,7 +85,7 @@ func (s *scan) dictionary(at place, key, b []byte) {
 		s.terms(at, plain)
 		return
 	}
-	s.t.Errorf("%s: a dictionary at %d opens in part, and how long it is is not known", at.path, at.at)
+	s.torn = append(s.torn, at)
 }
 
 func (s *scan) terms(at place, plain []byte) {
