@@ -12,7 +12,7 @@ import (
 	"holdfast/internal/role"
 )
 
-func (s *Server) alarmsList(w http.ResponseWriter, r *http.Request, _ *caller) error {
+func (s *Server) alarmsList(w http.ResponseWriter, r *http.Request, c *caller) error {
 	var req AlarmsRequest
 	if err := decode(w, r, &req); err != nil {
 		return err
@@ -20,14 +20,14 @@ func (s *Server) alarmsList(w http.ResponseWriter, r *http.Request, _ *caller) e
 	if err := s.Alarms.CatchUp(r.Context(), s.Ledger.Size()); err != nil {
 		return err
 	}
-	resp := AlarmsResponse{Alarms: []Alarm{}}
+	resp, e := AlarmsResponse{Alarms: []Alarm{}}, s.eyes(c)
 	for _, a := range s.Alarms.Alarms(req.All) {
-		resp.Alarms = append(resp.Alarms, alarmOf(a))
+		resp.Alarms = append(resp.Alarms, *e.alarm(alarmOf(a)))
 	}
 	return reply(w, resp)
 }
 
-func (s *Server) alarmsShow(w http.ResponseWriter, r *http.Request, _ *caller) error {
+func (s *Server) alarmsShow(w http.ResponseWriter, r *http.Request, c *caller) error {
 	var req AlarmRequest
 	if err := decode(w, r, &req); err != nil {
 		return err
@@ -36,12 +36,16 @@ func (s *Server) alarmsShow(w http.ResponseWriter, r *http.Request, _ *caller) e
 	if err != nil {
 		return err
 	}
-	return reply(w, a)
+	return reply(w, s.eyes(c).alarm(*a))
 }
 
 // alarmBreakGlass is the name of the alarm that an account broke the glass
 // (internal/auth).
 const alarmBreakGlass = "break-glass"
+
+// alarmDepartedHeld is the name of the alarm that a custodian under hold left
+// (internal/daemon).
+const alarmDepartedHeld = "departed-under-hold"
 
 // alarmsAck acknowledges an alarm. One that is acknowledged already stays as
 // it is: the first acknowledgement counts.
@@ -65,7 +69,16 @@ func (s *Server) alarmsAck(w http.ResponseWriter, r *http.Request, c *caller) er
 			return err
 		}
 	}
-	return reply(w, a)
+	return reply(w, s.eyes(c).alarm(*a))
+}
+
+// alarm renders an alarm as the caller may know it: who is held is told as the
+// matter is.
+func (e *eyes) alarm(a Alarm) *Alarm {
+	if a.Name == alarmDepartedHeld && e.onPerson(a.Facts["person"]) != seesWhole {
+		a.Facts, a.Fix = nil, "The members of the matter see who it is, and to it that devices and other sources of the custodian are preserved."
+	}
+	return &a
 }
 
 func (s *Server) acknowledge(ctx context.Context, req AckRequest, who audit.Principal) (*Alarm, error) {

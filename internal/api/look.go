@@ -186,8 +186,14 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, c *caller) error {
 		for i := range resp.Entries {
 			e := &resp.Entries[i]
 			why := c.withhold(e, within)
-			if why == "" && s.maskedEntry(c, e) {
-				why = forAuditors
+			if why == "" {
+				masked, err := s.maskedEntry(ctx, c, e)
+				if err != nil {
+					return audit.Outcome{}, err
+				}
+				if masked {
+					why = forAuditors
+				}
 			}
 			if why != "" {
 				resp.Entries[i] = withheld(e, why)

@@ -2,10 +2,13 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
+	"holdfast/archive/approval"
 	"holdfast/archive/audit"
 	"holdfast/archive/proof"
 	"holdfast/internal/ijson"
@@ -22,6 +25,14 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request, c *caller) error 
 	}
 	var resp AuditResponse
 	access := audit.Access{Action: audit.ActionAudit, Principal: c.who, Reason: req.Reason, Query: asked(&req)}
+	if req.Matter != "" && s.Matters != nil {
+		if err := s.caught(r.Context()); err != nil {
+			return err
+		}
+		if m := s.known(req.Matter); m != nil {
+			access.Matter = m.ID // which it asks about is told as the matter is
+		}
+	}
 	err = s.look(r.Context(), access, func(ctx context.Context, access uint64) (audit.Outcome, error) {
 		if f.Before == 0 || f.Before > access {
 			f.Before = access // this look itself is not part of what it shows
@@ -134,8 +145,8 @@ func (s *Server) identity(ctx context.Context, who string) (string, error) {
 	return "person:" + found[0].GUID, nil
 }
 
-// auditMatter returns the matter to choose accesses by. For a custodian of it
-// there is none, as of a matter that nobody ever named.
+// auditMatter returns the matter to choose accesses by. For whoever may not know
+// of it there is none, as of a matter that nobody ever named.
 func (s *Server) auditMatter(ctx context.Context, c *caller, id string) (string, error) {
 	if id == "" || s.Matters == nil {
 		return id, nil
@@ -147,7 +158,7 @@ func (s *Server) auditMatter(ctx context.Context, c *caller, id string) (string,
 	switch {
 	case m == nil:
 		return id, nil
-	case names(m.Custodians, c.who):
+	case s.sees(c, m) != seesWhole:
 		return noMatter, nil
 	}
 	return m.ID, nil
@@ -156,9 +167,9 @@ func (s *Server) auditMatter(ctx context.Context, c *caller, id string) (string,
 // noMatter is longer than a matter in an access entry can be.
 var noMatter = strings.Repeat("-", audit.MaxReason+1)
 
-// maskItems takes out of accesses what an auditor may not know who is a custodian
-// of the matter that they were for: all that could name it. That somebody did
-// something, and when, stays.
+// maskItems takes out of accesses what an auditor may not know of the matter that
+// they were for: all that could name it. That somebody did something, and when,
+// stays.
 func (s *Server) maskItems(ctx context.Context, c *caller, items []audit.Item) error {
 	if s.Matters == nil {
 		return nil
@@ -166,42 +177,92 @@ func (s *Server) maskItems(ctx context.Context, c *caller, items []audit.Item) e
 	if err := s.caught(ctx); err != nil {
 		return err
 	}
+	e := s.eyes(c)
 	for i := range items {
 		a := &items[i].Access
-		if m := s.known(a.Matter); m != nil && names(m.Custodians, c.who) {
-			a.Matter, a.Reason, a.Query, a.Target, a.Seqs = Held, "", "", "", nil
-			if o := items[i].Outcome; o != nil {
-				masked := *o
-				masked.Custodians = nil
-				items[i].Outcome = &masked
-			}
+		masked, err := s.masked(ctx, e, a)
+		switch {
+		case err != nil:
+			return err
+		case !masked:
+			continue
+		case a.Action == audit.ActionAudit && a.Principal.ID() == c.who.ID():
+			a.Matter = "" // as when one asked for a matter that there is not
+			continue
+		}
+		a.Matter, a.Reason, a.Query, a.Target, a.Seqs = Held, "", "", "", nil
+		if o := items[i].Outcome; o != nil {
+			masked := *o
+			masked.Custodians = nil
+			items[i].Outcome = &masked
 		}
 	}
 	return nil
 }
 
+// masked reports whether an access is about what the caller may not know.
+func (s *Server) masked(ctx context.Context, e *eyes, a *audit.Access) (bool, error) {
+	if m := s.known(a.Matter); m != nil && e.on(m.ID) != seesWhole {
+		return true, nil
+	}
+	if a.Action != audit.ActionDecide && a.Action != audit.ActionRequest || s.Approvals == nil {
+		return false, nil
+	}
+	_, number, _ := strings.Cut(a.Target, " ")
+	seq, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return false, nil // of no request's number
+	}
+	r, err := s.Approvals.Request(ctx, seq)
+	if errors.Is(err, approval.ErrUnknown) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	v, err := s.requestSight(ctx, e, r)
+	return v != seesWhole, err
+}
+
 // maskedEntry reports whether an entry of the audit is one of which maskItems
-// leaves something out.
-func (s *Server) maskedEntry(c *caller, e *Shown) bool {
+// leaves something out. An outcome is as its access is.
+func (s *Server) maskedEntry(ctx context.Context, c *caller, e *Shown) (bool, error) {
 	if s.Matters == nil || e.Class != proof.ClassAudit {
-		return false
+		return false, nil
 	}
-	var a struct {
-		Matter string `json:"matter"`
+	var o struct {
+		Of *uint64 `json:"of"`
 	}
+	var a audit.Access
 	if err := ijson.Unmarshal(e.Body, &a); err != nil {
-		return true // nobody knows what it is about
+		return true, nil // nobody knows what it is about
 	}
-	m := s.known(a.Matter)
-	return m != nil && names(m.Custodians, c.who)
+	if err := ijson.Unmarshal(e.Body, &o); err != nil {
+		return true, nil
+	}
+	if o.Of != nil {
+		items, err := audit.List(ctx, s.Ledger, audit.Filter{Before: *o.Of + 1, Limit: 1})
+		if err != nil {
+			return false, err
+		}
+		if len(items) == 0 || items[0].Seq != *o.Of {
+			return true, nil
+		}
+		a = items[0].Access
+	}
+	if err := s.caught(ctx); err != nil {
+		return false, err
+	}
+	return s.masked(ctx, s.eyes(c), &a)
 }
 
 // maskMatters does it for the matters of an officer's report: those are counted
 // together.
 func (s *Server) maskMatters(c *caller, counts []audit.MatterCount) []audit.MatterCount {
+	e := s.eyes(c)
 	out, hidden := []audit.MatterCount{}, audit.MatterCount{Matter: Held}
 	for _, n := range counts {
-		if m := s.known(n.Matter); m != nil && names(m.Custodians, c.who) {
+		if m := s.known(n.Matter); m != nil && e.on(m.ID) != seesWhole {
 			hidden.Accesses += n.Accesses
 			hidden.Shown += n.Shown
 			continue

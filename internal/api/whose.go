@@ -9,6 +9,7 @@ import (
 	"holdfast/archive/audit"
 	"holdfast/archive/proof"
 	"holdfast/archive/query"
+	"holdfast/internal/ijson"
 	"holdfast/internal/role"
 )
 
@@ -77,13 +78,25 @@ const forAuditors = "the audit is read by auditors, with `holdfast audit`"
 
 // elsewhere is what stands in place of an entry that says for which matter
 // something is held, or asked for. The commands named render it for who asks.
-const elsewhere = "it is shown by `holdfast matter`, `holdfast hold`, `holdfast disposition` and `holdfast requests`, to those who may see it"
+const elsewhere = "it is shown by `holdfast matter`, `holdfast hold`, `holdfast disposition`, `holdfast devices wipes`, `holdfast alarms` and `holdfast requests`, to those who may see it"
 
 // matterKinds are the kinds of entries that name matters, scopes and custodians,
 // or give reasons about them.
 var matterKinds = []string{
 	proof.KindMatter.String(), proof.KindHold.String(), proof.KindPlan.String(), proof.KindIntent.String(), proof.KindAbandoned.String(),
-	proof.KindRequest.String(), proof.KindDecision.String(),
+	proof.KindRequest.String(), proof.KindDecision.String(), proof.KindProvision.String(),
+}
+
+// namesHeld reports whether an entry is the alarm that names a custodian, or one
+// of which that cannot be told.
+func namesHeld(e *Shown) bool {
+	if e.Kind != proof.KindAlarm.String() {
+		return false
+	}
+	var a struct {
+		Name string `json:"name"`
+	}
+	return ijson.Unmarshal(e.Body, &a) != nil || a.Name == alarmDepartedHeld
 }
 
 // withhold returns why an entry is not the caller's to read, or nothing.
@@ -93,7 +106,7 @@ func (c *caller) withhold(e *Shown, within *query.Query) string {
 		return outOfScope
 	case e.Class == proof.ClassAudit && !audits:
 		return forAuditors
-	case slices.Contains(matterKinds, e.Kind):
+	case slices.Contains(matterKinds, e.Kind), namesHeld(e):
 		return elsewhere
 	}
 	return ""
