@@ -227,3 +227,43 @@ func testAClassThatTheScheduleLacksIsTold(t *testing.T) {
 	}
 	s.want(lost, false)
 }
+
+// While the clock is doubted no key is destroyed, not even for a run that had
+// begun; what is held since is given back all the same.
+func TestABegunRunWaitsForTheClock(t *testing.T) { synctest.Test(t, testABegunRunWaitsForTheClock) }
+
+func testABegunRunWaitsForTheClock(t *testing.T) {
+	s, l := newStage(t)
+	s.schedule(stageSchedule)
+	a, _ := s.send(letter{from: "anna", to: "bela", body: "one"})
+	s.advance(2 * aMonth)
+	c, _ := s.send(letter{from: "cleo", to: "dora", body: "two"})
+	s.advance(4 * aMonth)
+	p := s.planned()
+	l.fault = func(step string) error {
+		if step == "after switch" {
+			l.fault = nil
+			s.place(custodian("anna"))
+			return errors.New("power cut")
+		}
+		return nil
+	}
+	if _, err := s.book.Run(t.Context(), rita, p.Seq, nil); err == nil {
+		t.Fatal("the fault did not strike")
+	}
+	s.reopen()
+	l.suspect = true
+	if err := s.book.Resume(t.Context()); !errors.Is(err, ErrFrozen) {
+		t.Fatalf("resumed: %v", err)
+	}
+	s.want(a, false)
+	if l.gone[c] {
+		t.Error("its key is destroyed")
+	}
+	l.suspect = false
+	if err := s.book.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.want(a, false)
+	s.want(c, true)
+}

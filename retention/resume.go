@@ -81,6 +81,9 @@ func (b *Book) finish(ctx context.Context, seq uint64, fresh bool, progress func
 		if len(open) == 0 {
 			return why, nil
 		}
+		if since != 0 && b.options.Log.Clock().Suspect { // there may be keys left
+			return nil, ErrFrozen
+		}
 		progress(StepDestroy, 0, uint64(len(open)))
 		// From here on a crash leaves keys that are gone, or about to go: the next call goes on. What has come in since the second look
 		// began, a hold say, has the archive refuse, and there is another look.
