@@ -123,7 +123,7 @@ func (e *Explanation) conclude(r ruling, due schedule.Due, ending map[uint64]tim
 	case len(e.Plans) == 0:
 		tell("it has to be planned with `holdfast disposition plan`, approved by another person, and the plan run")
 	default:
-		tell("plan %d has to be approved by another person, and run", e.Plans[0])
+		tell("plan %d has to be run, once another person has approved it", e.Plans[0])
 	}
 	switch {
 	case len(e.HeldBy) > 0:

@@ -389,7 +389,7 @@ func (b *Book) holdView(h *held, now time.Time) *Hold {
 		Notices: append([]Noticed{}, h.notices...),
 	}
 	for _, t := range h.terms {
-		s := HoldScope{Scope: t.scope, Since: t.since}
+		s := HoldScope{Scope: t.scope, Since: t.since, Unseen: b.survey.unseen(&t.scope, h.seq)}
 		switch {
 		case t.lapsedAt(now):
 			s.Until = new(t.lapses)

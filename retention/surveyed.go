@@ -2,7 +2,10 @@ package retention
 
 import (
 	"slices"
+	"strings"
 	"time"
+
+	"holdfast/retention/hold"
 )
 
 // held returns how many entries scopes of one hold cover, families included,
@@ -70,6 +73,28 @@ func (s *survey) closed(id string) *time.Time {
 		return nil
 	}
 	return new(talk.closed)
+}
+
+// unseen returns the conversations and relay users of a scope that no entry
+// below size is about; none before the survey has come that far.
+func (s *survey) unseen(sc *hold.Scope, size uint64) []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.through < size {
+		return nil
+	}
+	var out []string
+	for _, id := range sc.Conversations {
+		if s.talks[id] == nil {
+			out = append(out, id)
+		}
+	}
+	for _, c := range sc.Custodians {
+		if usr, ok := strings.CutPrefix(c, hold.UsrPrefix); ok && !has(s.seen, usr) {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // unfinished reports whether an access read messages and has no outcome.

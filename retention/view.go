@@ -61,6 +61,10 @@ type HoldScope struct {
 	Since  time.Time  `json:"since"`
 	Until  *time.Time `json:"until,omitempty"`  // since when it does not count any more
 	Lapses *time.Time `json:"lapses,omitempty"` // when it will count no more, unless the release is cancelled
+	// Unseen are the conversations and relay users ("usr:" and the id) of the
+	// scope of which no entry is in the log: what comes of them is held, and
+	// the id may be mistyped. Empty while the survey is behind.
+	Unseen []string `json:"unseen,omitempty"`
 }
 
 // Release is the release of a hold, or of a part of it.

@@ -31,7 +31,7 @@ func (s *Server) holdView(ctx context.Context, e *eyes, h *retention.Hold, names
 		if err != nil {
 			return nil, false, err
 		}
-		out.Scopes = append(out.Scopes, ScopeHeld{Scope: scope, Since: t.Since, Until: t.Until, Lapses: t.Lapses})
+		out.Scopes = append(out.Scopes, ScopeHeld{Scope: scope, Since: t.Since, Until: t.Until, Lapses: t.Lapses, Unseen: t.Unseen})
 	}
 	people := map[string]string{}
 	if names {

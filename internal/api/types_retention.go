@@ -124,6 +124,7 @@ type ScopeHeld struct {
 	Since  time.Time  `json:"since"`
 	Until  *time.Time `json:"until,omitempty"`  // it lapsed then
 	Lapses *time.Time `json:"lapses,omitempty"` // it will, unless the release is cancelled
+	Unseen []string   `json:"unseen,omitempty"` // conversations and relay users of which the log has nothing: mistyped, or still to come
 }
 
 // HoldNotice is what a custodian was told of a hold.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -246,6 +247,9 @@ func scopeHeldFields(i int, s *api.ScopeHeld) []field {
 	fields := []field{{fmt.Sprintf("scope %d", i+1), since}}
 	for _, f := range scopeFields(&s.Scope) {
 		fields = append(fields, field{"  " + f.name, f.value})
+	}
+	if len(s.Unseen) > 0 {
+		fields = append(fields, field{"  not known", strings.Join(s.Unseen, ", ") + ": the archive has nothing of it; check how it is written (`holdfast show` prints ids), or wait for what comes"})
 	}
 	return fields
 }
