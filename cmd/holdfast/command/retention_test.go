@@ -275,3 +275,14 @@ func TestCancelIsNamedToMembers(t *testing.T) {
 		}
 	}
 }
+
+// A run that left everything out used the approval up all the same.
+func TestRanSaysWhatIsNext(t *testing.T) {
+	for gone, want := range map[uint64]string{0: "holdfast disposition plan", 3: ""} {
+		var out, errs bytes.Buffer
+		r := &api.Ran{Plan: 500, Gone: gone}
+		if err := (&globals{Terminal: &Terminal{Out: &out, Err: &errs}}).writeRan(r); err != nil || !strings.Contains(errs.String(), want) || (want == "") != (errs.Len() == 0) {
+			t.Errorf("%v, %d gone: %s", err, gone, &errs)
+		}
+	}
+}

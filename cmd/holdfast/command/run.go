@@ -93,5 +93,8 @@ func (g *globals) writeRan(r *api.Ran) error {
 	if len(certificates) > 0 {
 		return g.next("what was destroyed, and which copies could still open it: holdfast certificate show " + number(certificates[0]))
 	}
+	if r.Gone == 0 {
+		return g.next("nothing was done, and the approval is used up; what is due later takes another plan: holdfast disposition plan --reason TEXT")
+	}
 	return nil
 }
