@@ -69,9 +69,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	p.noteStart(ctx)
 	// What a disposition had begun is finished, or undone, before anybody can ask for anything.
-	if err := p.book.Resume(ctx); err != nil {
-		o.Logger.Error("a disposition that was under way cannot be finished; what it is about stays as it is", "err", err)
-	}
+	p.tend(ctx, []chore{p.resume()})
 	o.Logger.Info("serving", "archive", a.Identity().ArchiveID, "entries", a.Size(), "version", o.Version)
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.server.Serve(running, listener) })

@@ -168,50 +168,6 @@ func (s standings) Standing(ctx context.Context, seq uint64) (*retention.Standin
 	return standing, nil, err
 }
 
-// housekeepEvery is how often what the passing of time brings about is looked
-// at: keys whose time has come, certificates of which no copy is left.
-const housekeepEvery = time.Hour
-
-// housekeep does it until ctx ends.
-func (p *parts) housekeep(ctx context.Context) error {
-	tick := time.NewTicker(housekeepEvery)
-	defer tick.Stop()
-	for {
-		if err := p.housekeepNow(ctx); err != nil && ctx.Err() == nil {
-			p.logger.Error("keys, certificates and what is due could not be looked after; the next hour will", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		case <-p.housekeepSoon:
-		}
-	}
-}
-
-// reckonEvery is how often it is found out what is due, which opens every body
-// that may be.
-const reckonEvery = 24 * time.Hour
-
-func (p *parts) housekeepNow(ctx context.Context) error {
-	if err := p.book.Resume(ctx); err != nil && !errors.Is(err, retention.ErrRunning) {
-		return err
-	}
-	if err := p.rotate(ctx); err != nil {
-		return err
-	}
-	if err := p.book.Complete(ctx); err != nil {
-		return err
-	}
-	if at := p.book.Gauges().AsOf; at != nil && p.archive.Now().Sub(*at) < reckonEvery {
-		return nil
-	}
-	if err := p.book.Reckon(ctx); err != nil && !errors.Is(err, retention.ErrFrozen) && !errors.Is(err, retention.ErrNothing) {
-		return err
-	}
-	return nil
-}
-
 // rotate makes and destroys recipient keys whose time has come.
 func (p *parts) rotate(ctx context.Context) error {
 	needed, err := p.quarantineNeeds(ctx)
