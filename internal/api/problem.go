@@ -128,9 +128,6 @@ func classify(err error) *Problem {
 		return &Problem{Title: "that entry is not an alarm", Status: http.StatusNotFound, Code: CodeNotFound, Exit: ExitUsage,
 			Hint: "`holdfast alarms list --all` shows all alarms with their numbers"}
 	case errors.Is(err, archive.ErrDisposed):
-		return &Problem{Title: "the entry was disposed of", Status: http.StatusGone, Code: CodeNoBody, Exit: ExitData,
-			Hint: "`holdfast show SEQ` names the certificate, which says when and why"}
-	case errors.Is(err, archive.ErrDisposed):
 		return &Problem{Title: "the entry was disposed of", Status: http.StatusGone, Code: CodeDisposed, Exit: ExitUsage,
 			Hint: "`holdfast show` names its certificate, which says when and why"}
 	case errors.Is(err, archive.ErrNoBody):

@@ -179,6 +179,7 @@ func TestProblemsOfErrors(t *testing.T) {
 		{archive.ErrNotFound, CodeNotFound, 404, ExitUsage},
 		{state.ErrNotAlarm, CodeNotFound, 404, ExitUsage},
 		{archive.ErrNoBody, CodeNoBody, 410, ExitData},
+		{archive.ErrDisposed, CodeDisposed, 410, ExitUsage},
 		{archive.ErrDamaged, CodeDamaged, 500, ExitData},
 		{archive.ErrDiskFull, CodeDiskFull, 507, ExitTemporary},
 		{archive.ErrFailed, CodeFailed, 503, ExitIO},
