@@ -19,6 +19,9 @@ endif
 AD    := ^TestSamba
 SAMBA := samba samba-ad-provision samba-dsdb-modules ldb-tools ldap-utils
 
+# What is left of what was disposed of, sought in every byte; prints what it found.
+ERASURE := ^TestFaultErasure
+
 .PHONY: help build demo demo-ad test bench faults lint fmt fmt-check vet staticcheck gosec floors race ad need
 .DEFAULT_GOAL := help
 
@@ -40,9 +43,12 @@ test: fmt-check need floors vet staticcheck gosec race ad ## every check that a 
 bench: ## benchmarks; CORPUS=FILE.jsonl.gz searches that file's messages instead of generated ones
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m $(BENCHPKGS)
 
-faults: need ## kill -9, power loss, full and failing disks, for up to an hour
+faults: need ## kill -9, power loss, full and failing disks, and what a disposition leaves, for up to an hour
 	@.ci/need strace=strace
-	$(GO) test -tags faults -run Fault -timeout 60m -count=1 ./...
+	@mkdir -p $(BIN)
+	$(GO) test -tags faults -run Fault -skip '$(ERASURE)' -timeout 60m -count=1 ./...
+	$(GO) test -tags faults -run '$(ERASURE)' -timeout 60m -count=1 -v ./internal/daemon > $(BIN)/erasure.log 2>&1 || { cat $(BIN)/erasure.log; exit 1; }
+	@grep -E '^(erasure|interrupted at [^:]*): ' $(BIN)/erasure.log
 
 lint: fmt-check floors vet staticcheck gosec ## the checks of `test` that run nothing
 
