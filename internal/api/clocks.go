@@ -35,6 +35,9 @@ func (s *Server) clockRelease(w http.ResponseWriter, r *http.Request, c *caller)
 	if s.Clocks == nil {
 		return notConfigured("retention")
 	}
+	if err := s.whole(r.Context(), c); err != nil {
+		return err
+	}
 	err := s.act(r.Context(), c, audit.ActionClock, "release", req.Reason, func(ctx context.Context) (uint64, error) {
 		return 1, s.Clocks.ReleaseClock(ctx, c.who, req.Reason)
 	})
@@ -60,6 +63,9 @@ func (s *Server) copiesNote(w http.ResponseWriter, r *http.Request, c *caller) e
 	if err := copyID(req.ID); err != nil {
 		return err
 	}
+	if err := s.whole(r.Context(), c); err != nil {
+		return err
+	}
 	return s.copies(w, r, c, "note "+req.ID, req.Reason, func(ctx context.Context) error {
 		return s.Copies.NoteCopy(ctx, c.who, retention.Copy{ID: req.ID, What: req.What, Where: req.Where, Keyring: req.Keyring})
 	})
@@ -74,6 +80,9 @@ func (s *Server) copiesGone(w http.ResponseWriter, r *http.Request, c *caller) e
 		return err
 	}
 	if err := reasoned(req.Reason, "how it was destroyed"); err != nil {
+		return err
+	}
+	if err := s.whole(r.Context(), c); err != nil {
 		return err
 	}
 	return s.copies(w, r, c, "gone "+req.ID, req.Reason, func(ctx context.Context) error {

@@ -158,7 +158,7 @@ func TestOthersChangeNothing(t *testing.T) {
 		"no member": {[]string{"person:" + bo}, nil}, "custodian": {[]string{"person:" + cy}, []string{cy}},
 	} {
 		for route, act := range keepActs {
-			if act.matter != "M-1" || act.by != role.ComplianceOfficer {
+			if act.matter != "M-1" || act.by != role.ComplianceOfficer || route == "POST /v1/matters/member" && name == "no member" { // TestMatterWithoutMembers
 				continue
 			}
 			w, s := watched(t, who.members, who.custodians, role.Grant{Role: role.ComplianceOfficer})

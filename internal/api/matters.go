@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -192,7 +193,7 @@ func (s *Server) mattersClose(w http.ResponseWriter, r *http.Request, c *caller)
 	if err := decode(w, r, &req); err != nil {
 		return err
 	}
-	return s.changeMatter(w, r, c, req.ID, req.Reason, "close", func(ctx context.Context, id string) error {
+	return s.changeMatter(w, r, c, req.ID, req.Reason, "close", s.matter, func(ctx context.Context, id string) error {
 		return s.Matters.CloseMatter(ctx, c.who, id, req.Reason)
 	})
 }
@@ -205,22 +206,38 @@ func (s *Server) mattersMember(w http.ResponseWriter, r *http.Request, c *caller
 	if req.Member == "" || len(req.Member) > maxWho {
 		return badRequest("it names no member", "give a GUID, account, UPN, mail address or display name, or uid: and an account's number")
 	}
-	what := "leave"
+	what, on := "leave", s.matter
 	if req.In {
-		what = "join"
+		what, on = "join", s.helped
 	}
-	return s.changeMatter(w, r, c, req.ID, req.Reason, what, func(ctx context.Context, id string) error {
+	return s.changeMatter(w, r, c, req.ID, req.Reason, what, on, func(ctx context.Context, id string) error {
 		member, err := s.member(ctx, req.Member)
 		if err != nil {
 			return err
 		}
-		return s.Matters.SetMember(ctx, c.who, id, member, req.In, req.Reason)
+		err = s.Matters.SetMember(ctx, c.who, id, member, req.In, req.Reason)
+		if errors.Is(err, retention.ErrNotMember) {
+			return s.notMember(ctx, c, req.ID)
+		}
+		return err
 	})
 }
 
-// changeMatter does what a member does to a matter, and answers with the matter
+// helped is matter for whoever takes a member in. When none is left who can work
+// on a matter, others may: the book knows. Its custodians never do.
+func (s *Server) helped(ctx context.Context, c *caller, id string) (string, error) {
+	if err := s.caught(ctx); err != nil {
+		return "", err
+	}
+	if m := s.known(id); m != nil && !names(m.Custodians, c.who) {
+		return m.ID, nil
+	}
+	return "", s.notMember(ctx, c, id)
+}
+
+// changeMatter does what a member does to a matter, on which on lets them, and answers with the matter
 // as the caller may see it then: whoever left it sees no more.
-func (s *Server) changeMatter(w http.ResponseWriter, r *http.Request, c *caller, id, reason, what string, do func(ctx context.Context, id string) error) error {
+func (s *Server) changeMatter(w http.ResponseWriter, r *http.Request, c *caller, id, reason, what string, on func(ctx context.Context, c *caller, id string) (string, error), do func(ctx context.Context, id string) error) error {
 	if err := matterID(id); err != nil {
 		return err
 	}
@@ -233,7 +250,7 @@ func (s *Server) changeMatter(w http.ResponseWriter, r *http.Request, c *caller,
 	if err := s.whole(r.Context(), c); err != nil {
 		return err
 	}
-	id, err := s.matter(r.Context(), c, id)
+	id, err := on(r.Context(), c, id)
 	if err != nil {
 		return err
 	}

@@ -172,9 +172,9 @@ var table = []Row{
 	{CertificatesShow, "a certificate of disposition, signed", all},
 
 	{ClockShow, "whether the clock has jumped, and disposition waits", all},
-	{ClockRelease, "say that the clock is right after a jump", []Role{Administrator}},
+	{ClockRelease, "say that the clock is right after a jump (likewise)", []Role{Administrator}},
 	{CopiesList, "list the known copies of keys and data", []Role{Administrator, RecordsManager, Auditor}},
-	{CopiesChange, "record a copy, or that it is gone", []Role{Administrator}},
+	{CopiesChange, "record a copy, or that it is gone (likewise)", []Role{Administrator}},
 }
 
 // overHolds are the roles that have to do with what is held and what goes.
