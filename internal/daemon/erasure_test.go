@@ -24,6 +24,7 @@ type erasureProof struct {
 	lost                  int      // canaries of survivors that are not found after it
 	read                  int64    // bytes, of all scans
 	opened, pieces        int      // with the old copy and the new keyring: records, index pieces and attachments that held such a canary
+	readable              int      // canaries found in it so, wherever
 	where                 []string // of the first few that were found and must not be
 }
 
@@ -36,7 +37,7 @@ func (p *erasureProof) String() string {
 // ok reports whether it proves that everything is gone, and that it would have
 // been found.
 func (p *erasureProof) ok() bool {
-	return p.sought > 0 && p.before == p.sought && p.after == 0 && p.lost == 0 && p.pieces > 0 && p.opened == 0
+	return p.sought > 0 && p.before == p.sought && p.after == 0 && p.lost == 0 && p.pieces > 0 && p.opened == 0 && p.readable == 0
 }
 
 // prove compares a data directory from before a disposition with the one from
@@ -72,7 +73,7 @@ func (w *erasureWard) prove(before *scan, after string, gone, kept []string) *er
 			p.where = append(p.where, fmt.Sprint("after it, in ", at))
 		}
 		if at := old.found[c]; len(at) > 0 {
-			p.opened++
+			p.readable++
 			p.where = append(p.where, fmt.Sprint("in the old copy, in ", at))
 		}
 	}
@@ -268,7 +269,7 @@ func TestErasure(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "after")
 			copyData(t, r.dir, dir)
 			tamper(&sub, dir)
-			if p := sub.prove(r.before, dir, r.gone, r.kept); p.ok() || p.after+p.opened == 0 {
+			if p := sub.prove(r.before, dir, r.gone, r.kept); p.ok() || p.after+p.opened+p.readable == 0 {
 				t.Errorf("not seen: %+v", p)
 			}
 		})
