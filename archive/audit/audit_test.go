@@ -266,9 +266,12 @@ func TestListWithoutBodies(t *testing.T) {
 		t.Fatal(err)
 	}
 	oldest := all[len(all)-1].Seq
-	m.bodies = map[uint64]error{oldest: archive.ErrNoBody}
-	if left, err := List(t.Context(), m, Filter{}); err != nil || len(left) != len(all)-1 {
-		t.Errorf("%d accesses, %v", len(left), err)
+	m.bodies = map[uint64]error{}
+	for _, gone := range []error{archive.ErrNoBody, archive.ErrDisposed} {
+		m.bodies[oldest] = &archive.SeqError{Seq: oldest, Err: gone}
+		if left, err := List(t.Context(), m, Filter{}); err != nil || len(left) != len(all)-1 {
+			t.Errorf("%d accesses, %v", len(left), err)
+		}
 	}
 	m.bodies[oldest] = &archive.SeqError{Seq: oldest, Err: archive.ErrDamaged}
 	if _, err := List(t.Context(), m, Filter{}); !errors.Is(err, archive.ErrDamaged) {
