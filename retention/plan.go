@@ -17,6 +17,7 @@ var (
 	ErrRunning   = errors.New("another disposition is running; wait until it is done")
 	ErrUnsettled = errors.New("entries kept changing what this rests on; try again in a moment")
 	ErrIsHeld    = errors.New("it is held")
+	ErrRanges    = errors.New("what goes and what stays alternate too often for one certificate; it stays as it is: tell who looks after Holdfast")
 	ErrNotPlain  = errors.New("that entry cannot be disposed of by its number")
 )
 

@@ -282,6 +282,10 @@ func (r *run) resealAll(ctx context.Context) (kept []part, err error) {
 	return kept, nil
 }
 
+// maxRanges bounds what of one class-month is named in an intent, in bytes: its
+// certificate, whose signed form takes more, has to fit into an entry.
+const maxRanges = 8 << 20
+
 // switchOver logs the execution of the approval and the intent, and with them
 // in one transaction the switch of files (step 3). After it the run is begun
 // for good.
@@ -296,6 +300,9 @@ func (r *run) switchOver(ctx context.Context) error {
 	}
 	var resealed []*archive.Resealed
 	for _, p := range r.parts {
+		if len(p.leaves.text()) > maxRanges {
+			return fmt.Errorf("%s: %w", p.cm, ErrRanges)
+		}
 		body.Lines = append(body.Lines, intentLineBody{
 			Class: p.cm.Class, Month: p.cm.Month, From: p.resealed.From, To: p.resealed.To, Count: p.count,
 			First: p.leaves[0].from, Last: p.leaves[len(p.leaves)-1].to, Ranges: p.leaves.text(), Survivors: p.resealed.Kept,

@@ -42,6 +42,7 @@ var retentionErrors = []struct {
 	{retention.ErrPlanUsed, http.StatusConflict, CodeState, ExitUsage},
 	{retention.ErrNothing, http.StatusConflict, CodeState, ExitUsage},
 	{retention.ErrIsHeld, http.StatusConflict, CodeState, ExitUsage},
+	{retention.ErrRanges, http.StatusConflict, CodeState, ExitUsage},
 	{retention.ErrNotPlain, http.StatusConflict, CodeState, ExitUsage},
 	{retention.ErrCopyKnown, http.StatusConflict, CodeState, ExitUsage},
 	{retention.ErrCopyUnknown, http.StatusNotFound, CodeNotFound, ExitUsage},
