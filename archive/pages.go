@@ -38,6 +38,7 @@ const (
 	metaMagic   = 0xed0cdaed
 	metaSummed  = 56      // bytes of a meta page after its header, under FNV-1a-64
 	maxListed   = 1 << 12 // overflow pages of a page that is looked at
+	edgePages   = 1 << 12 // leaf pages at a tree's growing end whose kind is looked at in any case
 )
 
 // pageWalk is one pass over a database's pages.
@@ -169,7 +170,17 @@ func (w *pageWalk) tree(root uint64, leaf func(page []byte) error) error {
 				return err
 			}
 			if i > 0 && kind == leafPage && leaf == nil && !w.deep {
-				continue // all pages of a level are of one kind
+				if i < len(level)-edgePages {
+					continue // all pages of a level are of one kind
+				}
+				leads, err := w.leadsOn(id)
+				if err != nil {
+					return err
+				}
+				if leads {
+					return fmt.Errorf("%w: page %d is of the wrong kind", ErrDamaged, id)
+				}
+				continue
 			}
 			page, err := w.read(id)
 			if err != nil {
@@ -206,6 +217,16 @@ func (w *pageWalk) tree(root uint64, leaf func(page []byte) error) error {
 		}
 	}
 	return fmt.Errorf("%w: its pages form no tree", ErrDamaged)
+}
+
+// leadsOn reports whether a page of the lowest level says that it leads to
+// others. A disk that lost the last commit's pages, and not the page that leads
+// to them, may have there what once led back to it. Whatever else is wrong with
+// such a page concerns its own entries alone.
+func (w *pageWalk) leadsOn(id uint64) (bool, error) {
+	var page [pageHeader]byte
+	_, err := w.f.ReadAt(page[:], int64(id*w.size)) // #nosec G115 -- below the high-water mark
+	return binary.LittleEndian.Uint16(page[8:]) == branchPage, err
 }
 
 // mark notes that a page is in use by one tree.
