@@ -170,7 +170,7 @@ func BenchmarkSurvey(b *testing.B) {
 
 // BenchmarkSurveyArchive surveys a real archive, and places a hold in it.
 func BenchmarkSurveyArchive(b *testing.B) {
-	const messages = 50_000
+	const messages = 1_000_000
 	w := newWorld(b)
 	w.matter()
 	g := &generated{}
