@@ -52,13 +52,7 @@ func testHoldAfterTheSwitchSwitchesBack(t *testing.T) {
 	c, _ := s.send(letter{from: "cleo", to: "dora", body: "two"})
 	s.advance(4 * aMonth)
 	p := s.planned()
-	l.fault = func(step string) error {
-		if step == "after switch" {
-			l.fault = nil
-			s.place(custodian("anna"))
-		}
-		return nil
-	}
+	l.once("after switch", func() { s.place(custodian("anna")) })
 	r := s.run(p.Seq)
 	s.want(a, false)
 	s.want(c, true)
@@ -221,13 +215,7 @@ func testAttachmentsAfterTheSwitch(t *testing.T) {
 	without, _ := s.send(letter{from: "dora", to: "bela", body: "x"})
 	s.advance(4 * aMonth)
 	p := s.planned()
-	l.fault = func(step string) error {
-		if step == "after switch" {
-			l.fault = nil
-			s.place(custodian("anna"))
-		}
-		return nil
-	}
+	l.once("after switch", func() { s.place(custodian("anna")) })
 	r := s.run(p.Seq)
 	s.want(with, false)
 	s.want(a, false)

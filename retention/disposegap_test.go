@@ -137,13 +137,7 @@ func testHoldBetweenTheSecondLookAndTheDestruction(t *testing.T) {
 	c, _ := s.send(letter{from: "cleo", to: "dora", body: "two"})
 	s.advance(4 * aMonth)
 	p := s.planned()
-	l.fault = func(step string) error {
-		if step == "before destroy" {
-			l.fault = nil
-			s.place(custodian("anna"))
-		}
-		return nil
-	}
+	l.once("before destroy", func() { s.place(custodian("anna")) })
 	r := s.run(p.Seq)
 	s.want(a, false)
 	s.want(c, true)

@@ -133,6 +133,17 @@ func (l *memLog) date(seq uint64, at time.Time) {
 	}
 }
 
+// once has something happen when a step is next come to.
+func (l *memLog) once(step string, do func()) {
+	l.fault = func(at string) error {
+		if at == step {
+			l.fault = nil
+			do()
+		}
+		return nil
+	}
+}
+
 func (l *memLog) Identity() *proof.Identity { return l.id }
 func (l *memLog) Size() uint64              { return uint64(len(l.recs)) }
 func (l *memLog) Now() time.Time            { return time.Now().UTC().Truncate(time.Millisecond) }

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"holdfast/archive"
 	"holdfast/archive/approval"
 	"holdfast/archive/people"
-	"holdfast/archive/proof"
 	"holdfast/internal/api"
 	"holdfast/internal/role"
 	"holdfast/ldapsync"
@@ -76,14 +74,11 @@ func (p *parts) peopleChanged(ctx context.Context, changes []people.Change) {
 const AlarmDepartedHeld = "departed-under-hold"
 
 func (p *parts) raiseDepartedHeld(ctx context.Context, who people.GUID) {
-	body, err := json.Marshal(archive.AlarmBody{
+	err := p.raise(ctx, archive.AlarmBody{
 		Name: AlarmDepartedHeld, Severity: "warning", Text: "a custodian under hold has left the directory",
 		Fix:   "Compliance officers: see `holdfast directory person` for the objectGUID below. The messages stay; make sure that devices and other sources of the custodian are preserved.",
 		Facts: map[string]string{"person": string(who)},
 	})
-	if err == nil {
-		_, err = p.archive.Append(ctx, archive.Batch{Entries: []archive.Entry{{Kind: proof.KindAlarm, Class: proof.ClassControl, Body: body}}})
-	}
 	if err != nil {
 		p.logger.Error("the alarm of a custodian under hold who left was not raised", "err", err)
 	}

@@ -94,6 +94,11 @@ func (p *parts) raiseOnce(ctx context.Context, alarm archive.AlarmBody) error {
 	if slices.ContainsFunc(p.state.Alarms(false), func(a state.Alarm) bool { return a.Name == alarm.Name }) {
 		return nil
 	}
+	return p.raise(ctx, alarm)
+}
+
+// raise puts an alarm into the log, durable once it returns.
+func (p *parts) raise(ctx context.Context, alarm archive.AlarmBody) error {
 	body, err := json.Marshal(alarm)
 	if err != nil {
 		return fmt.Errorf("alarm %s: %w", alarm.Name, err)

@@ -2,13 +2,11 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 
 	"holdfast/archive"
-	"holdfast/archive/proof"
 	"holdfast/ingest/envelope"
 	"holdfast/internal/api"
 	"holdfast/internal/config"
@@ -45,13 +43,10 @@ func (p *parts) listenHTTPS(c *config.HTTPS) (*desk, error) {
 const AlarmCertificate = "certificate-unusable"
 
 func (p *parts) certificateFailed(error) {
-	body, err := json.Marshal(archive.AlarmBody{
+	err := p.raise(context.Background(), archive.AlarmBody{
 		Name: AlarmCertificate, Severity: "warning", Text: "the changed certificate of the HTTPS side cannot be used; the one before it goes on serving until it ends",
 		Fix: "See the daemon's log for what is wrong with the files that https.cert and https.key name, and write the right ones: they are read again by themselves.",
 	})
-	if err == nil {
-		_, err = p.archive.Append(context.Background(), archive.Batch{Entries: []archive.Entry{{Kind: proof.KindAlarm, Class: proof.ClassControl, Body: body}}})
-	}
 	if err != nil {
 		p.logger.Error("the alarm of an unusable certificate was not raised", "err", err)
 	}

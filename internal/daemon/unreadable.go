@@ -2,13 +2,11 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strconv"
 	"sync"
 
 	"holdfast/archive"
-	"holdfast/archive/proof"
 	"holdfast/archive/state"
 )
 
@@ -58,16 +56,12 @@ func (p *parts) noteUnreadable(ctx context.Context, seq uint64) error {
 	if p.damage.seqs[seq] {
 		return nil
 	}
-	body, err := json.Marshal(archive.AlarmBody{
+	err := p.raise(ctx, archive.AlarmBody{
 		Name: AlarmUnreadable, Severity: "critical",
 		Text:  "a message's body is missing or damaged; no search finds it, and each search and export says so",
 		Fix:   "Run `holdfast verify` to see every entry at fault, keep the disk as it is, and put a copy of the store back that verifies.",
 		Facts: map[string]string{"entry": strconv.FormatUint(seq, 10)},
 	})
-	if err != nil {
-		return err
-	}
-	_, err = p.archive.Append(ctx, archive.Batch{Entries: []archive.Entry{{Kind: proof.KindAlarm, Class: proof.ClassControl, Body: body}}})
 	if err == nil {
 		p.damage.seqs[seq] = true
 	}
