@@ -43,6 +43,10 @@ const (
 	KindKey         Kind = 32 // control: a key to which envelopes are sealed made or destroyed
 	KindCopy        Kind = 33 // control: a copy of keys or data made, or gone
 	KindReclass     Kind = 34 // control: entries given another class
+	KindTag         Kind = 35 // control: entries tagged, or a tag taken off: privileged, part2, psychotherapy
+	KindProduction  Kind = 36 // control: Bates numbers reserved, a production made or given up, a disclosure to somebody
+	KindClawback    Kind = 37 // control: what was produced by mistake and is asked back, by Bates numbers
+	KindSearch      Kind = 38 // control: a search saved for a matter, or removed
 )
 
 var kindNames = [...]string{
@@ -54,6 +58,7 @@ var kindNames = [...]string{
 	KindDevice: "device", KindCredential: "credential", KindProvision: "provision",
 	KindMatter: "matter", KindHold: "hold", KindSchedule: "schedule", KindPlan: "plan", KindIntent: "intent",
 	KindAbandoned: "abandoned", KindCertificate: "certificate", KindClock: "clock", KindKey: "key", KindCopy: "copy", KindReclass: "reclass",
+	KindTag: "tag", KindProduction: "production", KindClawback: "clawback", KindSearch: "search",
 }
 
 // The record classes that every archive has. ClassControl is never disposed

@@ -49,20 +49,35 @@ var places = map[string]place{
 	"ingest/envelope": {floor: 0, only: []string{"internal/ijson", "internal/jws"}},
 	"ingest/wire":     {floor: 0, only: []string{"internal/ijson", "internal/jws"}},
 	"internal/config": {floor: 0},
+	// Attachments' text, read in a child process; it knows no archive.
+	"internal/extract": {floor: 0},
+	// What the formats of productions render; it knows no archive either.
+	"archive/render": {floor: 0, only: []string{}},
 	// What a schedule says and whether it is well formed: it knows no archive.
 	"retention/schedule": {floor: 0},
 
 	"archive": {floor: 1},
+	// What a message says, as a query sees it.
+	"archive/reading": {floor: 1, only: []string{"archive/proof", "archive/query", "ingest/envelope"}},
+	// The formats of productions: pure, so that verify can render anew.
+	"archive/render/mail":  {floor: 1, only: []string{"archive/render"}},
+	"archive/render/page":  {floor: 1, only: []string{"archive/render"}},
+	"archive/render/rsmf":  {floor: 1, only: []string{"archive/render"}},
+	"archive/render/sheet": {floor: 1, only: []string{"archive/render"}},
 	// Whether a hold covers an entry, decided from facts alone.
 	"retention/hold": {floor: 1, only: []string{"archive/proof", "archive/query", "internal/ijson"}},
 
 	"archive/approval": {floor: 2},
 	"archive/audit":    {floor: 2},
-	"archive/export":   {floor: 2},
-	"archive/people":   {floor: 2},
-	"archive/search":   {floor: 2},
-	"archive/state":    {floor: 2},
-	"retention":        {floor: 2},
+	// Whether the archive has all that was sent, as a signed certificate.
+	"archive/coverage": {floor: 2},
+	// What was decided about entries for matters: tags, productions, clawbacks, saved searches.
+	"archive/docket": {floor: 2},
+	"archive/export": {floor: 2},
+	"archive/people": {floor: 2},
+	"archive/search": {floor: 2},
+	"archive/state":  {floor: 2},
+	"retention":      {floor: 2},
 
 	"ingest":        {floor: 3},
 	"internal/api":  {floor: 3},
@@ -79,7 +94,7 @@ var places = map[string]place{
 	// A client opens no data file: of the archive it knows the API, the query
 	// language, what a schedule may say, and how a production and a certificate
 	// of a disposition are verified.
-	"cmd/holdfast/command":                {floor: 5, only: []string{"archive/audit", "archive/export", "archive/proof", "archive/query", "internal/api", "internal/build", "internal/config", "internal/durable", "internal/role", "retention", "retention/schedule"}},
+	"cmd/holdfast/command":                {floor: 5, only: []string{"archive/audit", "archive/coverage", "archive/export", "archive/proof", "archive/query", "internal/api", "internal/build", "internal/config", "internal/durable", "internal/role", "retention", "retention/schedule"}},
 	"cmd/holdfast-relay/internal/command": {floor: 5, only: []string{"ingest/envelope", "ingest/wire", "internal/build", "internal/durable", "internal/ijson", "internal/jws", "internal/relay", "internal/relay/load"}},
 	"cmd/holdfastd/command":               {floor: 5},
 
@@ -100,6 +115,12 @@ var places = map[string]place{
 var owners = map[string][]string{
 	"go.etcd.io/bbolt":                      {"archive", "internal/relay", "internal/relay/load"}, // the sole owner of log, bodies and keyring; the relay's queue and the sender's devices
 	"github.com/blevesearch/bleve/v2":       {"archive/search"},
+	"github.com/blevesearch/vellum":         {"archive/search"},
+	"github.com/blevesearch/snowballstem":   {"archive/query"},
+	"github.com/ledongthuc/pdf":             {"internal/extract"},
+	"codeberg.org/go-pdf/fpdf":              {"archive/render/page"},
+	"golang.org/x/image":                    {"archive/render/page"},
+	"filippo.io/age":                        {"cmd/holdfast/command"},
 	"crypto/hpke":                           {"archive", "archive/seal", "ingest/envelope"},
 	"github.com/go-jose/go-jose/v4":         {}, // an oracle for tests
 	"github.com/cloudflare/circl":           {"archive/seal"},
