@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // productions are rendered anew in their own time zone, on machines without the files
 
 	"holdfast/cmd/holdfast/command"
 )

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -53,6 +54,9 @@ type Config struct {
 	Accounts []Account `toml:"account"`
 	// LogLevel is debug, info, warn or error. Default: info.
 	LogLevel string `toml:"log_level"`
+	// TimeZone is the site's, by its IANA name, as America/Chicago: dates in
+	// queries and days in productions are those there. Default: UTC.
+	TimeZone string `toml:"time_zone"`
 	// Disk says how the archive's disk is guarded.
 	Disk Disk `toml:"disk"`
 	// Relay is the relay to pull from. Without it the daemon serves what the
@@ -174,6 +178,9 @@ func (c *Config) check() error {
 	default:
 		return errors.New("log_level is one of debug, info, warn, error")
 	}
+	if _, err := zone(c.TimeZone); err != nil {
+		return err
+	}
 	if c.Disk.LowWater < 0 || c.Disk.Reserve < 0 {
 		return errors.New("disk.low_water and disk.reserve are numbers of bytes")
 	}
@@ -192,6 +199,25 @@ func (c *Config) check() error {
 		return errors.New("relay.url is https://HOST[:PORT]")
 	}
 	return nil
+}
+
+// Zone returns the site's time zone.
+func (c *Config) Zone() *time.Location {
+	at, err := zone(c.TimeZone)
+	if err != nil {
+		return time.UTC // Parse refuses such a configuration
+	}
+	return at
+}
+
+// zone finds a time zone by its name. "Local" is none: what it means is written
+// down nowhere, and a production has to be readable elsewhere.
+func zone(name string) (*time.Location, error) {
+	at, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return nil, errors.New("time_zone is the IANA name of a time zone, as America/Chicago")
+	}
+	return at, nil
 }
 
 func (c *Config) resolve(dir string) {

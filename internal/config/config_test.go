@@ -13,6 +13,7 @@ const whole = `
 data = "/var/lib/holdfast"
 socket = "run/holdfast.sock"
 log_level = "warn"
+time_zone = "America/Chicago"
 provision = { disable = true }
 
 [disk]
@@ -72,6 +73,9 @@ func TestParse(t *testing.T) {
 	if h.Cert != "/etc/holdfast/api.pem" || h.Key != "/etc/api.key" || h.Idle.Duration != 15*time.Minute || h.Absolute.Duration != 10*time.Hour {
 		t.Errorf("%+v", h)
 	}
+	if c.Zone().String() != "America/Chicago" || w.Zone != "America/New_York" {
+		t.Errorf("time zones: %s, %s", c.Zone(), w.Zone)
+	}
 	if c.Retention.GraceDays != 30 {
 		t.Errorf("%+v", c.Retention)
 	}
@@ -103,6 +107,7 @@ func TestParseRefuses(t *testing.T) {
 		"https.listen is":              {`":8443"`, `"8443"`},
 		"https.cert and https.key are": {`cert = "api.pem"`, ""},
 		"shorter than https.idle":      {`cert = "api.pem"`, "cert = \"api.pem\"\nabsolute = \"1m\""},
+		"time_zone is":                 {"America/Chicago", "Local"},
 		"watch.zone is":                {"America/New_York", "Atlantis"},
 		"watch.from and watch.to":      {"zone =", "from = \"20:00\"\nzone ="},
 		"watch.days":                   {"zone =", "days = [\"Caturday\"]\nzone ="},

@@ -88,7 +88,7 @@ func (p Provision) On() bool { return p.Disable || p.Revoke || p.Wipe }
 
 // Watch says what is usual at the site.
 type Watch struct {
-	// Zone is the site's time zone, e.g. America/New_York. Default: UTC.
+	// Zone is in which zone they work, e.g. America/New_York. Default: the site's.
 	Zone string `toml:"zone"`
 	// From and To are the working hours, HH:MM. Default: 07:00 and 19:00.
 	From string `toml:"from"`

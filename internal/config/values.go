@@ -75,6 +75,7 @@ func (c *Config) checkPeople() error {
 	if c.Provision.On() && (c.Relay == nil || c.Directory == nil) {
 		return errors.New("provision needs a relay and a directory")
 	}
+	c.Watch.Zone = cmp.Or(c.Watch.Zone, c.TimeZone)
 	return c.Watch.check(c.Directory != nil)
 }
 
