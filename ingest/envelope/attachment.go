@@ -90,37 +90,103 @@ func readChunk(src io.Reader, p []byte) (int, error) {
 // has. A chunk is written only after it is authenticated, but the last one may still fail: until OpenAttachment returns nil, nothing of
 // dst may be shown. A file that is altered, cut short, longer or reordered is an *Error with BlobCorrupt.
 func OpenAttachment(dst io.Writer, src io.Reader, key [32]byte, size int64) error {
-	if size < 0 {
-		return refuse(BlobCorrupt, "attachment: a negative size")
-	}
-	aead, err := attachmentAEAD(key)
+	r, err := NewAttachmentReader(src, key, size)
 	if err != nil {
-		return fmt.Errorf("open an attachment: %w", err)
+		return err
 	}
-	buf := make([]byte, ChunkSize+gcmTag)
-	total := chunks(size)
-	for counter, left := int64(0), size; counter < total; counter++ {
-		n := min(left, ChunkSize)
-		sealed := buf[:n+gcmTag]
-		if _, err := io.ReadFull(src, sealed); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return refuse(BlobCorrupt, "attachment: shorter than its message says")
-		} else if err != nil {
-			return fmt.Errorf("open an attachment: %w", err)
+	for {
+		plain, err := r.next()
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		plain, err := aead.Open(sealed[:0], chunkNonce(counter, counter == total-1), sealed, nil)
 		if err != nil {
-			return refuse(BlobCorrupt, "attachment: a chunk is altered, misplaced or under another key")
+			return err
 		}
 		if _, err := dst.Write(plain); err != nil {
 			return fmt.Errorf("open an attachment: %w", err)
 		}
-		left -= n
 	}
-	switch n, err := io.ReadFull(src, buf[:1]); {
+}
+
+// OpenedSize returns the size of the attachment that has so many sealed bytes; false when none has.
+func OpenedSize(sealed int64) (int64, bool) {
+	if sealed < gcmTag {
+		return 0, false
+	}
+	size := sealed - gcmTag*((sealed+ChunkSize+gcmTag-1)/(ChunkSize+gcmTag))
+	return size, size >= 0 && SealedSize(size) == sealed
+}
+
+// An AttachmentReader opens an attachment chunk by chunk as it is read; each chunk is authenticated before any of it is given out. Its
+// end is io.EOF only when the last chunk was the last and nothing followed it; anything else is an *Error with BlobCorrupt. Who must not
+// show a part of a file whose end fails reads it twice.
+type AttachmentReader struct {
+	src     io.Reader
+	aead    cipher.AEAD
+	buf     []byte
+	plain   []byte // of the chunk that is being read
+	counter int64
+	total   int64
+	left    int64 // bytes of the file behind the chunk
+	err     error
+}
+
+// NewAttachmentReader returns a reader of the file of size bytes whose sealed bytes src gives.
+func NewAttachmentReader(src io.Reader, key [32]byte, size int64) (*AttachmentReader, error) {
+	if size < 0 {
+		return nil, refuse(BlobCorrupt, "attachment: a negative size")
+	}
+	aead, err := attachmentAEAD(key)
+	if err != nil {
+		return nil, fmt.Errorf("open an attachment: %w", err)
+	}
+	return &AttachmentReader{src: src, aead: aead, buf: make([]byte, ChunkSize+gcmTag), total: chunks(size), left: size}, nil
+}
+
+// Read gives the file's bytes.
+func (r *AttachmentReader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for len(r.plain) == 0 && r.err == nil {
+		r.plain, r.err = r.next()
+	}
+	if len(r.plain) == 0 {
+		return 0, r.err
+	}
+	n := copy(p, r.plain)
+	r.plain = r.plain[n:]
+	return n, nil
+}
+
+// next opens the next chunk; it is good until the call after.
+func (r *AttachmentReader) next() ([]byte, error) {
+	if r.counter == r.total {
+		return nil, r.end()
+	}
+	n := min(r.left, ChunkSize)
+	sealed := r.buf[:n+gcmTag]
+	if _, err := io.ReadFull(r.src, sealed); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, refuse(BlobCorrupt, "attachment: shorter than its message says")
+	} else if err != nil {
+		return nil, fmt.Errorf("open an attachment: %w", err)
+	}
+	plain, err := r.aead.Open(sealed[:0], chunkNonce(r.counter, r.counter == r.total-1), sealed, nil)
+	if err != nil {
+		return nil, refuse(BlobCorrupt, "attachment: a chunk is altered, misplaced or under another key")
+	}
+	r.counter++
+	r.left -= n
+	return plain, nil
+}
+
+// end is io.EOF when nothing follows the last chunk.
+func (r *AttachmentReader) end() error {
+	switch n, err := io.ReadFull(r.src, r.buf[:1]); {
 	case n > 0:
 		return refuse(BlobCorrupt, "attachment: longer than its message says")
 	case !errors.Is(err, io.EOF):
 		return fmt.Errorf("open an attachment: %w", err)
 	}
-	return nil
+	return io.EOF
 }
