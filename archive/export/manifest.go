@@ -44,6 +44,23 @@ type Manifest struct {
 	Counts     Counts `json:"counts"`
 	Files      []File `json:"files"` // records, proofs, custody, checksums, in this order
 	AnnexHash  string `json:"annex_hash"`
+
+	Unit      string      `json:"unit,omitempty"`      // what is rendered as one document
+	Zone      string      `json:"zone,omitempty"`      // of days and local times
+	Legend    string      `json:"legend,omitempty"`    // stamped on what people read
+	Recipient string      `json:"recipient,omitempty"` // who gets it
+	Split     *Split      `json:"split,omitempty"`
+	Bates     *Bates      `json:"bates,omitempty"`
+	Numbers   *BatesRange `json:"numbers,omitempty"`  // the Bates numbers that were given
+	Rendered  *Rendered   `json:"rendered,omitempty"` // what files.jsonl lists
+}
+
+// Rendered is what a production's files.jsonl lists: the records in their
+// format, and the natives and texts beside them.
+type Rendered struct {
+	Volumes uint64 `json:"volumes"` // 1 where it is not split
+	Files   uint64 `json:"files"`
+	Bytes   uint64 `json:"bytes"`
 }
 
 // Counts are in entries. Matched = Produced + the sum of Withheld.

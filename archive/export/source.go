@@ -12,6 +12,8 @@ import (
 
 	"holdfast/archive"
 	"holdfast/archive/proof"
+	"holdfast/archive/render"
+	"holdfast/ingest/envelope"
 )
 
 // ErrRequest is returned for a request that cannot be produced as it stands.
@@ -115,15 +117,101 @@ type Request struct {
 	Scope      []string                    // whose messages whoever produces may work on; nil: everybody's
 	Matter     string
 	Reason     string
-	Progress   func(done, total uint64) // may be nil; entries written over both passes
+	Progress   func(done, total uint64) // may be nil; entries written over all passes
+
+	Format string          // one of Formats; "" is jsonl
+	Unit   render.UnitKind // "" is the format's own
+	Zone   *time.Location  // of days and local times; nil is UTC
+	Legend string          // stamped on what people read
+	Split  Split
+	Bates  Bates
+	// Recipient gets the production: named in the manifest. Purpose stands in the annex alone.
+	Recipient string
+	Purpose   string
+
+	// Anchor is a signed checkpoint to prove against, and Created when the
+	// production was made: with those of an earlier one all its files are the same
+	// to the byte. Without them: the present ones.
+	Anchor  []byte
+	Created time.Time
+
+	// Family returns the seqs of the entries that hang at a message, ascending;
+	// nil: nothing hangs. They are produced with it.
+	Family func(ctx context.Context, rec archive.Record) ([]uint64, error)
+	// Withhold says why an entry is not produced; nil: nothing is withheld.
+	Withhold func(seq uint64) (Withheld, bool)
+	// Tagged are all seqs that Withhold may withhold, those that did not match
+	// included, so that nothing that names them leaves; nil: those among Seqs.
+	Tagged []uint64
+	Redact []Redaction
+	// Custodians returns the names of the custodians among relay users, sorted.
+	Custodians func(usrs []string) []string
+	// Holds returns the names of this matter's holds that hold the entry, sorted.
+	Holds func(seq uint64) []string
+	// Attachment opens a stored attachment's content; nil: none is produced.
+	Attachment func(ctx context.Context, a *envelope.Attachment) (io.ReadCloser, error)
+	// FileText returns what could be read of an attachment; nil: nothing.
+	FileText func(a *envelope.Attachment) string
+}
+
+// Split says how a production is cut into volumes: vol-0001, or custodian-0001.
+type Split struct {
+	Bytes     uint64 `json:"bytes,omitempty"`     // a volume ends behind the unit with which it has so many; 0: there is one
+	Custodian bool   `json:"custodian,omitempty"` // one or more for each custodian, named in custodians.csv
+}
+
+// Bates says how what is produced is numbered: PREFIX0000001, the entries and
+// their attachments in the order of rendering. Without a Prefix it is not.
+type Bates struct {
+	Prefix string `json:"prefix"` // [A-Z0-9-]{1,16}
+	Start  uint64 `json:"start"`  // first number; 0 is 1
+	Digits int    `json:"digits"` // at least so many; 0 is 7
+}
+
+// BatesRange is the first and last Bates number of a production; both are "" if
+// nothing was produced.
+type BatesRange struct {
+	First string `json:"first"`
+	Last  string `json:"last"`
+}
+
+// Span is a run of entries with consecutive seqs that have one Bates number
+// each, or one entry, which has more with its attachments.
+type Span struct {
+	Seq, Entries uint64 // first seq, how many entries
+	Bates, Count uint64 // first number, how many numbers
+}
+
+// Withheld says why an entry is not produced: a line of the privilege log
+// (FRCP 26(b)(5)(A)).
+type Withheld struct {
+	Tag         string // [a-z0-9-]{1,64}
+	Basis       string // by what right, for the recipient to read
+	Description string // of the message, such that it can be judged and tells nothing of what it says
+	By          string // who tagged it; stands in the annex alone
+}
+
+// Redaction covers text. Without a Seq it is for every entry; without a Pattern
+// it covers the whole text.
+type Redaction struct {
+	Seq     *uint64
+	Pattern *regexp.Regexp
+	Reason  string
 }
 
 // A Summary is what was produced.
 type Summary struct {
-	Manifest Manifest          `json:"manifest"`
-	Excluded map[string]uint64 `json:"excluded"` // by reason
-	Digest   string            `json:"digest"`   // SHA-256 of manifest.json, hex
-	Usrs     []string          `json:"-"`        // relay users who sent or got what was written, sorted
+	Manifest   Manifest          `json:"manifest"`
+	Excluded   map[string]uint64 `json:"excluded"`             // by reason
+	Digest     string            `json:"digest"`               // SHA-256 of manifest.json, hex
+	Files      uint64            `json:"files"`                // of the outward part
+	Bytes      uint64            `json:"bytes"`                // in them
+	Bates      *BatesRange       `json:"bates,omitempty"`      // nil: there are no Bates numbers
+	Redacted   uint64            `json:"redacted,omitempty"`   // entries with covered text
+	WithheldBy map[string]uint64 `json:"withheld_by,omitzero"` // entries withheld, by tag
+	Usrs       []string          `json:"-"`                    // relay users who sent or got what was written, sorted
+	MRNs       []string          `json:"-"`                    // of the patients that what was written is about, sorted
+	Spans      []Span            `json:"-"`                    // which Bates numbers which entries have, in their order
 }
 
 // check fills in the defaults of r and refuses what contradicts itself.

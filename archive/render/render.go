@@ -39,6 +39,7 @@ type Attachment struct {
 	Status          string // archive.BlobStored and its like
 	Bates           string // "" without Bates numbers
 	Path            string // of its content in the production, a name of ours; "" where it is not produced
+	TextPath        string // likewise of Text, in formats with Texts
 	MD5, SHA256     string // of the content, lower-case hex; "" where it is not there
 	Text            string // what could be read of it; "" for nothing
 	// Open opens the content; nil where it is not there.
@@ -56,6 +57,7 @@ type Entry struct {
 	To                      []Person
 	Conversation            *Conversation
 	Text, Lang, Prio        string
+	TextPath                string // of Text in the production, in formats with Texts; "" where it is not there
 	Subject                 *Subject
 	Attachments             []Attachment
 	Target                  *uint64 // seq of the message that an edit, recall, receipt or reaction hangs at, where it is known
@@ -67,7 +69,7 @@ type Entry struct {
 	Custodians              []string // names of the persons of the directory among its people
 	Holds                   []string // names of this matter's holds that hold it
 	Bates, BatesEnd         string   // of the message, and of its last attachment; "" without Bates numbers
-	Redacted                bool     // parts of the text are covered
+	Redacted                bool     // parts of the text are covered: there is no Mid, LeafHash, Device or attachment's particulars
 	Withheld                string   // why there is nothing but its place; "" for what is produced
 	Body                    string   // of what is no message: the relay's event, JSON
 }
@@ -109,9 +111,11 @@ type Sink interface {
 }
 
 // Writer renders units in the order in which they come. It keeps no more than
-// one unit.
+// one unit. A production that is split into volumes has a Writer for each.
 type Writer interface {
-	// Unit renders one unit. What it is given it does not keep.
+	// Unit renders one unit. What it is given it does not keep. All that it
+	// renders of the unit has been written when it returns: what stands between
+	// two calls belongs to neither unit (a table's heading, written by New).
 	Unit(u *Unit) error
 	// Close ends the last file; without it nothing is whole.
 	Close() error
@@ -124,5 +128,8 @@ type Format struct {
 	// Embeds says that attachments stand within the format's own files; else they are
 	// files of their own under Attachment.Path.
 	Embeds bool
-	New    func(o Options, sink Sink) (Writer, error)
+	// Texts says that texts of messages and attachments are files of their own
+	// under TextPath: they are written for the format, not by it.
+	Texts bool
+	New   func(o Options, sink Sink) (Writer, error)
 }
