@@ -198,7 +198,7 @@ func (b *Book) doc(leaf proof.Leaf, p *envelope.Payload) *query.Doc {
 		d.Text = p.Body.Text
 	}
 	for _, a := range p.Att {
-		d.Names = append(d.Names, a.Name)
+		d.Files = append(d.Files, query.File{Name: a.Name, Unread: true})
 	}
 	if p.Conv != nil {
 		d.Conversation = query.ConversationRef{ID: p.Conv.ID, Name: p.Conv.Name, Kind: p.Conv.Kind}

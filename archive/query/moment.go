@@ -89,6 +89,8 @@ func (t *Time) Range() (start, end time.Time) {
 		return time.Time{}, t.Value.End()
 	case Greater:
 		return t.Value.End(), time.Time{}
+	case Between:
+		return t.Value.Start, t.Until.End()
 	default:
 		return t.Value.Start, time.Time{}
 	}

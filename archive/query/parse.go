@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -23,8 +24,19 @@ func syntax(column int, msg, hint string) error {
 	return &SyntaxError{Column: column, Msg: msg, Hint: hint}
 }
 
-// Parse reads a query. The error is a *SyntaxError.
-func Parse(s string) (*Query, error) {
+// Reading is the clock and the place of whom a query is read for.
+type Reading struct {
+	Now  time.Time      // zero: there is none, and words such as today are refused
+	Zone *time.Location // in which dates and such words are read; nil: UTC
+}
+
+// Parse reads a query in UTC, without a clock: ParseIn(Reading{}, s).
+func Parse(s string) (*Query, error) { return parse(Language, s) }
+
+// ParseIn reads a query of version [Language]. The error is a *SyntaxError.
+func ParseIn(_ Reading, s string) (*Query, error) { return parse(Language, s) }
+
+func parse(language int, s string) (*Query, error) {
 	if len(s) > MaxBytes {
 		return nil, tooLong()
 	}
@@ -32,7 +44,7 @@ func Parse(s string) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := parser{lexer: lexer{rest: s, column: 1}}
+	p := parser{language: language, lexer: lexer{rest: s, column: 1}}
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
@@ -46,7 +58,7 @@ func Parse(s string) (*Query, error) {
 	if p.cur.kind == lexClose {
 		return nil, syntax(p.cur.column, "this parenthesis was never opened", "remove it or open it with (")
 	}
-	q := &Query{root: root}
+	q := newQuery(language, root)
 	// The canonical form is what is recorded; it must be a query as well.
 	if len(q.String()) > MaxBytes {
 		return nil, tooLong()
@@ -79,9 +91,10 @@ func tooLong() error {
 }
 
 type parser struct {
-	lexer   lexer
-	cur     lexeme
-	clauses int
+	language int
+	lexer    lexer
+	cur      lexeme
+	clauses  int
 }
 
 func (p *parser) advance() (err error) {
@@ -166,7 +179,7 @@ func (p *parser) term(depth int) (Node, error) {
 	if p.clauses++; p.clauses > MaxClauses {
 		return nil, syntax(x.column, fmt.Sprintf("the query has more than %d clauses", MaxClauses), "split it into several queries")
 	}
-	n, err := clause(x)
+	n, err := p.clause(x)
 	if err != nil {
 		return nil, err
 	}
@@ -210,29 +223,63 @@ func appendOr(parts []Node, n Node) []Node {
 }
 
 // clause turns a text or property lexeme into a node.
-func clause(x lexeme) (Node, error) {
+func (p *parser) clause(x lexeme) (Node, error) {
 	if x.kind == lexText {
-		words := Words(x.value)
+		form := Exact
+		if p.language > 1 {
+			form = Stem
+		}
+		words := phraseOf(p.language, form, x.value)
 		if len(words) == 0 {
 			return nil, syntax(x.column, "this holds no letter or digit to search for", "search finds words and numbers, not signs; leave it out")
 		}
-		return &Text{x.value, words}, nil
+		return &Text{Value: x.value, Words: words}, nil
+	}
+	form := Exact
+	if p.language > 1 {
+		form = Folded
 	}
 	switch Property(x.property) {
 	case From, To:
 		if err := needOp(x, ":"); err != nil {
 			return nil, err
 		}
-		return &Person{Property(x.property), x.value, FoldKey(x.value), Words(x.value)}, nil
+		n := &Person{Property: Property(x.property), Value: x.value, Key: FoldKey(x.value)}
+		n.words, n.Tokens = nameOf(p.language, form, x.value)
+		return n, nil
 	case InConversation:
 		if err := needOp(x, ":"); err != nil {
 			return nil, err
 		}
-		return &Conversation{x.value, Words(x.value)}, nil
+		n := &Conversation{Value: x.value}
+		n.words, n.Tokens = nameOf(p.language, form, x.value)
+		return n, nil
 	case Sent, Received:
 		return timeClause(x)
 	}
 	return nil, syntax(x.column, "this property is not known", "the properties are from: to: conversation: sent received; "+quoteHint)
+}
+
+// phraseOf returns the words of a text in a form.
+func phraseOf(language int, form Form, value string) []Word {
+	var words []Word
+	for _, token := range wordsOf(language, value) {
+		words = append(words, NewWord(form, token, 0))
+	}
+	return words
+}
+
+// nameOf returns the words of a name and what they accept.
+func nameOf(language int, form Form, value string) (words []Word, tokens []string) {
+	words = phraseOf(language, form, value)
+	for _, w := range words {
+		if form == Exact {
+			tokens = append(tokens, w.Text)
+		} else {
+			tokens = append(tokens, w.plain)
+		}
+	}
+	return words, tokens
 }
 
 func needOp(x lexeme, op string) error {
@@ -255,5 +302,5 @@ func timeClause(x lexeme) (Node, error) {
 	if !ok {
 		return nil, syntax(x.column, "this is no date or time", "write a date as 2026-01-31 or a time as 2026-01-31T18:30:00Z, directly after the sign")
 	}
-	return &Time{Property(x.property), Op(x.op), m}, nil
+	return &Time{Property: Property(x.property), Op: Op(x.op), Value: m}, nil
 }

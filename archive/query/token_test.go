@@ -27,20 +27,34 @@ func TestTokenize(t *testing.T) {
 		"患者 needs さくら":               "患|者|needs|さ|く|ら",
 		"ラーメン ﾗｰﾒﾝ":                  "ラ|ー|メ|ン|ラ|ー|メ|ン",
 		"か\u3099b":                   "が|b",
-		"한국어 번역":                     "한국어|번역",
+		"한국어 번역":                     "한|국|어|번|역",
 		"हिन्दी":                     "हिन्दी",
 		"mor\u00adphine a\u200db":    "morphine|ab",
 		"a\u200bb":                   "a|b",
-		"❤\ufe0f ok\U0001f44d\ufe0f": "ok",
+		"❤\ufe0f ok\U0001f44d\ufe0f": "❤|ok|👍",
 		"\u0301a \u0301":             "a",
 		"a,\u0301b":                  "a|b",
-		"1\ufe0f\u20e3":              "1\u20e3",
+		"1\ufe0f\u20e3":              "1",
+		"👍🏽 👩\u200d⚕\ufe0f":          "👍|👩|⚕",
+		"🇪🇸🇺🇸 🇪":                     "🇪🇸|🇺🇸|🇪",
+		"38°C ✓ok → x":               "38|c|✓|ok|x",
 		"İstanbul":                   "i\u0307stanbul",
 		"bad\xffutf8":                "bad|utf8",
 		strings.Repeat("a", 300):     strings.Repeat("a", 128) + "|" + strings.Repeat("a", 128) + "|" + strings.Repeat("a", 44),
 		strings.Repeat("é", 129):     strings.Repeat("é", 128) + "|é",
 	} {
 		if got := strings.Join(Words(text), "|"); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Language 1 cuts as it always did.
+func TestTokenizeAsBefore(t *testing.T) {
+	for text, want := range map[string]string{
+		"한국어 번역": "한국어|번역", "❤\ufe0f ok\U0001f44d\ufe0f": "ok", "1\ufe0f\u20e3": "1\u20e3", "患者 さ": "患|者|さ", "a🇪🇸b": "a|b",
+	} {
+		if got := strings.Join(wordsOf(1, text), "|"); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
@@ -77,7 +91,7 @@ func TestEqualsRegexp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOf(rapid.SampledFrom(append(words, " ", ", ", "-", "'", "\n", "é", "callé"))).Draw(t, "text"), "")
 		phrase := rapid.SliceOfN(rapid.SampledFrom(words), 1, 3).Draw(t, "phrase")
-		q, err := Parse(`"` + strings.Join(phrase, " ") + `"`)
+		q, err := ParseLanguage(1, `"`+strings.Join(phrase, " ")+`"`)
 		if err != nil {
 			t.Fatal(err)
 		}

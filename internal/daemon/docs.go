@@ -127,8 +127,8 @@ func (m *message) doc() query.Doc {
 		d.Text = p.Body.Text
 	}
 	for _, a := range p.Att {
-		d.Names = append(d.Names, a.Name)
-		d.Unread = true // no attachment's text is read
+		d.Files = append(d.Files, query.File{Name: a.Name, Unread: true}) // no attachment's text is read
+		d.Unread = true
 	}
 	if p.Conv != nil {
 		d.Conversation = query.ConversationRef{ID: p.Conv.ID, Name: p.Conv.Name, Kind: p.Conv.Kind}

@@ -33,13 +33,17 @@ type Readings map[int]func(text string) (Reading, error)
 // Languages returns the versions of the query language that this program has.
 // A name in a query stands for every person who ever had it.
 func Languages(d Directory) Readings {
-	return Readings{query.Language: func(text string) (Reading, error) {
-		q, err := query.ParseLanguage(query.Language, text)
-		if err != nil {
-			return nil, err
+	readings := Readings{}
+	for version := 1; version <= query.Language; version++ {
+		readings[version] = func(text string) (Reading, error) {
+			q, err := query.ParseLanguage(version, text)
+			if err != nil {
+				return nil, err
+			}
+			return q.WithNames(d.Names), nil
 		}
-		return q.WithNames(d.Names), nil
-	}}
+	}
+	return readings
 }
 
 // newest returns the newest version; 0 when there is none.

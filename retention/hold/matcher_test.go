@@ -209,7 +209,7 @@ func TestAttachmentsWithoutTextAreHeldWhenTheOtherTermsMatch(t *testing.T) {
 		"after the range":       {with(picture("u-anna"), func(e *Entry) { e.Sent, e.Received = day(21), day(21) }), ""},
 		"no attachment":         {message(10, "see this", "u-anna"), ""},
 		"nothing known of it":   {with(picture("u-anna"), func(e *Entry) { e.Doc = nil }), "query: attachments without text"},
-		"its name says nothing": {with(picture("u-anna"), func(e *Entry) { e.Doc.Names = []string{"scan.png"} }), "query: attachments without text"},
+		"its name says nothing": {with(picture("u-anna"), func(e *Entry) { e.Doc.Files = []query.File{{Name: "scan.png", Unread: true}} }), "query: attachments without text"},
 	})
 	expect(t, compiled(t, Scope{Query: "NOT fracture", Language: 1}, staff, Languages(staff)), tests{"may be without the word": {picture("u-bo"), "query: attachments without text"}})
 }

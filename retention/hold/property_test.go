@@ -275,7 +275,7 @@ func FuzzCovers(f *testing.F) {
 		}
 		if flags&2 == 0 {
 			p := query.Parties{{Usr: who, UPN: text, Mail: who, Name: text}}
-			e.Doc = &query.Doc{Text: text, Names: []string{who, text}, Unread: flags&4 != 0, From: p, To: p, Sent: e.Sent, Received: e.Received}
+			e.Doc = &query.Doc{Text: text, Files: []query.File{{Name: who}, {Name: text}}, Unread: flags&4 != 0, From: p, To: p, Sent: e.Sent, Received: e.Received}
 		}
 		why, held := m.Covers(e)
 		if held != (why != "") {

@@ -14,7 +14,7 @@ var clauses = map[Truth]string{Yes: "potassium", Maybe: "heparin", No: "from:nob
 
 func judged(t testing.TB, text string, d *Doc) Truth {
 	t.Helper()
-	q, err := Parse(text)
+	q, err := ParseLanguage(1, text)
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -48,7 +48,7 @@ func TestTruthTables(t *testing.T) {
 // Only words hang on what could not be read: properties are known.
 func TestJudgeUnread(t *testing.T) {
 	d := &Doc{
-		Text: "see the scan", Names: []string{"left knee.png"}, Unread: true,
+		Text: "see the scan", Files: []File{{Name: "left knee.png"}}, Unread: true,
 		From: Parties{{Usr: "u1", Name: "Ada Ng"}}, Conversation: ConversationRef{ID: "c1", Name: "4 East"},
 		Sent: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC),
 	}
@@ -62,7 +62,7 @@ func TestJudgeUnread(t *testing.T) {
 		if got := judged(t, text, d); got != want {
 			t.Errorf("%s: %d, want %d", text, got, want)
 		}
-		q, err := Parse(text)
+		q, err := ParseLanguage(1, text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,9 +93,11 @@ var drawnParties = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Party {
 	return Party{Usr: id.Draw(t, "usr"), UPN: id.Draw(t, "upn"), Mail: id.Draw(t, "mail"), Name: drawnText.Draw(t, "name")}
 }), 0, 3)
 
+var drawnFile = rapid.Custom(func(t *rapid.T) File { return File{Name: drawnText.Draw(t, "file's name")} })
+
 var drawnDoc = rapid.Custom(func(t *rapid.T) *Doc {
 	return &Doc{
-		Text: drawnText.Draw(t, "text"), Names: rapid.SliceOfN(drawnText, 0, 3).Draw(t, "names"),
+		Text: drawnText.Draw(t, "text"), Files: rapid.SliceOfN(drawnFile, 0, 3).Draw(t, "files"),
 		From: drawnParties.Draw(t, "from"), To: drawnParties.Draw(t, "to"),
 		Conversation: ConversationRef{ID: rapid.SampledFrom([]string{"", "c1", "C1"}).Draw(t, "conversation"), Name: drawnText.Draw(t, "conversation's name")},
 		Sent:         drawnTime.Draw(t, "sent"), Received: drawnTime.Draw(t, "received"),
@@ -128,7 +130,7 @@ func drawQuery(t *rapid.T, depth int) string {
 // plainly evaluates without any shortcut: every text is cut into words.
 func plainly(n Node, d *Doc) Truth {
 	stands := func(text string, phrase []string) bool {
-		return strings.Contains("\x00"+strings.Join(Words(text), "\x00")+"\x00", "\x00"+strings.Join(phrase, "\x00")+"\x00")
+		return strings.Contains("\x00"+strings.Join(wordsOf(1, text), "\x00")+"\x00", "\x00"+strings.Join(phrase, "\x00")+"\x00")
 	}
 	found := func(b bool) Truth {
 		if b {
@@ -152,7 +154,11 @@ func plainly(n Node, d *Doc) Truth {
 	case *Not:
 		return map[Truth]Truth{No: Yes, Maybe: Maybe, Yes: No}[plainly(n.Of, d)]
 	case *Text:
-		if slices.ContainsFunc(append(slices.Clone(d.Names), d.Text), func(s string) bool { return stands(s, n.Tokens) }) {
+		var tokens []string
+		for _, w := range n.Words {
+			tokens = append(tokens, w.Text)
+		}
+		if stands(d.Text, tokens) || slices.ContainsFunc(d.Files, func(f File) bool { return stands(f.Name, tokens) || stands(f.Text, tokens) }) {
 			return Yes
 		}
 		if d.Unread {
@@ -176,7 +182,7 @@ func plainly(n Node, d *Doc) Truth {
 func TestJudgeAsPlainly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text, d := drawQuery(t, 4), drawnDoc.Draw(t, "entry")
-		q, err := Parse(text)
+		q, err := ParseLanguage(1, text)
 		if err != nil {
 			t.Fatal(text, err)
 		}
@@ -202,13 +208,13 @@ func TestJudgeAsPlainly(t *testing.T) {
 func TestJudgeForeseesEveryReading(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text, d := drawQuery(t, 4), drawnDoc.Draw(t, "entry")
-		q, err := Parse(text)
+		q, err := ParseLanguage(1, text)
 		if err != nil {
 			t.Fatal(text, err)
 		}
 		unread, read := *d, *d
 		unread.Unread = true
-		read.Names = append(slices.Clone(d.Names), drawnText.Draw(t, "what it says"))
+		read.Files = append(slices.Clone(d.Files), File{Text: drawnText.Draw(t, "what it says")})
 		switch q.Judge(&unread) {
 		case Yes:
 			if !q.Match(&read) {
@@ -225,20 +231,40 @@ func TestJudgeForeseesEveryReading(t *testing.T) {
 // Reading a text through finds what its words do, however often it is asked.
 func TestPassageAsWords(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		runes := rapid.StringOfN(rapid.RuneFrom([]rune("aAbB4 -\n\u00adéß\u0301患K\x00")), 0, 40, -1)
+		runes := rapid.StringOfN(rapid.RuneFrom([]rune("aAbB4 -\n\u00adéß\u0301患K한\U0001f44d\x00")), 0, 40, -1)
 		text := runes.Draw(t, "text") + strings.Repeat(rapid.SampledFrom([]string{"", "a", "Ab"}).Draw(t, "long"), rapid.IntRange(0, 200).Draw(t, "times"))
-		words := Words(text)
+		language := rapid.IntRange(1, Language).Draw(t, "language")
+		words := wordsOf(language, text)
 		var p passage
 		for range 4 {
-			var phrase []string
+			var tokens []string
 			if len(words) > 0 && rapid.Bool().Draw(t, "of it") {
 				i := rapid.IntRange(0, len(words)-1).Draw(t, "first")
-				phrase = words[i:rapid.IntRange(i, min(i+3, len(words))).Draw(t, "last")]
+				tokens = words[i:rapid.IntRange(i, min(i+3, len(words))).Draw(t, "last")]
 			} else {
-				phrase = Words(runes.Draw(t, "phrase"))
+				tokens = wordsOf(language, runes.Draw(t, "phrase"))
 			}
-			if got, want := p.has(text, phrase), hasPhrase(words, phrase); got != want {
-				t.Fatalf("%q in %q: %v, its words say %v", phrase, text, got, want)
+			var phrase []Word
+			for _, token := range tokens {
+				phrase = append(phrase, NewWord(Form(rapid.IntRange(int(Stem), int(Fuzzy)).Draw(t, "form")), token, 1))
+			}
+			var want []int
+			for i := 0; len(phrase) > 0 && i+len(phrase) <= len(words); i++ {
+				ok := true
+				for j, w := range phrase {
+					ok = ok && w.Accepts(words[i+j])
+				}
+				if ok {
+					want = append(want, i)
+				}
+			}
+			if got := p.has(language, text, phrase); got != (want != nil) {
+				t.Fatalf("%q in %q: %v, its words say %v", tokens, text, got, want)
+			}
+			if len(phrase) > 0 {
+				if got := p.places(language, text, phrase); !slices.Equal(got, want) {
+					t.Fatalf("%q in %q: at %v, its words say %v", tokens, text, got, want)
+				}
 			}
 		}
 	})
@@ -247,7 +273,7 @@ func TestPassageAsWords(t *testing.T) {
 // Judging ASCII text allocates nothing.
 func TestJudgeAllocatesNothing(t *testing.T) {
 	d := benchDoc()
-	q, err := Parse(`"call dr ng" OR heparin AND from:ada.ng@ward.example NOT conversation:west sent>=2026-01-01`)
+	q, err := ParseLanguage(1, `"call dr ng" OR heparin AND from:ada.ng@ward.example NOT conversation:west sent>=2026-01-01`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +293,7 @@ func benchDoc() *Doc {
 func BenchmarkJudge(b *testing.B) {
 	many := strings.Join(strings.Fields(strings.Repeat("zzz ", 100)), " OR ")
 	for name, text := range map[string]string{"word": "heparin", "two and a name": `heparin OR "potassium was" from:ada.ng@ward.example`, "100 words": many} {
-		q, err := Parse(text)
+		q, err := ParseLanguage(1, text)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 func TestMatch(t *testing.T) {
 	doc := &Doc{
 		Text:         "Please call Dr. O'Brien about bed 4; the the dose",
-		Names:        []string{"X-Ray Left.pdf", "notes"},
+		Files:        []File{{Name: "X-Ray Left.pdf"}, {Name: "notes"}},
 		From:         Parties{{Usr: "u-17", UPN: "Ada.Ng@ward.example", Mail: "ada@example.org", Name: "Ada Ng"}},
 		To:           Parties{{Usr: "u-2", Name: "Ben Ray"}, {Name: "Left Wing"}},
 		Conversation: ConversationRef{ID: "AbC", Name: "4 East night"},
@@ -33,7 +33,7 @@ func TestMatch(t *testing.T) {
 		`sent<2026-01-02T03:04:05.6781Z`: true, `sent>=2026-01-02T03:04:05.6780001Z`: false,
 		`received=2026-01-03`: true, `received=2026-01-02`: false,
 	} {
-		q, err := Parse(text)
+		q, err := ParseLanguage(1, text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestMatchAbsent(t *testing.T) {
 		`a`, `from:a`, `to:a`, `conversation:a`, `sent<2100-01-01`, `sent>0002-01-01`, `received=2026-01-01`, `sent>=0002-01-01`,
 	} {
 		for _, q := range []string{text, "NOT " + text} {
-			parsed, err := Parse(q)
+			parsed, err := ParseLanguage(1, q)
 			if err != nil {
 				t.Fatal(err)
 			}

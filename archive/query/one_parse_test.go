@@ -45,7 +45,7 @@ func TestCanonical(t *testing.T) {
 		"\"a\r\n\tb\"":    `"a   b"`,
 		"a\ufffd":         "a\ufffd",
 	} {
-		q, err := Parse(in)
+		q, err := ParseLanguage(1, in)
 		if err != nil {
 			t.Errorf("%s: %v", in, err)
 			continue
@@ -53,7 +53,7 @@ func TestCanonical(t *testing.T) {
 		if got := q.String(); got != want {
 			t.Errorf("%s: printed %s, want %s", in, got, want)
 		}
-		again, err := Parse(q.String())
+		again, err := ParseLanguage(1, q.String())
 		if err != nil || !reflect.DeepEqual(again, q) {
 			t.Errorf("%s: parsed again as %v, %v", q, again, err)
 		}
@@ -131,7 +131,7 @@ func TestSyntaxErrors(t *testing.T) {
 		strings.Repeat("a", MaxBytes+1):          1,
 		`"` + strings.Repeat("a ", MaxBytes/2) + `"`: 1,
 	} {
-		_, err := Parse(in)
+		_, err := ParseLanguage(1, in)
 		var syntax *SyntaxError
 		if !errors.As(err, &syntax) {
 			t.Errorf("%.40q: no syntax error but %v", in, err)
@@ -150,7 +150,7 @@ func TestErrorsHoldNoQueryText(t *testing.T) {
 		canary + `"`, canary + ":x", canary + ">4", "-" + canary, canary + "*", "“" + canary + "”", "(" + canary,
 		`"` + canary, "sent>=" + canary, "from=" + canary, "from:(" + canary, `"a"` + canary,
 	} {
-		_, err := Parse(in)
+		_, err := ParseLanguage(1, in)
 		if err == nil || strings.Contains(strings.ToLower(err.Error()), strings.ToLower(canary)) {
 			t.Errorf("%s: %v", in, err)
 		}
@@ -161,7 +161,7 @@ func TestErrorsHoldNoQueryText(t *testing.T) {
 func TestCanonicalFormFits(t *testing.T) {
 	long := strings.Repeat("b", 15)
 	in := strings.TrimSpace(strings.Repeat(long+" ", MaxClauses)) // 4,095 bytes, longer with the ANDs
-	if _, err := Parse(in); err == nil {
+	if _, err := ParseLanguage(1, in); err == nil {
 		t.Error("a query whose canonical form is too long was accepted")
 	}
 }
@@ -174,7 +174,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		q, err := Parse(s)
+		q, err := ParseLanguage(1, s)
 		if err != nil {
 			var syntax *SyntaxError
 			if !errors.As(err, &syntax) || syntax.Column < 1 || syntax.Column > utf8.RuneCountInString(s)+1 {
@@ -183,14 +183,14 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		printed := q.String()
-		again, err := Parse(printed)
+		again, err := ParseLanguage(1, printed)
 		if err != nil {
 			t.Fatalf("%q printed as %q: %v", s, printed, err)
 		}
 		if !reflect.DeepEqual(q, again) || again.String() != printed {
 			t.Fatalf("%q printed as %q, parsed again as %q", s, printed, again)
 		}
-		d := &Doc{Text: s, Names: []string{s}, From: Parties{{Name: s}}}
+		d := &Doc{Text: s, Files: []File{{Name: s}}, From: Parties{{Name: s}}}
 		if got := q.Match(d); got != (q.Judge(d) == Yes) || got != (plainly(q.root, d) == Yes) {
 			t.Fatalf("%q: match %v, judged %d, plainly %d", s, got, q.Judge(d), plainly(q.root, d))
 		}
