@@ -29,7 +29,7 @@ func TestAnApprovedExportReachesNoFurther(t *testing.T) {
 		w := newTown(t)
 		w.grants["token-officer"] = tt.asked
 		s := w.server()
-		body := `{"query":"canary from:\"Anna Berg\"","reason":"r","as":"jsonl"`
+		body := `{"query":"canary from:\"Anna Berg\"","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena"`
 		if status, answer := w.ask(s, "POST /v1/export/ask", body+"}"); status != http.StatusOK {
 			t.Fatalf("%s: %d %s", name, status, answer)
 		}

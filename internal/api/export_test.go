@@ -29,7 +29,7 @@ var someFiles = []string{
 
 func exportTo(t *testing.T, c *Client, dir string) (*Completion, error) {
 	t.Helper()
-	return c.Export(t.Context(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL}, dir, nil)
+	return c.Export(t.Context(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}, dir, false, Hearing{})
 }
 
 // tree returns the files below dir with their content.
@@ -60,10 +60,8 @@ func TestExportArrivesWhole(t *testing.T) {
 	}
 	c, _ := serve(t, h.server())
 	dir := filepath.Join(t.TempDir(), "out")
-	var lastFiles, lastBytes uint64
-	done, err := c.Export(t.Context(), ExportRequest{Query: "x  y", Matter: "M", As: FormatJSONL, At: 1}, dir+"/", func(files, bytes uint64) {
-		lastFiles, lastBytes = files, bytes
-	})
+	var lastBytes uint64
+	done, err := c.Export(t.Context(), ExportRequest{Query: "x  y", Matter: "M", As: FormatJSONL, Recipient: "court", Purpose: "subpoena", At: 1}, dir+"/", false, Hearing{Progress: func(_ Progress, bytes uint64) { lastBytes = bytes }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +77,8 @@ func TestExportArrivesWhole(t *testing.T) {
 	if done.Files != 4 || done.Bytes != size || done.Matched != 5 || done.Produced != 4 || done.Withheld != 1 || done.Through != 99 || done.Access != 1 {
 		t.Errorf("completion %+v", done)
 	}
-	if lastFiles != 3 || lastBytes != size {
-		t.Errorf("progress ended at %d files, %d bytes", lastFiles, lastBytes)
+	if lastBytes != size {
+		t.Errorf("progress ended at %d bytes", lastBytes)
 	}
 	if asked.Typed != "x  y" || asked.Matter != "M" || asked.At != 1 || asked.Access != 1 || *asked.Principal.UID != uint32(os.Getuid()) {
 		t.Errorf("production %+v", asked)
@@ -254,7 +252,7 @@ func captured(t *testing.T) (contentType string, body []byte) {
 	t.Helper()
 	h := newHouse(t)
 	h.produce = files(someFiles...)
-	w := asAccount(h.server(), 0, "POST", "/v1/export", `{"query":"x","reason":"r","as":"jsonl"}`)
+	w := asAccount(h.server(), 0, "POST", "/v1/export", `{"query":"x","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena"}`)
 	if w.Code != http.StatusOK {
 		t.Fatal(w.Body)
 	}
@@ -344,7 +342,7 @@ func TestExportInterrupted(t *testing.T) {
 	}
 	c, _ := serve(t, h.server())
 	base := t.TempDir()
-	_, err := c.Export(ctx, ExportRequest{Query: "x", Reason: "r", As: FormatJSONL}, filepath.Join(base, "out"), nil)
+	_, err := c.Export(ctx, ExportRequest{Query: "x", Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}, filepath.Join(base, "out"), false, Hearing{})
 	if p := problem(t, err); p.Exit != ExitTemporary || !errors.Is(err, context.Canceled) {
 		t.Errorf("problem %+v", p)
 	}

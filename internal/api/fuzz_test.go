@@ -24,7 +24,7 @@ func FuzzRequests(f *testing.F) {
 	}
 	for i := range names {
 		for _, odd := range []string{
-			`{"query":"zebra-zebra OR (b","reason":"r","as":"jsonl"}`, `{"seqs":[1,2,3],"matter":"\u0000"}`, `null`, `[]`, `{"who":"zebra-zebra","reason":"\ud800"}`,
+			`{"query":"zebra-zebra OR (b","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena"}`, `{"seqs":[1,2,3],"matter":"\u0000"}`, `null`, `[]`, `{"who":"zebra-zebra","reason":"\ud800"}`,
 			`{"digest":"zebra-zebra","reason":"r"}`, `{"name":"zebra-zebra","password":""}`, `{"kid":"zebra-zebra","fingerprint":"x","reason":"r"}`,
 			`{"since":"zebra-zebra"}`, `{"matter":"M-1","scope":{"query":"zebra-zebra OR (b"},"reason":"r"}`, `{"matter":"M-1","scope":{"custodians":["zebra-zebra"]},"reason":"r"}`,
 			`{"seq":50,"scope":{"all":true,"from":"zebra-zebra"},"reason":"r"}`, `{"seq":50,"keep":{"groups":["zebra-zebra"]},"reason":"r"}`, `{"id":"zebra-zebra","reason":"r"}`,

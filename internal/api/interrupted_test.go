@@ -48,7 +48,7 @@ func TestTheTrailOfAClientThatHungUp(t *testing.T) {
 			var logged bytes.Buffer
 			s.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelInfo}))
 			c, stop := serve(t, s)
-			_, err := c.Export(ctx, ExportRequest{Query: "x", Reason: "r", As: FormatJSONL}, filepath.Join(t.TempDir(), "out"), nil)
+			_, err := c.Export(ctx, ExportRequest{Query: "x", Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}, filepath.Join(t.TempDir(), "out"), false, Hearing{})
 			if p := problem(t, err); p.Code != CodeInterrupted {
 				t.Errorf("problem %+v", p)
 			}

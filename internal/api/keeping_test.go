@@ -126,7 +126,7 @@ func TestAuditOfACustodiansMatter(t *testing.T) {
 func TestRequestsOfMatters(t *testing.T) {
 	w, s := watched(t, []string{"person:" + bo}, []string{anna}, role.Grant{Role: role.ComplianceOfficer})
 	w.vault.matters[0].Members = []string{"person:" + cy}
-	status, body := w.ask(s, "POST /v1/export/ask", `{"query":"canary","matter":"M-1","as":"jsonl"}`)
+	status, body := w.ask(s, "POST /v1/export/ask", `{"query":"canary","matter":"M-1","as":"jsonl","recipient":"court","purpose":"subpoena"}`)
 	var asked LargeExportResponse
 	if err := json.Unmarshal([]byte(body), &asked); err != nil || status != http.StatusOK {
 		t.Fatalf("%d %s, %v", status, body, err)

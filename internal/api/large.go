@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,19 +16,24 @@ import (
 	"holdfast/internal/role"
 )
 
-// exportDigest names exactly one large export, for its approval: the query in
-// its canonical form, the matter, the size of the log that it is as of, and how
-// far the query reached then (reachOf).
-func exportDigest(q *query.Query, matter string, at uint64, reach []string) string {
+// exportDigest names exactly one export: the query in its canonical form, the
+// matter, the size of the log that it is as of, how far the query reached then
+// (reachOf), and how it is to be rendered and for whom.
+func exportDigest(q *query.Query, req *ExportRequest, at uint64, reach []string) string {
 	h := sha256.New()
 	write := func(s string) {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
 		h.Write([]byte(s))
 	}
-	h.Write([]byte("holdfast large-export v1\x00"))
+	h.Write([]byte("holdfast export v2\x00"))
 	write(q.String())
-	write(matter)
+	write(req.Matter)
 	h.Write(binary.BigEndian.AppendUint64(nil, at))
+	how := *req
+	how.Query, how.Reason, how.Matter, how.At, how.Request, how.Resume = "", "", "", 0, 0, nil
+	// A request that was read from JSON can be written as it.
+	b, _ := json.Marshal(how)
+	write(string(b))
 	for _, s := range reach {
 		write(s)
 	}
@@ -133,7 +139,7 @@ func (s *Server) askExport(w http.ResponseWriter, r *http.Request, c *caller) er
 			return audit.Outcome{}, err
 		}
 		asked, err := s.Approvals.Ask(ctx, c.who, Ask{
-			Act: ActLargeExport, Digest: exportDigest(q, req.Matter, resp.At, reachOf(c.scope, people)), Reason: exportReason(req),
+			Act: ActLargeExport, Digest: exportDigest(q, req, resp.At, reachOf(c.scope, people)), Reason: exportReason(req),
 			Summary: fmt.Sprintf(largeSummary, resp.Total, access, resp.At),
 		})
 		if err != nil {
@@ -163,7 +169,7 @@ func exportReason(req *ExportRequest) string {
 
 // approved uses up the approval of a large export. Whoever asked for it makes
 // it: it was their query that was approved, within their scope.
-func (s *Server) approved(ctx context.Context, c *caller, req *ExportRequest, q *query.Query, people []Named) error {
+func (s *Server) approved(ctx context.Context, c *caller, req *ExportRequest, digest string) error {
 	if s.Approvals == nil {
 		return notConfigured("two-person rule")
 	}
@@ -179,5 +185,5 @@ func (s *Server) approved(ctx context.Context, c *caller, req *ExportRequest, q 
 		return &Problem{Title: "the export was approved for another reason", Status: http.StatusConflict, Code: CodeApproval, Exit: ExitPermission,
 			Hint: "give the reason or matter that it was asked for with: `holdfast requests show` has it"}
 	}
-	return s.Approvals.Execute(ctx, c.who, req.Request, ActLargeExport, exportDigest(q, req.Matter, req.At, reachOf(c.scope, people)))
+	return s.Approvals.Execute(ctx, c.who, req.Request, ActLargeExport, digest)
 }

@@ -36,9 +36,10 @@ func (w *town) produced() int {
 // word for exactly this one, once.
 func TestLargeExports(t *testing.T) {
 	w, s, c := largeTown(t)
-	req := ExportRequest{Query: "  canary", Reason: "r", Matter: "M-1", As: FormatJSONL}
+	req := ExportRequest{Query: "  canary", Reason: "r", Matter: "M-1", As: FormatJSONL, Recipient: "court", Purpose: "subpoena",
+		Redact: []Redact{{Pattern: `\d{3}-\d{2}-\d{4}`, Reason: "SSN"}}}
 	export := func(req ExportRequest) (*Completion, error) {
-		return c.Export(t.Context(), req, filepath.Join(t.TempDir(), "out"), nil)
+		return c.Export(t.Context(), req, filepath.Join(t.TempDir(), "out"), false, Hearing{})
 	}
 	_, err := export(req)
 	if p := problem(t, err); p.Code != CodeApproval || p.Exit != ExitPermission || p.Detail != "500 entries match; one person exports 499 at most" || w.produced() != 0 {
@@ -56,12 +57,14 @@ func TestLargeExports(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*ExportRequest){
-		"another query":   func(r *ExportRequest) { r.Query = "canary OR x" },
-		"another reason":  func(r *ExportRequest) { r.Reason = "curious" },
-		"another matter":  func(r *ExportRequest) { r.Matter = "M-2" },
-		"as of later":     func(r *ExportRequest) { r.At++ },
-		"no size":         func(r *ExportRequest) { r.At = 0 },
-		"another request": func(r *ExportRequest) { r.Request = 1 },
+		"another query":     func(r *ExportRequest) { r.Query = "canary OR x" },
+		"another reason":    func(r *ExportRequest) { r.Reason = "curious" },
+		"another matter":    func(r *ExportRequest) { r.Matter = "M-2" },
+		"another recipient": func(r *ExportRequest) { r.Recipient = "the press" },
+		"uncovered":         func(r *ExportRequest) { r.Redact = nil },
+		"as of later":       func(r *ExportRequest) { r.At++ },
+		"no size":           func(r *ExportRequest) { r.At = 0 },
+		"another request":   func(r *ExportRequest) { r.Request = 1 },
 	} {
 		other := req
 		change(&other)
@@ -81,7 +84,7 @@ func TestLargeExports(t *testing.T) {
 		t.Errorf("used twice: %v", err)
 	}
 	s.LargeExport = 500
-	if _, err := export(ExportRequest{Query: "canary", Reason: "r", As: FormatJSONL}); err != nil {
+	if _, err := export(ExportRequest{Query: "canary", Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}); err != nil {
 		t.Errorf("as many as one person may export: %v", err)
 	}
 }
@@ -91,7 +94,7 @@ func TestLargeExports(t *testing.T) {
 func TestLargeExportsAreCountedWithCare(t *testing.T) {
 	w, s, c := largeTown(t)
 	w.found.Total, w.found.Unindexed = 1, 499
-	_, err := c.Export(t.Context(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL}, filepath.Join(t.TempDir(), "out"), nil)
+	_, err := c.Export(t.Context(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}, filepath.Join(t.TempDir(), "out"), false, Hearing{})
 	if problem(t, err).Code != CodeApproval {
 		t.Errorf("unindexed: %v", err)
 	}
@@ -102,32 +105,32 @@ func TestLargeExportsAreCountedWithCare(t *testing.T) {
 		at = p.At
 		return inner(ctx, p, sink)
 	}
-	if _, err := c.Export(t.Context(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL}, filepath.Join(t.TempDir(), "out"), nil); err != nil {
+	if _, err := c.Export(t.Context(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}, filepath.Join(t.TempDir(), "out"), false, Hearing{}); err != nil {
 		t.Fatal(err)
 	}
 	if last := w.traced(); at == 0 || !slices.Contains(last, "search x limit 1 before 0 as of "+decimal(at-1)) {
 		t.Errorf("produced as of %d: %q", at, last)
 	}
-	if _, err := c.Export(t.Context(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL, At: 1000}, filepath.Join(t.TempDir(), "out"), nil); problem(t, err).Code != CodeBadRequest {
+	if _, err := c.Export(t.Context(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena", At: 1000}, filepath.Join(t.TempDir(), "out"), false, Hearing{}); problem(t, err).Code != CodeBadRequest {
 		t.Errorf("beyond the log: %v", err)
 	}
 	// Somebody else's approval is not one's own.
-	asked, err := c.AskExport(t.Context(), ExportRequest{Query: "x", Matter: "M", As: FormatJSONL})
+	asked, err := c.AskExport(t.Context(), ExportRequest{Query: "x", Matter: "M", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"})
 	if err != nil || asked.Request.Reason != "matter M" {
 		t.Fatal(asked, err)
 	}
 	w.requests[asked.Request.Seq].Status = "approved"
 	w.requests[asked.Request.Seq].By = role.Principal{Person: bo}
-	_, err = c.Export(t.Context(), ExportRequest{Query: "x", Matter: "M", As: FormatJSONL, At: asked.At, Request: asked.Request.Seq}, filepath.Join(t.TempDir(), "out"), nil)
+	_, err = c.Export(t.Context(), ExportRequest{Query: "x", Matter: "M", As: FormatJSONL, Recipient: "court", Purpose: "subpoena", At: asked.At, Request: asked.Request.Seq}, filepath.Join(t.TempDir(), "out"), false, Hearing{})
 	if p := problem(t, err); p.Code != CodeForbidden || w.requests[asked.Request.Seq].Status != "approved" {
 		t.Errorf("somebody else's: %+v", p)
 	}
 	w.err = errors.Join(approval.ErrOpen)
-	if _, err := c.AskExport(t.Context(), ExportRequest{Query: "y", Reason: "r", As: FormatJSONL}); problem(t, err).Code != CodeApproval {
+	if _, err := c.AskExport(t.Context(), ExportRequest{Query: "y", Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}); problem(t, err).Code != CodeApproval {
 		t.Errorf("already asked for: %v", err)
 	}
 	s.Approvals = nil
-	if _, err := c.AskExport(t.Context(), ExportRequest{Query: "y", Reason: "r", As: FormatJSONL}); problem(t, err).Code != CodeNoPart {
+	if _, err := c.AskExport(t.Context(), ExportRequest{Query: "y", Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}); problem(t, err).Code != CodeNoPart {
 		t.Errorf("without approvals: %v", err)
 	}
 }
@@ -152,18 +155,26 @@ func TestExportDigest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "29f9af9e4e03a82a0e40f968ad61d8b84e42a654bd6e9c224bd4f9a28f61f760" // made by another program
-	if got := exportDigest(q, "M-1", 7, nil); got != want {
+	const want = "14f42399bb1361bfe4463738c62f34bcc4b462b5c9a74b99b47e4d9347e87c3f" // made by another program
+	if got := exportDigest(q, &ExportRequest{Matter: "M-1", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}, 7, nil); got != want {
 		t.Errorf("digest %s", got)
 	}
 	seen := map[string]bool{}
 	for _, matter := range []string{"", "M", "M-1"} {
 		for _, at := range []uint64{1, 2} {
-			seen[exportDigest(q, matter, at, nil)] = true
-			seen[exportDigest(q, matter, at, []string{"a"})] = true
+			seen[exportDigest(q, &ExportRequest{Matter: matter}, at, nil)] = true
+			seen[exportDigest(q, &ExportRequest{Matter: matter}, at, []string{"a"})] = true
 		}
 	}
-	if len(seen) != 12 {
-		t.Errorf("%d digests of 12 exports", len(seen))
+	for _, how := range []ExportRequest{
+		{As: "csv"}, {Recipient: "court"}, {Purpose: "other"}, {Unit: "day"}, {Bates: "P"}, {Legend: "L"}, {Include: []string{"part2"}},
+		{Redact: []Redact{{Seqs: []uint64{1}, Reason: "r"}}}, {Split: Split{Bytes: 1}}, {Split: Split{Custodian: true}},
+	} {
+		seen[exportDigest(q, &how, 1, nil)] = true
+	}
+	same := ExportRequest{Reason: "another", Request: 7, Resume: &Resume{Production: 9}}
+	seen[exportDigest(q, &same, 1, nil)] = true
+	if len(seen) != 22 {
+		t.Errorf("%d digests of 22 exports", len(seen))
 	}
 }

@@ -31,7 +31,7 @@ var looks = map[string]struct {
 		return err
 	}, "show [3 1]"},
 	"export": {func(ctx context.Context, c *Client, dir, reason string) error {
-		_, err := c.Export(ctx, ExportRequest{Query: "canary", Reason: reason, As: FormatJSONL}, filepath.Join(dir, "out"), nil)
+		_, err := c.Export(ctx, ExportRequest{Query: "canary", Reason: reason, As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}, filepath.Join(dir, "out"), false, Hearing{})
 		return err
 	}, "produce canary"},
 }
@@ -171,7 +171,7 @@ func TestBadQueryPointsAtItsColumn(t *testing.T) {
 			return err
 		},
 		"export": func() error {
-			_, err := c.Export(t.Context(), ExportRequest{Query: `canary AND "open`, Reason: "r", As: FormatJSONL}, filepath.Join(t.TempDir(), "x"), nil)
+			_, err := c.Export(t.Context(), ExportRequest{Query: `canary AND "open`, Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}, filepath.Join(t.TempDir(), "x"), false, Hearing{})
 			return err
 		},
 	} {

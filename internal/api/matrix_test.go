@@ -24,9 +24,9 @@ var bodies = map[string]string{
 
 	"POST /v1/search":          `{"query":"canary","reason":"r"}`,
 	"POST /v1/show":            `{"seqs":[1],"reason":"r"}`,
-	"POST /v1/export":          `{"query":"canary","reason":"r","as":"jsonl"}`,
-	"POST /v1/export/ask":      `{"query":"canary","reason":"r","as":"jsonl"}`,
-	"POST /v1/export/approved": `{"query":"canary","reason":"r","as":"jsonl","at":1,"request":7}`,
+	"POST /v1/export":          `{"query":"canary","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena"}`,
+	"POST /v1/export/ask":      `{"query":"canary","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena"}`,
+	"POST /v1/export/approved": `{"query":"canary","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena","at":1,"request":7}`,
 
 	"POST /v1/audit":         `{}`,
 	"POST /v1/access-report": `{"custodian":"Anna Berg","reason":"r"}`,
@@ -122,7 +122,7 @@ func (w *town) furnish(t *testing.T, s *Server, c *caller) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.requests[7] = &ApprovalRequest{Seq: 7, Act: ActLargeExport, Digest: exportDigest(q, "", 1, nil), By: c.who, Reason: "r", Status: "approved"}
+	w.requests[7] = &ApprovalRequest{Seq: 7, Act: ActLargeExport, Digest: exportDigest(q, &ExportRequest{As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}, 1, nil), By: c.who, Reason: "r", Status: "approved"}
 	if w.vault != nil {
 		w.vault.matters[0].Members = []string{"person:" + cy, c.who.ID()}
 	}

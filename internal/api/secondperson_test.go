@@ -16,7 +16,7 @@ func TestApproversSeeTheQuery(t *testing.T) {
 	if _, err := c.Search(t.Context(), SearchRequest{Query: "decoy", Reason: "r"}); err != nil {
 		t.Fatal(err)
 	}
-	asked, err := c.AskExport(t.Context(), ExportRequest{Query: "canary", Reason: "r", As: FormatJSONL})
+	asked, err := c.AskExport(t.Context(), ExportRequest{Query: "canary", Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"})
 	if err != nil {
 		t.Fatal(err)
 	}

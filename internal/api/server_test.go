@@ -318,7 +318,7 @@ func TestStopRecordsWhatWasUnderWay(t *testing.T) {
 	dir := t.TempDir()
 	exported := make(chan error, 1)
 	go func() {
-		_, err := c.Export(context.Background(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL}, dir+"/out", nil)
+		_, err := c.Export(context.Background(), ExportRequest{Query: "x", Reason: "r", As: FormatJSONL, Recipient: "court", Purpose: "subpoena"}, dir+"/out", false, Hearing{})
 		exported <- err
 	}()
 	<-began

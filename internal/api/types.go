@@ -148,34 +148,6 @@ type Shown struct {
 	Kept
 }
 
-// FormatJSONL is the format of a production as JSON lines.
-const FormatJSONL = "jsonl"
-
-// ExportRequest asks for a production.
-type ExportRequest struct {
-	Query  string `json:"query"`
-	Reason string `json:"reason,omitempty"`
-	Matter string `json:"matter,omitempty"`
-	As     string `json:"as"`           // the format: FormatJSONL
-	At     uint64 `json:"at,omitempty"` // size of the log that the production is as of; 0 is the present size
-
-	Request uint64 `json:"request,omitempty"` // the approved request, of an export that takes two people
-}
-
-// Completion ends a production that is whole.
-type Completion struct {
-	Files    uint64 `json:"files"`       // parts before this one
-	Bytes    uint64 `json:"bytes"`       // in them
-	SHA256   string `json:"sha256"`      // over a line "hex of the file's SHA-256, two spaces, name, LF" a file, in order; hex
-	Access   uint64 `json:"access"`      // seq of the access entry
-	Matched  uint64 `json:"matched"`     // entries
-	Produced uint64 `json:"produced"`    // entries
-	Withheld uint64 `json:"withheld"`    // entries
-	Through  uint64 `json:"through_seq"` // the log was examined through this entry
-
-	Quarantined uint64 `json:"quarantined"` // quarantined entries up to there, which might have matched
-}
-
 // VerifyRequest asks for a check of the whole store.
 type VerifyRequest struct {
 	LeavesOnly bool `json:"leaves_only,omitempty"` // the log without the bodies

@@ -334,7 +334,7 @@ func TestProductionIsVerifiedElsewhere(t *testing.T) {
 	w.acked()
 	phrase := phrases(all)[0]
 	out := w.path("production")
-	done, err := w.client.Export(t.Context(), api.ExportRequest{Query: phrase, Reason: "test", As: api.FormatJSONL}, out, nil)
+	done, err := w.client.Export(t.Context(), api.ExportRequest{Query: phrase, Reason: "test", As: api.FormatJSONL, Recipient: "court", Purpose: "subpoena"}, out, false, api.Hearing{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -461,7 +461,7 @@ func TestRottenMessageIsTold(t *testing.T) {
 			t.Errorf("%s: total %d, unindexed %d of %d", when, r.Total, r.Unindexed, all.Total)
 		}
 		out := w.path("production " + when)
-		done, err := w.client.Export(t.Context(), api.ExportRequest{Query: "NOT zzzz", Reason: "test", As: api.FormatJSONL}, out, nil)
+		done, err := w.client.Export(t.Context(), api.ExportRequest{Query: "NOT zzzz", Reason: "test", As: api.FormatJSONL, Recipient: "court", Purpose: "subpoena"}, out, false, api.Hearing{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -494,7 +494,7 @@ func TestQuarantineIsNamed(t *testing.T) {
 	if err != nil || shown.Entries[0].Kind != "quarantine" {
 		t.Fatalf("%+v, %v", shown, err)
 	}
-	done, err := w.client.Export(t.Context(), api.ExportRequest{Query: "NOT zzzz", Reason: "test", As: api.FormatJSONL}, w.path("production"), nil)
+	done, err := w.client.Export(t.Context(), api.ExportRequest{Query: "NOT zzzz", Reason: "test", As: api.FormatJSONL, Recipient: "court", Purpose: "subpoena"}, w.path("production"), false, api.Hearing{})
 	if err != nil || done.Quarantined != 1 || done.Produced != 5 {
 		t.Fatalf("%+v, %v", done, err)
 	}

@@ -9,6 +9,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -180,6 +181,43 @@ func (f *File) Abort() error {
 		err = errors.Join(err, rm)
 	}
 	return err
+}
+
+// Grow opens the file at path to write on behind its first from bytes, of which
+// nothing is changed; what stands behind them is cut off. It is made if it is
+// missing and from is 0. What is written can be seen at once, and is durable
+// once Close returns: it is for a folder that is no result yet.
+func Grow(path string, from int64, perm fs.FileMode) (io.WriteCloser, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, perm) // #nosec G304 -- a path of the caller's own
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular() || info.Size() < from:
+		err = fmt.Errorf("%s has not the %d bytes that it shall go on behind", path, from)
+	default:
+		if err = f.Truncate(from); err == nil {
+			_, err = f.Seek(from, io.SeekStart)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &growing{f}, nil
+}
+
+type growing struct{ *os.File }
+
+// Close makes what was written durable.
+//
+//	fsync, close, fsync(folder)
+func (g *growing) Close() error {
+	if err := errors.Join(g.Sync(), g.File.Close()); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(g.Name()))
 }
 
 // Empty removes the files of a folder of unfinished files.

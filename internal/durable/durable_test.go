@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"io"
 	"bytes"
 	"errors"
 	"io/fs"
@@ -228,6 +229,35 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	only(t, temp)
+}
+
+// A file grows behind what is kept of it, and behind nothing that is not there.
+func TestGrow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	for _, step := range []struct {
+		from       int64
+		text, want string
+	}{{0, "first", "first"}, {3, "ends", "firends"}, {7, "", "firends"}, {0, "x", "x"}} {
+		w, err := Grow(path, step.from, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, step.text); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil || read(t, path) != step.want {
+			t.Errorf("from %d: %q, %v", step.from, read(t, path), err)
+		}
+	}
+	if _, err := Grow(path, 2, 0o600); err == nil {
+		t.Error("grown behind bytes that are not there")
+	}
+	if err := os.Symlink(path, path+"2"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Grow(path+"2", 0, 0o600); err == nil || read(t, path) != "x" {
+		t.Error("a link was followed")
+	}
 }
 
 func TestReplaceErasing(t *testing.T) {

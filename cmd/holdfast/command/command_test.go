@@ -118,7 +118,7 @@ func TestProgressOnTerminalsOnly(t *testing.T) {
 		t.Errorf("stdout %q, stderr %q", out, errs)
 	}
 	dir := filepath.Join(t.TempDir(), "out")
-	if _, _, errs := run(t, newHouse(), &Terminal{ErrTTY: true}, "export", "potassium", "--reason", "r", "--out", dir); !strings.Contains(errs, "receiving") {
+	if _, _, errs := run(t, newHouse(), &Terminal{ErrTTY: true}, "export", "potassium", "--reason", "r", "--recipient", "court", "--purpose", "subpoena", "--out", dir); !strings.Contains(errs, "producing") {
 		t.Errorf("stderr %q", errs)
 	}
 	if _, _, errs := run(t, newHouse(), &Terminal{}, "verify"); errs != "" {
