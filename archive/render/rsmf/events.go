@@ -289,7 +289,7 @@ func name(p *render.Person) string {
 	if p == nil {
 		return "(nobody)"
 	}
-	return cmp.Or(p.Label(), "(no name)")
+	return cmp.Or(render.Visible(cmp.Or(p.Name, p.UPN, p.Usr)), "(no name)")
 }
 
 func people(list []render.Person) string {
