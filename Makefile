@@ -59,8 +59,11 @@ fmt-check:
 	@bad=$$(gofmt -l $$(find . -name '*.go' -not -path './.git/*')); \
 	[ -z "$$bad" ] || { echo "not gofmt-formatted; run make fmt:" >&2; echo "$$bad" >&2; exit 1; }
 
+# What reads productions back that is not ours.
+READERS := python3=python3 pdftotext=poppler-utils pdftoppm=poppler-utils mutt=mutt unzip=unzip age=age
+
 need:
-	@.ci/need gcc='gcc libc6-dev' samba='$(SAMBA)' samba-tool='$(SAMBA)' ldbsearch='$(SAMBA)' ldapsearch='$(SAMBA)'
+	@.ci/need $(READERS) gcc='gcc libc6-dev' samba='$(SAMBA)' samba-tool='$(SAMBA)' ldbsearch='$(SAMBA)' ldapsearch='$(SAMBA)'
 
 floors:
 	$(GO) test -count=1 ./internal/floors
