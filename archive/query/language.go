@@ -20,7 +20,7 @@ func ParseLanguage(version int, s string) (*Query, error) {
 	if version < 1 || version > Language {
 		return nil, ErrLanguage
 	}
-	return parse(version, s)
+	return parse(version, Reading{}, s)
 }
 
 // Properties returns the names of the properties that a query asks for, in
@@ -36,7 +36,7 @@ func Properties(s string) []string {
 		return nil
 	}
 	var names []string
-	for l := (lexer{rest: s, column: 1}); ; {
+	for l := newLexer(Language, s); ; {
 		x, err := l.next()
 		if x.kind == lexProperty && !slices.Contains(names, x.property) {
 			names = append(names, x.property)

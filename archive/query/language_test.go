@@ -22,11 +22,11 @@ func TestParseLanguage(t *testing.T) {
 	}
 }
 
-// hold: and matter: are no properties of this version.
+// hold: and matter: are no properties of the first version.
 func TestHoldAndMatterAreRefused(t *testing.T) {
 	for _, text := range []string{"hold:7", "bed matter:M-1", "NOT (a OR Hold:7)"} {
 		var syntax *SyntaxError
-		if _, err := Parse(text); !errors.As(err, &syntax) {
+		if _, err := ParseLanguage(1, text); !errors.As(err, &syntax) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

@@ -8,12 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// SyntaxError says where a query cannot be understood. It holds no part of the
-// query's text.
+// SyntaxError says where a query cannot be understood. Its message holds no
+// part of the query's text.
 type SyntaxError struct {
 	Column int    // of the fault, 1-based, in runes
 	Msg    string // what is wrong
 	Hint   string // what to write instead
+	// Readings are whole queries, one for each thing that may have been meant;
+	// none if that cannot be said. They hold the query's text: show them to who
+	// asked, and put them into no log.
+	Readings []string
 }
 
 func (e *SyntaxError) Error() string {
@@ -30,13 +34,15 @@ type Reading struct {
 	Zone *time.Location // in which dates and such words are read; nil: UTC
 }
 
-// Parse reads a query in UTC, without a clock: ParseIn(Reading{}, s).
-func Parse(s string) (*Query, error) { return parse(Language, s) }
+// Parse reads a query in UTC and without a clock: ParseIn(Reading{}, s).
+func Parse(s string) (*Query, error) { return ParseIn(Reading{}, s) }
 
-// ParseIn reads a query of version [Language]. The error is a *SyntaxError.
-func ParseIn(_ Reading, s string) (*Query, error) { return parse(Language, s) }
+// ParseIn reads a query of version [Language]. Dates, and words such as today,
+// become the instants that they are for r, so that the canonical form hangs on
+// neither clock nor zone. The error is a *SyntaxError.
+func ParseIn(r Reading, s string) (*Query, error) { return parse(Language, r, s) }
 
-func parse(language int, s string) (*Query, error) {
+func parse(language int, r Reading, s string) (*Query, error) {
 	if len(s) > MaxBytes {
 		return nil, tooLong()
 	}
@@ -44,7 +50,7 @@ func parse(language int, s string) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := parser{language: language, lexer: lexer{rest: s, column: 1}}
+	p := parser{language: language, reading: r, lexer: newLexer(language, s)}
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
@@ -59,11 +65,30 @@ func parse(language int, s string) (*Query, error) {
 		return nil, syntax(p.cur.column, "this parenthesis was never opened", "remove it or open it with (")
 	}
 	q := newQuery(language, root)
-	// The canonical form is what is recorded; it must be a query as well.
-	if len(q.String()) > MaxBytes {
-		return nil, tooLong()
+	return q, q.fits()
+}
+
+// fits says whether the canonical form, which is what is recorded, keeps the
+// limits as well: it is longer than what was written, and NEAR over groups is
+// written out.
+func (q *Query) fits() error {
+	clauses := 0
+	walk(q.root, func(n Node) {
+		switch n.(type) {
+		case *And, *Or, *Not, *Near: // a Near's two texts count
+		default:
+			clauses++
+		}
+	})
+	switch {
+	case clauses > MaxClauses:
+		return tooMany(1)
+	case depthOf(q.root, bindsOr) > MaxDepth:
+		return tooDeep(1)
+	case len(q.String()) > MaxBytes:
+		return tooLong()
 	}
-	return q, nil
+	return nil
 }
 
 // oneLine returns s with a space for each tab and line break. No other control
@@ -90,8 +115,17 @@ func tooLong() error {
 	return syntax(1, fmt.Sprintf("the query is longer than %d bytes", MaxBytes), "split it into several queries")
 }
 
+func tooMany(column int) error {
+	return syntax(column, fmt.Sprintf("the query has more than %d clauses", MaxClauses), "split it into several queries")
+}
+
+func tooDeep(column int) error {
+	return syntax(column, fmt.Sprintf("parentheses and NOTs are nested more than %d deep", MaxDepth), "simplify the query")
+}
+
 type parser struct {
 	language int
+	reading  Reading
 	lexer    lexer
 	cur      lexeme
 	clauses  int
@@ -124,16 +158,17 @@ func (p *parser) or(depth int) (Node, error) {
 
 // and reads terms joined by AND or by nothing.
 func (p *parser) and(depth int) (Node, error) {
-	first, err := p.not(depth)
-	if err != nil {
-		return nil, err
-	}
-	parts := appendAnd(nil, first)
-	for p.cur.kind != lexEnd && p.cur.kind != lexOr && p.cur.kind != lexClose {
-		if p.cur.kind == lexAnd {
+	var side sideBySide
+	var parts []Node
+	for len(parts) == 0 || p.cur.kind != lexEnd && p.cur.kind != lexOr && p.cur.kind != lexClose {
+		if p.cur.kind == lexAnd && len(parts) > 0 {
+			side.forget()
 			if err := p.advance(); err != nil {
 				return nil, err
 			}
+		}
+		if err := p.besides(&side); err != nil {
+			return nil, err
 		}
 		n, err := p.not(depth)
 		if err != nil {
@@ -149,7 +184,7 @@ func (p *parser) and(depth int) (Node, error) {
 
 func (p *parser) not(depth int) (Node, error) {
 	if p.cur.kind != lexNot {
-		return p.term(depth)
+		return p.near(depth)
 	}
 	if depth >= MaxDepth {
 		return nil, tooDeep(p.cur.column)
@@ -169,15 +204,15 @@ func (p *parser) term(depth int) (Node, error) {
 	switch x.kind {
 	case lexEnd:
 		return nil, syntax(x.column, "the query ends where a word is needed", "write a word after the operator")
-	case lexAnd, lexOr:
-		return nil, syntax(x.column, "an operator stands where a word is needed", `to search for the word "and" or "or", write it in lower case`)
+	case lexAnd, lexOr, lexNear, lexNot:
+		return nil, syntax(x.column, "an operator stands where a word is needed", `to search for the word "and", "or", "not" or "near", write it in lower case`)
 	case lexClose:
 		return nil, syntax(x.column, "a parenthesis closes where a word is needed", "write a word before it")
 	case lexOpen:
 		return p.group(depth)
 	}
 	if p.clauses++; p.clauses > MaxClauses {
-		return nil, syntax(x.column, fmt.Sprintf("the query has more than %d clauses", MaxClauses), "split it into several queries")
+		return nil, tooMany(x.column)
 	}
 	n, err := p.clause(x)
 	if err != nil {
@@ -204,10 +239,6 @@ func (p *parser) group(depth int) (Node, error) {
 	return n, p.advance()
 }
 
-func tooDeep(column int) error {
-	return syntax(column, fmt.Sprintf("parentheses and NOTs are nested more than %d deep", MaxDepth), "simplify the query")
-}
-
 func appendAnd(parts []Node, n Node) []Node {
 	if a, ok := n.(*And); ok {
 		return append(parts, a.Of...)
@@ -220,87 +251,4 @@ func appendOr(parts []Node, n Node) []Node {
 		return append(parts, o.Of...)
 	}
 	return append(parts, n)
-}
-
-// clause turns a text or property lexeme into a node.
-func (p *parser) clause(x lexeme) (Node, error) {
-	if x.kind == lexText {
-		form := Exact
-		if p.language > 1 {
-			form = Stem
-		}
-		words := phraseOf(p.language, form, x.value)
-		if len(words) == 0 {
-			return nil, syntax(x.column, "this holds no letter or digit to search for", "search finds words and numbers, not signs; leave it out")
-		}
-		return &Text{Value: x.value, Words: words}, nil
-	}
-	form := Exact
-	if p.language > 1 {
-		form = Folded
-	}
-	switch Property(x.property) {
-	case From, To:
-		if err := needOp(x, ":"); err != nil {
-			return nil, err
-		}
-		n := &Person{Property: Property(x.property), Value: x.value, Key: FoldKey(x.value)}
-		n.words, n.Tokens = nameOf(p.language, form, x.value)
-		return n, nil
-	case InConversation:
-		if err := needOp(x, ":"); err != nil {
-			return nil, err
-		}
-		n := &Conversation{Value: x.value}
-		n.words, n.Tokens = nameOf(p.language, form, x.value)
-		return n, nil
-	case Sent, Received:
-		return timeClause(x)
-	}
-	return nil, syntax(x.column, "this property is not known", "the properties are from: to: conversation: sent received; "+quoteHint)
-}
-
-// phraseOf returns the words of a text in a form.
-func phraseOf(language int, form Form, value string) []Word {
-	var words []Word
-	for _, token := range wordsOf(language, value) {
-		words = append(words, NewWord(form, token, 0))
-	}
-	return words
-}
-
-// nameOf returns the words of a name and what they accept.
-func nameOf(language int, form Form, value string) (words []Word, tokens []string) {
-	words = phraseOf(language, form, value)
-	for _, w := range words {
-		if form == Exact {
-			tokens = append(tokens, w.Text)
-		} else {
-			tokens = append(tokens, w.plain)
-		}
-	}
-	return words, tokens
-}
-
-func needOp(x lexeme, op string) error {
-	if x.op != op {
-		return syntax(x.column, "this property takes a colon", "write it as in from:name")
-	}
-	if strings.TrimSpace(x.value) == "" {
-		return syntax(x.column, "the property has no value", "write the value directly after the colon, in quotes if it has spaces")
-	}
-	return nil
-}
-
-func timeClause(x lexeme) (Node, error) {
-	switch Op(x.op) {
-	case Equal, Less, LessEqual, Greater, GreaterEqual:
-	default:
-		return nil, syntax(x.column, "this property takes = < > <= or >=", "write it as in sent>=2026-01-01")
-	}
-	m, ok := parseMoment(x.value)
-	if !ok {
-		return nil, syntax(x.column, "this is no date or time", "write a date as 2026-01-31 or a time as 2026-01-31T18:30:00Z, directly after the sign")
-	}
-	return &Time{Property: Property(x.property), Op: Op(x.op), Value: m}, nil
 }

@@ -1,14 +1,28 @@
 package query
 
-import "strings"
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+const lastSeq = math.MaxUint64
 
 // String returns the canonical form of the query: explicit operators, no more
 // parentheses than needed, lower-case property names, times in UTC. Parsing it
-// gives an equal query, but for what WithNames and Within added.
+// in the same version of the language, with any Reading, gives an equal query,
+// but for what Bind, WithNames and Within added.
 func (q *Query) String() string {
-	var b strings.Builder
-	write(&b, q.asWritten(), bindsOr)
-	return b.String()
+	p := printer{language: q.language}
+	p.write(q.asWritten(), bindsOr)
+	return p.String()
+}
+
+// String returns the clause as the canonical form of a query of [Language] has it.
+func (t *Text) String() string {
+	p := printer{language: Language}
+	p.text(t)
+	return p.String()
 }
 
 // How tightly the place binds in which a node is written.
@@ -18,54 +32,125 @@ const (
 	bindsNot
 )
 
-func write(b *strings.Builder, n Node, place int) {
+type printer struct {
+	strings.Builder
+	language int
+}
+
+func (p *printer) write(n Node, place int) {
 	switch n := n.(type) {
 	case *And:
-		writeList(b, n.Of, " AND ", bindsAnd, place)
+		p.list(n.Of, " AND ", bindsAnd, place)
 	case *Or:
-		writeList(b, n.Of, " OR ", bindsOr, place)
+		p.list(n.Of, " OR ", bindsOr, place)
 	case *Not:
-		b.WriteString("NOT ")
-		write(b, n.Of, bindsNot)
+		p.WriteString("NOT ")
+		p.write(n.Of, bindsNot)
 	case *Text:
-		if isBareWord(n.Value) {
-			b.WriteString(n.Value)
-		} else {
-			writeQuoted(b, n.Value)
-		}
-	case *Person:
-		writeProperty(b, n.Property, n.Value)
-	case *Conversation:
-		writeProperty(b, InConversation, n.Value)
+		p.text(n)
+	case *Near:
+		p.text(n.A)
+		p.WriteString(" NEAR(" + strconv.Itoa(n.N) + ") ")
+		p.text(n.B)
 	case *Time:
-		b.WriteString(string(n.Property))
-		b.WriteString(string(n.Op))
-		b.WriteString(n.Value.String())
+		p.WriteString(string(n.Property))
+		if n.Op == Between {
+			p.WriteString("=" + n.Value.String() + rangeSign + n.Until.String())
+		} else {
+			p.WriteString(string(n.Op) + n.Value.String())
+		}
+	case *Seq:
+		p.seq(n)
+	default:
+		p.property(n)
 	}
 }
 
-func writeList(b *strings.Builder, parts []Node, sep string, binds, place int) {
-	if place > binds {
-		b.WriteByte('(')
-		defer b.WriteByte(')')
+func (p *printer) property(n Node) {
+	switch n := n.(type) {
+	case *Person:
+		p.value(n.Property, n.Value)
+	case *Group:
+		p.value(InGroup, n.Value)
+	case *Conversation:
+		p.value(InConversation, n.Value)
+	case *Kind:
+		p.value(OfKind, n.Value)
+	case *Has:
+		p.value(Having, n.Value)
+	case *Lang:
+		p.value(InLanguage, n.Value)
+	case *MRN:
+		p.value(OfMRN, n.Value)
+	case *Prio:
+		p.value(OfPrio, n.Value)
+	case *Held:
+		p.value(n.Property, n.Value)
+	case *Quarantined:
+		p.value(IsQuarantined, strconv.FormatBool(n.Is))
 	}
-	for i, p := range parts {
+}
+
+// text writes words as they were typed: bare if that means something else than
+// in quotes.
+func (p *printer) text(t *Text) {
+	form := t.Words[0].Form
+	pattern := false
+	for _, w := range t.Words {
+		pattern = pattern || w.Form >= Prefix
+	}
+	switch {
+	case p.language == 1:
+		writeOfOne(&p.Builder, t.Value)
+	case t.Where == InFileName && pattern:
+		p.WriteString(string(FileName) + ":" + t.Value)
+	case t.Where == InFileName:
+		p.value(FileName, t.Value)
+	case pattern || form == Stem:
+		p.WriteString(t.Value)
+	case form == Exact:
+		p.value(Exactly, t.Value)
+	default:
+		writeQuoted(&p.Builder, t.Value)
+	}
+}
+
+func (p *printer) seq(n *Seq) {
+	from, to := strconv.FormatUint(n.From, 10), strconv.FormatUint(n.To, 10)
+	p.WriteString(string(AtSeq))
+	switch {
+	case n.From == n.To:
+		p.WriteString(":" + from)
+	case n.To == lastSeq:
+		p.WriteString(">=" + from)
+	case n.From == 0:
+		p.WriteString("<=" + to)
+	default:
+		p.WriteString(":" + from + rangeSign + to)
+	}
+}
+
+func (p *printer) list(parts []Node, sep string, binds, place int) {
+	if place > binds {
+		p.WriteByte('(')
+		defer p.WriteByte(')')
+	}
+	for i, n := range parts {
 		if i > 0 {
-			b.WriteString(sep)
+			p.WriteString(sep)
 		}
 		// One step tighter: a list holds no list of its own kind.
-		write(b, p, max(binds, bindsAnd))
+		p.write(n, max(binds, bindsAnd))
 	}
 }
 
-func writeProperty(b *strings.Builder, p Property, value string) {
-	b.WriteString(string(p))
-	b.WriteByte(':')
-	if strings.ContainsFunc(value, endsBare) || strings.ContainsAny(value, forbiddenBare) {
-		writeQuoted(b, value)
+func (p *printer) value(name Property, value string) {
+	p.WriteString(string(name) + ":")
+	if strings.ContainsFunc(value, endsBare) || strings.ContainsAny(value, "*~"+smartQuotes) {
+		writeQuoted(&p.Builder, value)
 		return
 	}
-	b.WriteString(value)
+	p.WriteString(value)
 }
 
 // writeQuoted needs no escapes: a value cannot contain a quote.
@@ -73,4 +158,28 @@ func writeQuoted(b *strings.Builder, value string) {
 	b.WriteByte('"')
 	b.WriteString(value)
 	b.WriteByte('"')
+}
+
+// depthOf returns how deeply parentheses and NOTs are nested in what is written
+// of n at a place.
+func depthOf(n Node, place int) int {
+	deepest := 0
+	list := func(parts []Node, binds int) int {
+		for _, p := range parts {
+			deepest = max(deepest, depthOf(p, max(binds, bindsAnd)))
+		}
+		if place > binds {
+			deepest++
+		}
+		return deepest
+	}
+	switch n := n.(type) {
+	case *And:
+		return list(n.Of, bindsAnd)
+	case *Or:
+		return list(n.Of, bindsOr)
+	case *Not:
+		return 1 + depthOf(n.Of, bindsNot)
+	}
+	return 0
 }
