@@ -45,6 +45,23 @@ func Cell(s string) string {
 	return cell
 }
 
+// Cells returns several values as one Cell: separated by ; and with a ; inside
+// a value as \u003b, so that they can be told apart again.
+func Cells(values []string) string {
+	cells := make([]string, len(values))
+	for i, v := range values {
+		cells[i] = Item(escaped(v, marked))
+	}
+	cell := strings.Join(cells, ";")
+	if len(values) > 0 && begins(values[0]) {
+		return "'" + cell
+	}
+	return cell
+}
+
+// Item returns an escaped value as one of a list that is separated by ;.
+func Item(visible string) string { return strings.ReplaceAll(visible, ";", `\u003b`) }
+
 // begins reports whether a spreadsheet could take s for a formula: by its
 // first rune that is neither a space nor a ', also in its wide form.
 func begins(s string) bool {

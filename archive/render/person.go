@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
@@ -11,16 +12,12 @@ import (
 // section 6.4).
 const userDomain = "relay-user.invalid"
 
-// Label is what the person is called, as one line that is safe to show: the
-// directory's name, else the UPN, else the relay user id.
-func (p *Person) Label() string {
-	for _, s := range []string{p.Name, p.UPN, p.Usr} {
-		if s != "" {
-			return Visible(s)
-		}
-	}
-	return ""
-}
+// Called is what the person is called: the directory's name, else the UPN, else
+// the relay user id. As it was said: hostile until escaped.
+func (p *Person) Called() string { return cmp.Or(p.Name, p.UPN, p.Usr) }
+
+// Label is Called as one line that is safe to show.
+func (p *Person) Label() string { return Visible(p.Called()) }
 
 // Address returns the person's mail address as an addr-spec of ASCII (RFC 5322
 // section 3.4.1, dot-atom on both sides, at most 64 and 255 octets): the
@@ -33,14 +30,17 @@ func (p *Person) Address() string {
 			return p.Mail
 		}
 	}
-	return Token(p.Usr) + "@" + userDomain
+	return token(p.Usr, 64) + "@" + userDomain
 }
 
-// Token returns s where it is a short dot-atom (RFC 5322 section 3.2.3), else
-// one made of its hash: a name that any header takes, another for another s.
-func Token(s string) string {
+// Token returns s where it is a dot-atom of letters, digits and -_+=/ (RFC 5322
+// section 3.2.3) of at most 255 octets, else one made of its hash: a name that
+// any header takes, another for another s.
+func Token(s string) string { return token(s, 255) }
+
+func token(s string, most int) string {
 	const hashed = "sha256."
-	if len(s) <= 64 && dotAtom(s) && !strings.HasPrefix(s, hashed) {
+	if len(s) <= most && dotAtom(s) && !strings.HasPrefix(s, hashed) {
 		return s
 	}
 	sum := sha256.Sum256([]byte(s))
