@@ -101,6 +101,8 @@ func (w *sheet) done(status string) Text {
 		status = StatusTooLarge
 	case status == StatusUnreadable && len(w.b) > 0:
 		status = StatusPartial
+	case status == StatusPartial && len(w.b) == 0:
+		status = StatusUnreadable
 	}
 	t := Text{Status: status, Tool: Tool}
 	switch status {

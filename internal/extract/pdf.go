@@ -29,6 +29,9 @@ func readPDF(w *sheet, content []byte) Text {
 		}
 		return w.done(StatusUnreadable)
 	}
+	if e := r.Trailer().Key("Encrypt"); e.Kind() == pdf.Dict && e.Key("V").Int64() < 4 && e.Key("Length").Int64() < 128 {
+		return w.done(StatusEncrypted) // the library derives the keys of its streams wrongly, and would give noise for text
+	}
 	p := &pdfText{w: w}
 	if !p.try(func() { p.pages(r.Trailer().Key("Root").Key("Pages"), pdf.Value{}, 0) }) || p.read+p.unread == 0 {
 		return w.done(StatusUnreadable)
@@ -166,6 +169,9 @@ func (p *pdfText) stream(v, resources pdf.Value, ctm matrix, depth int) {
 
 // content unpacks a stream behind what there is.
 func (p *pdfText) content(v pdf.Value, b []byte) []byte {
+	if v.Key("Length").Kind() != pdf.Integer {
+		p.broken = true // the library would take it for empty
+	}
 	out := bytes.NewBuffer(b)
 	n, err := io.Copy(out, io.LimitReader(v.Reader(), maxPDFContent-int64(len(b))))
 	if err != nil || n >= maxPDFContent {

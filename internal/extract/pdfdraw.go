@@ -2,6 +2,7 @@ package extract
 
 import (
 	"math"
+	"strings"
 
 	"github.com/ledongthuc/pdf"
 )
@@ -40,6 +41,14 @@ type drawing struct {
 	text      matrix // of the next glyph
 	begin     matrix // of the line
 	fonts     map[string]*font
+	marks     []mark
+}
+
+// mark is a piece of marked content (section 14.6), perhaps with the text that
+// stands for what it shows (section 14.9.4).
+type mark struct {
+	instead bool
+	text    string // not written yet
 }
 
 const maxSaved = 256
@@ -124,6 +133,14 @@ func (d *drawing) operator(op string, args []operand) {
 		}
 	case "Do":
 		d.object(last().str)
+	case "BMC", "BDC":
+		if len(d.marks) < maxSaved {
+			d.marks = append(d.marks, d.mark(last()))
+		}
+	case "EMC":
+		if k := len(d.marks); k > 0 {
+			d.marks = d.marks[:k-1]
+		}
 	case "EI", "f", "F", "f*", "B", "B*", "b", "b*", "S", "s", "sh":
 		d.p.drawn = true
 	}
@@ -133,6 +150,35 @@ func (d *drawing) operator(op string, args []operand) {
 func (d *drawing) next(x, y float64) {
 	d.begin = moved(x, y).mul(d.begin)
 	d.text = d.begin
+}
+
+// mark begins a piece of marked content.
+func (d *drawing) mark(properties operand) mark {
+	if properties.kind == isName {
+		if text := d.resources.Key("Properties").Key(properties.str).Key("ActualText"); text.Kind() == pdf.String {
+			return mark{true, text.Text()}
+		}
+	}
+	for i := 0; i+1 < len(properties.list); i += 2 {
+		if key, value := properties.list[i], properties.list[i+1]; key.str == "ActualText" && value.kind == isString {
+			if s, wide := strings.CutPrefix(value.str, "\xfe\xff"); wide {
+				return mark{true, utf16Text([]byte(s))}
+			}
+			return mark{true, strings.ToValidUTF8(value.str, "")}
+		}
+	}
+	return mark{}
+}
+
+// instead returns what stands for a glyph's text where it is shown.
+func (d *drawing) instead(text string) string {
+	for i := range d.marks {
+		if m := &d.marks[i]; m.instead {
+			text, m.text = m.text, ""
+			return text
+		}
+	}
+	return text
 }
 
 // object shows an image or a form.
@@ -169,14 +215,15 @@ func (d *drawing) show(s string) {
 		code, n := f.code(s)
 		text, ok := f.text(s[:n])
 		d.p.shown++
-		if !ok {
+		marked := d.instead(text)
+		if !ok && marked == text {
 			d.p.lost++
 		}
 		advance := f.width(code)/1000*d.now.size + d.now.chars
 		if n == 1 && s[0] == ' ' {
 			advance += d.now.words
 		}
-		d.glyph(text, advance*d.now.scale)
+		d.glyph(marked, advance*d.now.scale)
 		s = s[n:]
 	}
 }

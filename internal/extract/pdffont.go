@@ -20,7 +20,7 @@ type font struct {
 	wide  bool // codes of two bytes
 	uni   bool // which are UTF-16
 	chars *charMap
-	bytes *[256]string // of a simple font without a character map; "" is unknown
+	bytes *[256]string // of a simple font, where the character map says nothing; "" is unknown
 
 	widths map[uint32]float64
 	usual  float64 // of a code without one; 0: by its character
@@ -51,9 +51,7 @@ func newFont(v pdf.Value) *font {
 		f.wideWidths(descendant.Key("W"))
 		return f
 	}
-	if f.chars == nil {
-		f.bytes = simpleBytes(v)
-	}
+	f.bytes = simpleBytes(v)
 	first, list := v.Key("FirstChar").Int64(), v.Key("Widths")
 	for i := range min(list.Len(), 256) {
 		f.widths[uint32(first)+uint32(i)] = list.Index(i).Float64() // #nosec G115 -- a code that no string has does no harm
@@ -65,9 +63,7 @@ func newFont(v pdf.Value) *font {
 				f.widths[code] *= scale * 1000
 			}
 		}
-		if f.chars == nil {
-			f.bytes = &[256]string{}
-		}
+		f.bytes = nil
 	}
 	return f
 }
@@ -91,23 +87,19 @@ func (f *font) wideWidths(list pdf.Value) {
 	}
 }
 
-// code takes the next code off a string and returns its length in bytes.
+// code takes the next code off a string and returns its length in bytes. Only a
+// composite font's character map says how long codes are.
 func (f *font) code(s string) (code uint32, n int) {
-	n = 1
-	switch {
-	case f.chars != nil && f.chars.lengths != 0:
-		for n = 1; n < 4 && n < len(s) && !f.chars.spans(s[:n]); n++ {
+	n = min(len(s), f.plain())
+	if f.wide && f.chars != nil {
+		for k := 1; k <= min(4, len(s)); k++ {
+			if f.chars.spans(s[:k]) {
+				n = k
+				break
+			}
 		}
-		if !f.chars.spans(s[:n]) {
-			n = min(len(s), f.plain())
-		}
-	default:
-		n = min(len(s), f.plain())
 	}
-	for i := range n {
-		code = code<<8 | uint32(s[i])
-	}
-	return code, n
+	return number(s[:n]), n
 }
 
 func (f *font) plain() int {
@@ -119,14 +111,14 @@ func (f *font) plain() int {
 
 // text returns the characters of one code; false when nobody knows them.
 func (f *font) text(code string) (string, bool) {
-	switch {
-	case f.chars != nil:
-		if s, ok := f.chars.text(code); ok {
+	if f.chars != nil {
+		if s, ok := f.chars.text(number(code)); ok {
 			return s, true
 		}
+	}
+	switch {
 	case f.uni && len(code) == 2:
-		// Half a pair gives a replacement character: such letters are rare beyond the first plane.
-		return utf16Text([]byte(code)), true
+		return utf16Text([]byte(code)), true // half a pair gives a replacement character: such letters are rare
 	case f.bytes != nil && len(code) == 1:
 		s := f.bytes[code[0]]
 		return s, s != ""
@@ -248,36 +240,35 @@ func utf16Text(b []byte) string {
 	return string(utf16.Decode(u))
 }
 
-// charMap is a ToUnicode character map (section 9.10.3).
+// charMap is a ToUnicode character map (section 9.10.3). Makers do not agree on
+// how long a simple font's codes are in one, so codes are taken as numbers.
 type charMap struct {
-	lengths uint8 // bit n: there are codes of n bytes
-	spaces  []span
-	chars   map[string]string
-	ranges  []span
+	spaces []span
+	chars  map[uint32]string
+	ranges []span
 }
 
-// span is a range of codes of one length, and where it leads.
+// span is a range of codes, and where it leads.
 type span struct {
 	from, to uint32
-	length   int
+	length   int      // of a code, bytes
 	first    []byte   // UTF-16 of from's characters, of which the last unit rises
 	each     []string // or of each one
 }
 
 func newCharMap(b []byte) *charMap {
-	m := &charMap{chars: map[string]string{}}
+	m := &charMap{chars: map[uint32]string{}}
 	lex(b, func(op string, args []operand) {
 		switch op {
 		case "endcodespacerange":
 			for i := 0; i+1 < len(args); i += 2 {
 				if s, ok := newSpan(args[i].str, args[i+1].str); ok {
-					m.lengths |= 1 << s.length
 					m.spaces = append(m.spaces, s)
 				}
 			}
 		case "endbfchar":
 			for i := 0; i+1 < len(args); i += 2 {
-				m.chars[args[i].str] = utf16Text([]byte(args[i+1].str))
+				m.chars[number(args[i].str)] = utf16Text([]byte(args[i+1].str))
 			}
 		case "endbfrange":
 			for i := 0; i+2 < len(args); i += 3 {
@@ -312,30 +303,26 @@ func number(s string) (n uint32) {
 
 // spans reports whether so many bytes are a whole code.
 func (m *charMap) spans(code string) bool {
-	if m.lengths&(1<<len(code)) == 0 {
-		return false
-	}
 	n := number(code)
 	return slices.ContainsFunc(m.spaces, func(s span) bool { return s.length == len(code) && s.from <= n && n <= s.to })
 }
 
-func (m *charMap) text(code string) (string, bool) {
+func (m *charMap) text(code uint32) (string, bool) {
 	if s, ok := m.chars[code]; ok {
 		return s, s != ""
 	}
-	n := number(code)
 	for i := range m.ranges {
 		s := &m.ranges[i]
-		if s.length != len(code) || n < s.from || n > s.to {
+		if code < s.from || code > s.to {
 			continue
 		}
-		if up := n - s.from; s.each != nil {
+		if up := code - s.from; s.each != nil {
 			if uint64(up) < uint64(len(s.each)) {
-				return s.each[up], true
+				return s.each[up], s.each[up] != ""
 			}
 		} else if len(s.first) >= 2 {
 			b := bytes.Clone(s.first)
-			unit := b[len(b)-2:]
+			unit := b[len(b)&^1-2 : len(b)&^1]
 			binary.BigEndian.PutUint16(unit, binary.BigEndian.Uint16(unit)+uint16(up)) // #nosec G115 -- units wrap round
 			return utf16Text(b), true
 		}

@@ -16,7 +16,8 @@ const (
 	isName   = '/'
 	isString = 's'
 	isList   = '['
-	isOther  = 'o' // true, null, a dictionary
+	isDict   = '<' // a list of its keys and values
+	isOther  = 'o' // true, null
 )
 
 const (
@@ -64,8 +65,7 @@ func (l *lexer) next(depth int) (o operand, operator string, ok bool) {
 	case '<':
 		if l.at+1 < len(l.b) && l.b[l.at+1] == '<' {
 			l.at += 2
-			l.list(depth, '>')
-			return operand{kind: isOther}, "", true
+			return operand{kind: isDict, list: l.list(depth, '>')}, "", true
 		}
 		return operand{kind: isString, str: l.hex()}, "", true
 	case '[':
