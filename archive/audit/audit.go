@@ -80,12 +80,19 @@ const (
 	ActionCertificate Action = "certificate" // certificates of disposition seen
 	ActionClock       Action = "clock"       // the clock said to be right after a jump
 	ActionCopy        Action = "copy"        // copies of keys and data seen or recorded
+
+	ActionTag        Action = "tag"        // tags seen, put on or taken off
+	ActionProduction Action = "production" // productions seen that were made
+	ActionDisclosure Action = "disclosure" // what was disclosed of a patient accounted for
+	ActionClawback   Action = "clawback"   // what was produced asked back, or that seen
+	ActionSaved      Action = "saved"      // saved searches seen, saved or removed
 )
 
 var actions = []Action{
 	ActionSearch, ActionShow, ActionExport, ActionAudit, ActionReport, ActionRefused, ActionLogin, ActionLogout,
 	ActionSessionEnd, ActionDirectory, ActionDevice, ActionRequest, ActionDecide, ActionFactor, ActionBreakGlass,
 	ActionHold, ActionMatter, ActionSchedule, ActionDisposition, ActionCertificate, ActionClock, ActionCopy,
+	ActionTag, ActionProduction, ActionDisclosure, ActionClawback, ActionSaved,
 }
 
 // Actions returns every action.
@@ -104,7 +111,8 @@ func (a Action) Reads() bool {
 func (a Action) Looks() bool {
 	switch a {
 	case ActionAudit, ActionReport, ActionDirectory, ActionDevice, ActionRequest, ActionDecide,
-		ActionHold, ActionMatter, ActionSchedule, ActionDisposition, ActionCertificate, ActionClock, ActionCopy:
+		ActionHold, ActionMatter, ActionSchedule, ActionDisposition, ActionCertificate, ActionClock, ActionCopy,
+		ActionTag, ActionProduction, ActionDisclosure, ActionClawback, ActionSaved:
 		return true
 	}
 	return a.Reads()

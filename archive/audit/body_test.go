@@ -100,8 +100,9 @@ func TestBeginRefusesLongWords(t *testing.T) {
 func TestActions(t *testing.T) {
 	reads := []Action{ActionSearch, ActionShow, ActionExport}
 	looks := append([]Action{ActionAudit, ActionReport, ActionDirectory, ActionDevice, ActionRequest, ActionDecide,
-		ActionHold, ActionMatter, ActionSchedule, ActionDisposition, ActionCertificate, ActionClock, ActionCopy}, reads...)
-	if len(Actions()) != 22 {
+		ActionHold, ActionMatter, ActionSchedule, ActionDisposition, ActionCertificate, ActionClock, ActionCopy,
+		ActionTag, ActionProduction, ActionDisclosure, ActionClawback, ActionSaved}, reads...)
+	if len(Actions()) != 27 {
 		t.Errorf("%d actions", len(Actions()))
 	}
 	for _, a := range Actions() {

@@ -37,6 +37,10 @@ func (r Range) Last() uint64 { return r.First + r.Count - 1 }
 // Label returns number n as it is printed.
 func (r Range) Label(n uint64) string { return Label(r.Prefix, n, r.Digits) }
 
+// Labels returns the numbers from first to last as they are printed: "A..B", or
+// one alone.
+func (r Range) Labels(first, last uint64) string { return labels(r.Prefix, first, last, r.Digits) }
+
 // Label returns a Bates number as it is printed.
 func Label(prefix string, n uint64, digits int) string {
 	return fmt.Sprintf("%s%0*d", prefix, digits, n)

@@ -50,6 +50,9 @@ type Clawback struct {
 // Range returns the numbers asked back as they are printed: "A..B", or one alone.
 func (c *Clawback) Range() string { return labels(c.Prefix, c.First, c.Last, c.Digits) }
 
+// Labels returns the numbers of one production that are asked back.
+func (c *Clawback) Labels(of Clawed) string { return labels(c.Prefix, of.First, of.Last, c.Digits) }
+
 func labels(prefix string, first, last uint64, digits int) string {
 	if first == last {
 		return Label(prefix, first, digits)

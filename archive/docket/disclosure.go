@@ -51,7 +51,7 @@ func (c Category) Exempt() bool {
 // Purpose is why something is disclosed.
 type Purpose struct {
 	Category Category `json:"category"`
-	Text     string   `json:"text"` // the brief statement of 45 CFR 164.528(b)(2)(iv)
+	Text     string   `json:"text,omitempty"` // the brief statement of 45 CFR 164.528(b)(2)(iv); without one the category is it
 }
 
 // AccountingYears is how far back an individual may ask, 45 CFR 164.528(a)(1).

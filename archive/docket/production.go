@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -62,6 +63,8 @@ type NewProduction struct {
 	Recipient   Recipient `json:"recipient"`
 	Purpose     Purpose   `json:"purpose"`
 	Description string    `json:"description,omitempty"` // of what is disclosed, for the accounting; "": the usual
+	Include     []Tag     `json:"include,omitempty"`     // tags whose entries were produced all the same
+	Authority   string    `json:"authority,omitempty"`   // by what right they were
 	Bates       uint64    `json:"bates,omitempty"`       // seq of the entry that reserved its numbers; 0 without
 	Access      uint64    `json:"access,omitempty"`      // seq of the access entry of the export
 }
@@ -145,17 +148,21 @@ func (b *Book) Begin(ctx context.Context, who role.Principal, n NewProduction) (
 }
 
 func (n *NewProduction) check() error {
-	for _, text := range []struct{ what, s string }{{"recipient", n.Recipient.Name}, {"purpose", n.Purpose.Text}} {
-		if err := words(text.what, text.s); err != nil {
-			return err
-		}
+	if err := words("recipient", n.Recipient.Name); err != nil {
+		return err
 	}
-	for _, text := range []struct{ what, s string }{{"recipient's address", n.Recipient.Address}, {"description", n.Description}} {
+	for _, text := range []struct{ what, s string }{
+		{"recipient's address", n.Recipient.Address}, {"purpose", n.Purpose.Text}, {"description", n.Description}, {"authority", n.Authority},
+	} {
 		if err := short(text.what, text.s); err != nil {
 			return err
 		}
 	}
 	switch {
+	case slices.ContainsFunc(n.Include, func(t Tag) bool { return !t.Valid() }) || len(n.Include) > len(allTags):
+		return fmt.Errorf("%w: tags are %v", ErrInvalid, allTags)
+	case len(n.Include) > 0 && strings.TrimSpace(n.Authority) == "":
+		return fmt.Errorf("%w: what is tagged is produced by an authority that is named", ErrInvalid)
 	case !n.Purpose.Category.Valid():
 		return fmt.Errorf("%w: purposes are %v", ErrInvalid, Categories())
 	case len(n.Query) > MaxQuery || !utf8.ValidString(n.Query):

@@ -345,14 +345,21 @@ type Withheld struct {
 // Withheld says why an entry is not produced for a matter; false when no tag
 // withholds it. Every matter's tags withhold: what is privileged in one is so
 // in all. Of another matter's tag the usual words of the tag stand and nothing
-// that tells of that matter. matter may be "".
-func (b *Book) Withheld(matter string, seq uint64) (Withheld, bool) {
+// that tells of that matter. matter may be "". The tags of include do not
+// withhold.
+//
+// What hangs at a message, its versions above all, is tagged with nothing but
+// the message: whoever produces asks for the message too.
+func (b *Book) Withheld(matter string, seq uint64, include ...Tag) (Withheld, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	if !b.tags.current.Contains(seq) {
 		return Withheld{}, false
 	}
 	for _, t := range allTags {
+		if slices.Contains(include, t) {
+			continue
+		}
 		if set := b.tags.now[tagKey{matterKey(matter), t}]; set == nil || !set.Contains(seq) {
 			continue
 		}
@@ -362,13 +369,17 @@ func (b *Book) Withheld(matter string, seq uint64) (Withheld, bool) {
 			}
 		}
 	}
-	for _, t := range allTags {
-		for key, set := range b.tags.now {
-			if key.tag == t && set.Contains(seq) {
-				return Withheld{Tag: t, Basis: t.basis(), Description: t.description()}, true
-			}
+	var found []Tag
+	for key, set := range b.tags.now {
+		if !slices.Contains(include, key.tag) && set.Contains(seq) {
+			found = append(found, key.tag)
 		}
 	}
-	// A tag of a kind that this version does not know withholds as well.
-	return Withheld{Tag: Privileged, Basis: "withheld", Description: "message withheld"}, true
+	if len(found) == 0 {
+		return Withheld{}, false
+	}
+	// A tag that this version does not know withholds as well, after those that it does.
+	rank := func(t Tag) int { return (slices.Index(allTags, t) + len(allTags) + 1) % (len(allTags) + 1) }
+	t := slices.MinFunc(found, func(x, y Tag) int { return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(x, y)) })
+	return Withheld{Tag: t, Basis: t.basis(), Description: t.description()}, true
 }

@@ -64,6 +64,18 @@
 //	POST /v1/holds/cancel       CancelReleaseRequest -> Hold
 //	POST /v1/holds/notice       NoticeRequest        -> Hold
 //	POST /v1/holds/explain      ExplainRequest       -> Explanation
+//	POST /v1/tags/show          TagsShowRequest      -> TagsShowResponse
+//	POST /v1/tags/list          TagsListRequest      -> TagsListResponse
+//	POST /v1/tags/change        TagRequest           -> TagResponse
+//	POST /v1/productions/list   ProductionsRequest   -> ProductionsResponse
+//	POST /v1/productions/show   ProductionRequest    -> MadeProduction
+//	POST /v1/disclosures        DisclosuresRequest   -> DisclosuresResponse
+//	POST /v1/clawbacks/list     ClawbacksRequest     -> ClawbacksResponse
+//	POST /v1/clawbacks/show     ClawbackShowRequest  -> Clawback
+//	POST /v1/clawbacks/make     ClawbackRequest      -> Clawback
+//	POST /v1/searches/list      SearchesRequest      -> SearchesResponse
+//	POST /v1/searches/save      SaveSearchRequest    -> SearchesResponse
+//	POST /v1/searches/remove    RemoveSearchRequest  -> SearchesResponse
 //	POST /v1/disposition/list   PlansRequest         -> PlansResponse
 //	POST /v1/disposition/show   PlanRequest          -> Plan
 //	POST /v1/disposition/plan   PlanDispositionRequest -> application/x-ndjson of WorkLine

@@ -145,6 +145,9 @@ func classify(err error) *Problem {
 	if p := retentionProblem(err); p != nil {
 		return p
 	}
+	if p := docketProblem(err); p != nil {
+		return p
+	}
 	return peopleProblem(err)
 }
 

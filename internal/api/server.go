@@ -92,6 +92,7 @@ type Parts struct {
 	Devices   Devices
 	Wipes     Wipes
 	Approvals Approvals
+	Docket    Docket
 	Watch     *audit.Watch // what is usual at the site; nil: nothing is flagged
 	Retention
 

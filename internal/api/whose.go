@@ -78,13 +78,14 @@ const forAuditors = "the audit is read by auditors, with `holdfast audit`"
 
 // elsewhere is what stands in place of an entry that says for which matter
 // something is held, or asked for. The commands named render it for who asks.
-const elsewhere = "it is shown by `holdfast matter`, `holdfast hold`, `holdfast disposition`, `holdfast devices wipes`, `holdfast alarms` and `holdfast requests`, to those who may see it"
+const elsewhere = "it is shown by `holdfast matter`, `holdfast hold`, `holdfast disposition`, `holdfast devices wipes`, `holdfast alarms`, `holdfast requests`, `holdfast tag`, `holdfast productions`, `holdfast clawback` and `holdfast searches`, to those who may see it"
 
 // matterKinds are the kinds of entries that name matters, scopes and custodians,
 // or give reasons about them.
 var matterKinds = []string{
 	proof.KindMatter.String(), proof.KindHold.String(), proof.KindPlan.String(), proof.KindIntent.String(), proof.KindAbandoned.String(),
 	proof.KindRequest.String(), proof.KindDecision.String(), proof.KindProvision.String(),
+	proof.KindTag.String(), proof.KindProduction.String(), proof.KindClawback.String(), proof.KindSearch.String(),
 }
 
 // namesHeld reports whether an entry is the alarm that names a custodian, or one

@@ -135,6 +135,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	catchUp := func(ctx context.Context, size uint64) error { return p.state.CatchUp(ctx, size) }
 	p.registers = newRegisters(c.Directory != nil, catchUp)
 	p.book = p.newBook(o, catchUp)
+	p.docket = p.newDocket(catchUp)
 	p.state = state.New(a, pins, p.appliers())
 	p.render = &api.Renderer{Log: a, State: p.state}
 	if err := p.state.CatchUp(ctx, a.Size()); err != nil {
@@ -161,7 +162,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	p.server, err = api.New(api.Parts{
 		Ledger: a, Store: a, Alarms: p.state, Status: p, Search: p, Show: p.render, Produce: p,
 		Ready: p.ready, Registry: registry, Log: o.Logger,
-		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Wipes: wipesAPI{p}, Approvals: approvalsAPI{p},
+		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Wipes: wipesAPI{p}, Approvals: approvalsAPI{p}, Docket: p.docket,
 		Retention: p.retention(), Watch: watch, LargeExport: uint64(c.Watch.LargeExport), // #nosec G115 -- checked
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"holdfast/archive/approval"
 	"holdfast/archive/audit"
+	"holdfast/archive/docket"
 	"holdfast/archive/people"
 	"holdfast/archive/proof"
 	"holdfast/archive/state"
@@ -38,6 +39,7 @@ type registers struct {
 	factors    *auth.Factors
 	provisions *ingest.ProvisionBook
 	book       *retention.Book
+	docket     *docket.Book
 }
 
 func newRegisters(persons bool, catchUp func(context.Context, uint64) error) registers {
@@ -56,6 +58,9 @@ func (r *registers) appliers() map[proof.Kind]state.Applier {
 		proof.KindCredential: r.factors, proof.KindProvision: r.provisions,
 	}
 	for kind, book := range r.book.Appliers() {
+		out[kind] = book
+	}
+	for kind, book := range r.docket.Appliers() {
 		out[kind] = book
 	}
 	return out

@@ -18,13 +18,14 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 	apart := map[Role][]Endpoint{
 		Administrator: {Audit, AccessReport, RequestsDecide, DirectoryApprove, DevicesApprove, DevicesOverride, DirectoryMatch,
-			ScheduleApply, MattersList, MattersShow, MattersChange, HoldsList, HoldsShow, HoldsChange, HoldsExplain, DispositionList, DispositionShow, DispositionPlan, DispositionRun, ErasePlan, ReclassPlan},
-		RecordsManager: {DevicesWipes, DevicesOverride, Audit, RequestsDecide, DirectorySync, FactorIssue, Verify, MattersChange, HoldsChange, ClockRelease, CopiesChange},
+			ScheduleApply, MattersList, MattersShow, MattersChange, HoldsList, HoldsShow, HoldsChange, HoldsExplain, DispositionList, DispositionShow, DispositionPlan, DispositionRun, ErasePlan, ReclassPlan,
+			TagsShow, TagsChange, ProductionsShow, Disclosures, ClawbackShow, ClawbackMake, SearchesShow, SearchesChange},
+		RecordsManager: {TagsShow, TagsChange, ProductionsShow, Disclosures, ClawbackMake, SearchesShow, DevicesWipes, DevicesOverride, Audit, RequestsDecide, DirectorySync, FactorIssue, Verify, MattersChange, HoldsChange, ClockRelease, CopiesChange},
 		ComplianceOfficer: {Audit, AccessReport, RequestsDecide, DirectoryApprove, DirectorySync, FactorIssue, FactorReset, DirectoryBlock,
 			ScheduleApply, DispositionPlan, DispositionRun, ErasePlan, ReclassPlan, ClockRelease, CopiesList, CopiesChange},
-		Approver: {RequestsMake, RequestsExecute, DirectorySync, DevicesApprove, DevicesOverride, FactorIssue, Audit,
+		Approver: {TagsShow, TagsChange, ProductionsShow, Disclosures, ClawbackMake, SearchesShow, RequestsMake, RequestsExecute, DirectorySync, DevicesApprove, DevicesOverride, FactorIssue, Audit,
 			ScheduleApply, MattersChange, HoldsChange, HoldsExplain, DispositionPlan, DispositionRun, ErasePlan, ReclassPlan, ClockRelease, CopiesList, CopiesChange},
-		Auditor: {RequestsMake, RequestsDecide, DirectorySync, AlarmsAck, DevicesApprove, DevicesWipes, DevicesOverride, FactorIssue,
+		Auditor: {TagsShow, TagsChange, ProductionsShow, ClawbackMake, SearchesShow, RequestsMake, RequestsDecide, DirectorySync, AlarmsAck, DevicesApprove, DevicesWipes, DevicesOverride, FactorIssue,
 			ScheduleApply, MattersChange, HoldsChange, DispositionPlan, DispositionRun, ErasePlan, ReclassPlan, ClockRelease, CopiesChange},
 	}
 	for r, endpoints := range apart {

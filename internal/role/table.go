@@ -59,6 +59,15 @@ const (
 	HoldsChange   Endpoint = "holds-change" // place, widen, release, notices
 	HoldsExplain  Endpoint = "holds-explain"
 
+	TagsShow        Endpoint = "tags-show"
+	TagsChange      Endpoint = "tags-change"
+	ProductionsShow Endpoint = "productions-show" // and list
+	Disclosures     Endpoint = "disclosures"
+	ClawbackShow    Endpoint = "clawback-show" // and list
+	ClawbackMake    Endpoint = "clawback-make"
+	SearchesShow    Endpoint = "searches-show"
+	SearchesChange  Endpoint = "searches-change" // save and remove
+
 	DispositionList  Endpoint = "disposition-list"
 	DispositionShow  Endpoint = "disposition-show"
 	DispositionPlan  Endpoint = "disposition-plan"
@@ -161,6 +170,15 @@ var table = []Row{
 	{HoldsShow, "show a hold, its scope and its custodians (as a matter is)", overHolds},
 	{HoldsChange, "place, widen and release holds of a matter, as one of its members (not with a narrowed role)", []Role{ComplianceOfficer}},
 	{HoldsExplain, "why an entry is kept, until when, and what would let it go", []Role{RecordsManager, ComplianceOfficer, Auditor}},
+
+	{TagsShow, "which entries are tagged, and so withheld from productions; whose matter tagged one is told to its members", []Role{ComplianceOfficer}},
+	{TagsChange, "tag entries for a matter, as one of its members, or take a tag of its off (not with a narrowed role)", []Role{ComplianceOfficer}},
+	{ProductionsShow, "what was produced, to whom and why (of a matter to its members)", []Role{ComplianceOfficer}},
+	{Disclosures, "the accounting of a patient's disclosures, whatever the matter (not with a narrowed role)", []Role{ComplianceOfficer, Auditor}},
+	{ClawbackShow, "what a matter asked back, with the notices to send, as one of its members", []Role{ComplianceOfficer}},
+	{ClawbackMake, "ask back what a matter produced, as one of its members (not with a narrowed role)", []Role{ComplianceOfficer}},
+	{SearchesShow, "the saved searches of a matter, as one of its members", []Role{ComplianceOfficer}},
+	{SearchesChange, "save a search for a matter, or remove it, as one of its members", []Role{ComplianceOfficer}},
 
 	{DispositionList, "list disposition plans", overHolds},
 	{DispositionShow, "show a plan", overHolds},
