@@ -21,7 +21,7 @@ var disposeSteps = []struct {
 }{
 	{"before key", false}, {"after key", false}, {"resealed", false}, {"renamed", false}, {"tail copied", false},
 	{"before bodies", false}, {"after bodies", false}, {"after log", true},
-	{"destroying", true}, {"keyring replaced", true}, {"file unlinked", true}, {"blob unlinked", true}, {"unlinked", true},
+	{"destroying", true}, {"keyring replaced", true}, {"file unlinked", true}, {"text unlinked", true}, {"blob unlinked", true}, {"unlinked", true},
 }
 
 // disposal is one disposition under test, with attachments, in a month that is
@@ -45,6 +45,9 @@ func newDisposal(t *testing.T, over bool) *disposal {
 	var seq uint64
 	seq, d.bid, d.sum = d.attach(t, "general", 'x')
 	d.left = []uint64{seq}
+	if err := d.PutBlobText(t.Context(), d.bid, d.sum, [32]byte{}, BlobText{Status: "text", Text: "what it says"}); err != nil {
+		t.Fatal(err)
+	}
 	d.left = append(d.left, d.say(t, "general", 50)...)
 	if over {
 		d.nextMonth(t)
@@ -125,6 +128,9 @@ func (d *disposal) settle(a *Archive) error {
 	}
 	if has, err := a.HasBlob(d.bid, d.sum); has || err != nil {
 		return fmt.Errorf("the attachment is there: %w", err)
+	}
+	if _, err := d.BlobText(d.bid, d.sum, [32]byte{}); !errors.Is(err, ErrNoBlob) {
+		return fmt.Errorf("its text is there: %w", err)
 	}
 	return d.sound(a, 2)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -149,15 +148,18 @@ func (a *Archive) foresee(ctx context.Context, cm ClassMonth, g *generation) err
 		return err
 	}
 	for _, name := range names {
-		bytes, err := diskBytes(name.path(a.dir))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was pending and never came
+		for i, path := range []string{name.path(a.dir), name.textPath(a.dir)} {
+			bytes, err := diskBytes(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // it was pending and never came, or its text was never read
+			}
+			if err != nil {
+				return err
+			}
+			if g.done.Bytes += bytes; i == 0 {
+				g.done.Blobs++
+			}
 		}
-		if err != nil {
-			return err
-		}
-		g.done.Blobs++
-		g.done.Bytes += bytes
 	}
 	return nil
 }
@@ -251,32 +253,23 @@ func (a *Archive) unlinkFormer(ctx context.Context, cm ClassMonth, g *generation
 	for i, name := range names {
 		path := name.path(a.dir)
 		folders[filepath.Dir(path)] = true
-		if err := a.claims.unlink(name, path); err != nil {
+		step := func(what string) func() error {
+			if i > 0 {
+				return func() error { return nil }
+			}
+			return func() error { return a.faultAt(what) }
+		}
+		if err := a.claims.unlink(name, a.dir, step("text unlinked")); err != nil {
 			return err
 		}
-		if i == 0 {
-			if err := a.faultAt("blob unlinked"); err != nil {
-				return err
-			}
+		if err := step("blob unlinked")(); err != nil {
+			return err
 		}
 	}
 	for folder := range folders {
 		if err := durable.SyncDir(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-	}
-	return nil
-}
-
-// unlink removes an attachment, unless somebody is about to refer to it.
-func (c *blobClaims) unlink(name blobName, path string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.claimed(name) {
-		return nil
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
 	}
 	return nil
 }
