@@ -10,7 +10,9 @@ import (
 // is not escaped: a terminal needs that done.
 func (s *Statement) WriteText(w io.Writer) error {
 	var b strings.Builder
-	line := func(name, format string, args ...any) { fmt.Fprintf(&b, "%-12s%s\n", name, fmt.Sprintf(format, args...)) }
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-12s%s\n", name, fmt.Sprintf(format, args...))
+	}
 	line("archive", "%s", s.Origin)
 	line("custodian", "%s %s", s.Custodian.Name, s.Custodian.Person)
 	line("relay users", "%s", strings.Join(s.Custodian.Usrs, ", "))
