@@ -1,6 +1,9 @@
 package query
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // near reads a term, or terms joined by NEAR. Groups of alternatives are written
 // out: (a OR b) NEAR c is a NEAR c OR b NEAR c; and a NEAR b NEAR c is a NEAR b
@@ -158,7 +161,11 @@ func (p *parser) readings(first lexeme) []string {
 		if i+1 < len(all) {
 			end = all[i+1].start
 		}
-		either += src[x.end:end]
+		between := src[x.end:end]
+		if i+1 < len(all) {
+			between = strings.TrimRight(between, " ")
+		}
+		either += between
 		if i > 0 {
 			both += "AND "
 		}

@@ -1,0 +1,398 @@
+package query
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+	"pgregory.net/rapid"
+)
+
+// words of the property tests of language 2: few, so that they meet.
+var vocabularyOfTwo = []string{
+	"call", "Calls", "calling", "Bed", "4", "x-ray", "café", "cafe", "患者", "한국어", "👍", "potassium", "potasium", "habitación", "habitaciones", "habitacion", "don't", "ß", "Ñu", "nu", strings.Repeat("ab", 70),
+}
+
+var drawnTextOfTwo = rapid.Custom(func(t *rapid.T) string {
+	return strings.Join(rapid.SliceOfN(rapid.SampledFrom(append(slices.Clone(vocabularyOfTwo), " ", "-", ", ")), 0, 8).Draw(t, "words"), rapid.SampledFrom([]string{" ", " ", ""}).Draw(t, "between"))
+})
+
+var drawnPartiesOfTwo = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Party {
+	id := rapid.SampledFrom([]string{"", "u1", "U1", "u2", "u3", "É@x"})
+	return Party{Usr: id.Draw(t, "usr"), UPN: id.Draw(t, "upn"), Name: drawnTextOfTwo.Draw(t, "name")}
+}), 0, 2)
+
+var drawnDocOfTwo = rapid.Custom(func(t *rapid.T) *Doc {
+	d := &Doc{
+		Seq: rapid.Uint64Range(0, 9).Draw(t, "seq"), Typ: rapid.SampledFrom([]string{"msg", "edit"}).Draw(t, "typ"), Text: drawnTextOfTwo.Draw(t, "text"),
+		Lang: rapid.SampledFrom([]string{"", "es", "es-MX", "est"}).Draw(t, "lang"), MRN: rapid.SampledFrom([]string{"", "m7", "M7", "m70"}).Draw(t, "mrn"),
+		Prio: rapid.SampledFrom([]string{"", "stat", "urgent"}).Draw(t, "prio"),
+		From: drawnPartiesOfTwo.Draw(t, "from"), To: drawnPartiesOfTwo.Draw(t, "to"), Members: drawnPartiesOfTwo.Draw(t, "members"),
+		Conversation: ConversationRef{ID: rapid.SampledFrom([]string{"", "c1", "C1"}).Draw(t, "conversation"), Name: drawnTextOfTwo.Draw(t, "its name"), Kind: rapid.SampledFrom([]string{"", "group"}).Draw(t, "its kind")},
+		Sent:         drawnTime.Draw(t, "sent"), Received: drawnTime.Draw(t, "received"), Quarantined: rapid.IntRange(0, 5).Draw(t, "quarantined") == 0,
+		Files: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) File {
+			return File{Name: drawnTextOfTwo.Draw(t, "file"), Text: drawnTextOfTwo.Draw(t, "file's text"), Unread: rapid.IntRange(0, 3).Draw(t, "unread") == 0}
+		}), 0, 2).Draw(t, "files"),
+	}
+	if d.Late = rapid.IntRange(0, 5).Draw(t, "late") == 0; d.Late {
+		d.Of = rapid.Uint64Range(0, 9).Draw(t, "of")
+	}
+	d.Unread = slices.ContainsFunc(d.Files, func(f File) bool { return f.Unread })
+	return d
+})
+
+// drawQueryOfTwo draws a query of language 2.
+func drawQueryOfTwo(t *rapid.T, depth int) string {
+	if depth > 0 {
+		switch rapid.IntRange(0, 4).Draw(t, "node") {
+		case 0:
+			return "(" + drawQueryOfTwo(t, depth-1) + " AND " + drawQueryOfTwo(t, depth-1) + ")"
+		case 1:
+			return "(" + drawQueryOfTwo(t, depth-1) + " OR " + drawQueryOfTwo(t, depth-1) + ")"
+		case 2:
+			return "NOT " + drawQueryOfTwo(t, depth-1)
+		}
+	}
+	one := func(label string, of ...string) string { return rapid.SampledFrom(of).Draw(t, label) }
+	word := rapid.SampledFrom(vocabularyOfTwo)
+	switch rapid.IntRange(0, 12).Draw(t, "clause") {
+	case 0:
+		return one("side", "from:", "to:", "participants:", "custodian:") + one("who", "u1", "u2", "é@x", "nu", "call", "Bed")
+	case 1:
+		return "conversation:" + one("which", "c1", "cafe", "call")
+	case 2:
+		return one("time", "sent", "received") + one("op", "=", "<", "<=", ">", ">=") + one("day", "2026-01-01", "2026-01-02", "2026-01-03", "today", `"this year"`, "2026-01-02T23:00:00Z")
+	case 3:
+		return one("time", "sent:", "received=") + one("range", "2026-01-01..2026-01-02", "2026-01-02..2026-01-04", "2026-01-01T23:00:00Z..today")
+	case 4:
+		return one("property", "kind:msg", "kind:edit", "kind:group", "has:attachment", "lang:es", "lang:es-mx", "mrn:m7", "prio:stat", "group:night", "hold:7", "matter:m", "quarantined:true", "quarantined:false")
+	case 5:
+		return one("seq", "seq:3", "seq:2..5", "seq>=4", "seq<7")
+	case 6:
+		return word.Draw(t, "a") + one("near", " NEAR ", " NEAR(0) ", " NEAR(2) ") + `"` + word.Draw(t, "b") + `"`
+	case 7:
+		return "(call OR " + word.Draw(t, "a") + ") NEAR(1) bed NEAR(1) " + word.Draw(t, "c")
+	case 8:
+		return one("pattern", "po*", "*ium", "*tass*", "caf*", "potasium~1", "potasium~2", "x-ra*", "*call-be*", "filename:po*", "filename:*ium", "habit*")
+	case 9:
+		return "exact:" + word.Draw(t, "exact")
+	case 10:
+		return "filename:" + word.Draw(t, "file")
+	case 11:
+		return word.Draw(t, "bare")
+	}
+	return `"` + strings.Join(rapid.SliceOfN(word, 1, 3).Draw(t, "phrase"), " ") + `"`
+}
+
+// binding is what the property tests bind.
+type binding struct{}
+
+func (binding) Names(value string) []string {
+	return map[string][]string{"nu": {"u1"}, "call": {"U2", "u3"}}[value]
+}
+
+func (binding) Members(string) ([]Stay, error) {
+	return []Stay{{Usrs: []string{"U1"}, From: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}, {Usrs: []string{"u3"}, To: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)}}, nil
+}
+
+func (binding) Held(p Property, value string) (*roaring64.Bitmap, error) {
+	if p == OnHold {
+		return roaring64.BitmapOf(1, 2, 3), nil
+	}
+	return roaring64.BitmapOf(2, 9), nil
+}
+
+// unread is what a word that is not found is in an entry.
+func unread(d *Doc) Truth {
+	if d.Unread {
+		return Maybe
+	}
+	return No
+}
+
+// plainlyTwo evaluates without any shortcut: every text is cut into words, and
+// every rule is written out as QUERY.md has it.
+func plainlyTwo(n Node, d *Doc, q *Query, unfound Truth) Truth {
+	if d.Quarantined && !q.Quarantined() {
+		return No
+	}
+	switch n := n.(type) {
+	case *And:
+		least := Yes
+		for _, p := range n.Of {
+			least = min(least, plainlyTwo(p, d, q, unfound))
+		}
+		return least
+	case *Or:
+		most := No
+		for _, p := range n.Of {
+			most = max(most, plainlyTwo(p, d, q, unfound))
+		}
+		return most
+	case *Not:
+		return map[Truth]Truth{No: Yes, Maybe: Maybe, Yes: No}[plainlyTwo(n.Of, d, q, unfound)]
+	}
+	truth, onlyMessages := plainClause(n, d, unfound)
+	if d.Quarantined && onlyMessages {
+		return Maybe
+	}
+	return truth
+}
+
+func plainClause(n Node, d *Doc, unfound Truth) (_ Truth, onlyMessages bool) {
+	yes := func(b bool) Truth { return map[bool]Truth{true: Yes, false: No}[b] }
+	var names, texts []string
+	for _, f := range d.Files {
+		names, texts = append(names, f.Name), append(texts, f.Text)
+	}
+	everywhere := append(append([]string{d.Text}, names...), texts...)
+	at := d.Seq
+	if d.Late {
+		at = d.Of
+	}
+	switch n := n.(type) {
+	case *Text:
+		if n.Where == InFileName {
+			return yes(slices.ContainsFunc(names, func(s string) bool { return len(plainPlaces(s, n.Words)) > 0 })), true
+		}
+		return max(unfound, yes(slices.ContainsFunc(everywhere, func(s string) bool { return len(plainPlaces(s, n.Words)) > 0 }))), true
+	case *Near:
+		return max(unfound, yes(slices.ContainsFunc(everywhere, func(s string) bool { return plainNear(s, n) }))), true
+	case *Person:
+		return yes(slices.ContainsFunc(map[Property]Parties{
+			From: d.From, To: d.To, Participants: slices.Concat(d.From, d.To, d.Members), Custodian: slices.Concat(d.From, d.To, d.Members),
+		}[n.Property], func(p Party) bool { return plainPerson(n, p) })), true
+	case *Group:
+		for _, p := range slices.Concat(d.From, d.To, d.Members) {
+			for _, s := range n.Stays {
+				in := !d.Received.IsZero() && (s.From.IsZero() || !d.Received.Before(s.From)) && (s.To.IsZero() || d.Received.Before(s.To))
+				if in && slices.ContainsFunc(s.Usrs, func(usr string) bool {
+					return slices.ContainsFunc(p.IDs(), func(id string) bool { return FoldKey(id) == FoldKey(usr) })
+				}) {
+					return Yes, true
+				}
+			}
+		}
+		return No, true
+	case *Conversation:
+		return yes(d.Conversation.ID == n.Value || len(plainPlaces(d.Conversation.Name, phraseOf(2, Folded, n.Value))) > 0), true
+	case *Kind:
+		return yes(n.Value == d.Typ || n.Value == d.Conversation.Kind), true
+	case *Has:
+		return yes(len(d.Files) > 0), true
+	case *Lang:
+		return yes(d.Lang != "" && strings.HasPrefix(FoldKey(d.Lang)+"-", n.Value+"-")), true
+	case *MRN:
+		return yes(d.MRN != "" && FoldKey(d.MRN) == FoldKey(n.Value)), true
+	case *Prio:
+		return yes(d.Prio == n.Value), true
+	case *Time:
+		at := map[Property]time.Time{Sent: d.Sent, Received: d.Received}[n.Property]
+		start, end := n.Range()
+		return yes(!at.IsZero() && !at.Before(start) && (end.IsZero() || at.Before(end))), n.Property == Sent
+	case *Seq:
+		return yes(n.From <= at && at <= n.To), false
+	case *Held:
+		return yes(n.Set != nil && n.Set.Contains(at)), false
+	case *Quarantined:
+		return yes(d.Quarantined == n.Is), false
+	}
+	return No, false
+}
+
+func plainPerson(n *Person, p Party) bool {
+	has := func(key string) bool {
+		return key != "" && slices.ContainsFunc(p.IDs(), func(id string) bool { return FoldKey(id) == FoldKey(key) })
+	}
+	if slices.ContainsFunc(n.Usrs, has) {
+		return true
+	}
+	return n.Property != Custodian && (has(n.Value) || len(plainPlaces(p.Name, phraseOf(2, Folded, n.Value))) > 0)
+}
+
+func plainPlaces(text string, phrase []Word) (at []int) {
+	words := Words(text)
+	for i := 0; len(phrase) > 0 && i+len(phrase) <= len(words); i++ {
+		ok := true
+		for j, w := range phrase {
+			ok = ok && plainAccepts(w, words[i+j])
+		}
+		if ok {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+func plainNear(text string, n *Near) bool {
+	a, b := plainPlaces(text, n.A.Words), plainPlaces(text, n.B.Words)
+	for _, i := range a {
+		for _, j := range b {
+			between := j - (i + len(n.A.Words))
+			if j < i {
+				between = i - (j + len(n.B.Words))
+			}
+			if between >= 0 && between <= n.N {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func plainAccepts(w Word, token string) bool {
+	u, v := Unaccent(token), Unaccent(w.Text)
+	switch w.Form {
+	case Exact:
+		return token == w.Text
+	case Folded:
+		return u == v
+	case Prefix:
+		return strings.HasPrefix(u, v)
+	case Suffix:
+		return strings.HasSuffix(u, v)
+	case Infix:
+		return strings.Contains(u, v)
+	case Fuzzy:
+		return plainDistance([]rune(u), []rune(v)) <= w.Distance
+	}
+	en, es := Stems(token)
+	wen, wes := Stems(w.Text)
+	return u == v || en != "" && en == wen || es != "" && es == wes
+}
+
+// plainDistance is the optimal string alignment distance, by the whole table.
+func plainDistance(s, t []rune) int {
+	table := make([][]int, len(s)+1)
+	for i := range table {
+		table[i] = make([]int, len(t)+1)
+		for j := range table[i] {
+			switch {
+			case i == 0:
+				table[i][j] = j
+			case j == 0:
+				table[i][j] = i
+			default:
+				cost := 1
+				if s[i-1] == t[j-1] {
+					cost = 0
+				}
+				table[i][j] = min(table[i-1][j-1]+cost, table[i-1][j]+1, table[i][j-1]+1)
+				if i > 1 && j > 1 && s[i-1] == t[j-2] && s[i-2] == t[j-1] {
+					table[i][j] = min(table[i][j], table[i-2][j-2]+1)
+				}
+			}
+		}
+	}
+	return table[len(s)][len(t)]
+}
+
+func TestJudgeTwoAsPlainly(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text, d := drawQueryOfTwo(t, 4), drawnDocOfTwo.Draw(t, "entry")
+		q, err := ParseIn(Reading{Now: time.Date(2026, 1, 3, 12, 0, 0, 0, time.UTC)}, text)
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		if rapid.Bool().Draw(t, "bound") {
+			bound, err := q.Bind(binding{})
+			if err != nil || bound.String() != q.String() || bound.Quarantined() != q.Quarantined() {
+				t.Fatalf("%s bound as %s: %v", q, bound, err)
+			}
+			q = bound
+		}
+		if got, want := q.Judge(d), plainlyTwo(q.root, d, q, unread(d)); got != want {
+			t.Fatalf("%s: judged %d, plainly %d", text, got, want)
+		}
+		if got, want := q.Match(d), plainlyTwo(q.root, d, q, No); got != (want == Yes) {
+			t.Fatalf("%s: match %v, plainly %d", text, got, want)
+		}
+		from, to, first, last := q.Span()
+		if q.Match(d) && (d.About() < first || d.About() > last || d.Received.Before(from) || !to.IsZero() && !d.Received.Before(to)) {
+			t.Fatalf("%s: a hit outside of its span %v %v %d %d", text, from, to, first, last)
+		}
+		hanging := *d
+		hanging.Hangs = true
+		if q.Match(&hanging) || q.Judge(&hanging) != q.Judge(d) {
+			t.Fatalf("%s: a hit that hangs", text)
+		}
+	})
+}
+
+// Whatever a file turns out to say, a yes stays one and so does a no.
+func TestJudgeTwoForesees(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text, d := drawQueryOfTwo(t, 4), drawnDocOfTwo.Draw(t, "entry")
+		q, err := ParseIn(Reading{Now: wednesday}, text)
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		read := *d
+		read.Files = slices.Clone(d.Files)
+		for i := range read.Files {
+			if read.Files[i].Unread {
+				read.Files[i].Text += " " + drawnTextOfTwo.Draw(t, "what it says")
+			}
+		}
+		for i := range read.Files {
+			read.Files[i].Unread = false
+		}
+		read.Unread = false
+		if got, later := q.Judge(d), q.Judge(&read); got == No && later == Yes && !d.Quarantined {
+			t.Fatalf("%s: judged no, and what was read makes it yes", text)
+		}
+	})
+}
+
+func TestFuzzyAsWholeTable(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		letters := rapid.StringOfN(rapid.RuneFrom([]rune("abcdé患")), 0, 12, -1)
+		a, b, n := letters.Draw(t, "a"), letters.Draw(t, "b"), rapid.IntRange(0, maxEdits).Draw(t, "edits")
+		if got, want := within(a, b, n), plainDistance([]rune(a), []rune(b)) <= n; got != want {
+			t.Fatalf("%s, %s: within %d edits %v", a, b, n, got)
+		}
+	})
+}
+
+// numbers that a test prints.
+func TestSpan(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
+	for text, want := range map[string]struct {
+		from, to    time.Time
+		first, last uint64
+	}{
+		"a":                                 {last: lastSeq},
+		"seq:3..9 a":                        {first: 3, last: 9},
+		"seq>=3 AND seq<8 b":                {first: 3, last: 7},
+		"a OR seq:3":                        {last: lastSeq},
+		"NOT seq:3":                         {last: lastSeq},
+		"received:2026-01-02..2026-01-03 x": {from: day(2), to: day(4), last: lastSeq},
+		"received>=2026-01-02 AND received<2026-01-05 AND (received>2026-01-02 AND received<2026-01-09)": {from: day(3), to: day(5), last: lastSeq},
+		"sent=2026-01-02": {last: lastSeq},
+	} {
+		q, err := Parse(text)
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		if from, to, first, last := q.Span(); from != want.from || to != want.to || first != want.first || last != want.last {
+			t.Errorf("%s: %v %v %s %s", text, from, to, strconv.FormatUint(first, 10), strconv.FormatUint(last, 10))
+		}
+	}
+}
+
+func TestTerms(t *testing.T) {
+	q, err := Parse(`potassium OR "bed 4" NOT (heparin OR NOT exact:x) AND ab* NEAR potassium AND filename:scan from:ada`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, term := range q.Within(nil).Terms() {
+		got = append(got, term.String())
+	}
+	if strings.Join(got, "|") != `potassium|"bed 4"|exact:x|ab*|filename:scan` {
+		t.Errorf("%q", got)
+	}
+}
