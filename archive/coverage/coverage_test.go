@@ -317,6 +317,25 @@ func TestRequestsAndForgeries(t *testing.T) {
 	}
 }
 
+// What a person reads has a line for everything, and no name makes one.
+func TestText(t *testing.T) {
+	l := newLedger(t)
+	l.say("u-1", "d-1", 2, envelope.TypMsg)
+	s := l.certify(func(r *Request) { r.Name = "Anna\ndevice  d-9: SEALED" })
+	var b strings.Builder
+	if err := s.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"device      d-1 of u-1: GAPS; numbers 2 to 2 in the period, 1 there, 0 disposed of, missing 1,", "never sealed by a checkpoint; after number 2 unknown", "cannot show what a device sent after"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is missing from\n%s", want, b.String())
+		}
+	}
+	if strings.Contains(b.String(), "\ndevice  d-9") {
+		t.Errorf("a name made a line:\n%s", b.String())
+	}
+}
+
 func FuzzVerify(f *testing.F) {
 	_, key, _ := ed25519.GenerateKey(nil)
 	_, id := identity(f, key)

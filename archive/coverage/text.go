@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 )
 
-// WriteText writes s for people, the same for the same statement. What it names
-// is not escaped: a terminal needs that done.
+// WriteText writes s for people, the same for the same statement. No name in it
+// begins a line; a terminal needs the rest of what is hostile escaped.
 func (s *Statement) WriteText(w io.Writer) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
@@ -44,6 +45,13 @@ func (d *Device) write(line func(name, format string, args ...any)) {
 	} else {
 		line("", "never sealed by a checkpoint; after number %d unknown", d.Newest)
 	}
+}
+
+func unbroken(r rune) rune {
+	if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+		return '\ufffd'
+	}
+	return r
 }
 
 func ended(t *Stream) string {
