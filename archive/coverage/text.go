@@ -12,7 +12,7 @@ import (
 func (s *Statement) WriteText(w io.Writer) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-12s%s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(&b, "%-12s%s\n", name, strings.Map(unbroken, fmt.Sprintf(format, args...)))
 	}
 	line("archive", "%s", s.Origin)
 	line("custodian", "%s %s", s.Custodian.Name, s.Custodian.Person)
