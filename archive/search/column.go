@@ -2,50 +2,129 @@ package search
 
 import (
 	"cmp"
-	"container/heap"
+	"errors"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/blevesearch/bleve/v2/index/scorch"
+	index "github.com/blevesearch/bleve_index_api"
+	segment "github.com/blevesearch/scorch_segment_api/v2"
 )
 
-// column gives the place in the log file of each document of a segment, and
-// the order of the documents by it. It is what bleve's sorting would look up
+// column gives what is asked of each document of a segment besides its terms,
+// and the order of the documents. It is what bleve's sorting would look up
 // document by document.
 type column struct {
-	places []uint32 // by document number
+	start  uint64   // first seq of the log file
+	places []uint32 // place in the log file, by document number
 	newest []uint32 // document numbers, newest first
+	milli  []int64  // time sent: instant.milli
+	nano   map[uint32]uint32
+	late   map[uint32]uint64 // the entries that late documents stand for
+	lates  *roaring.Bitmap   // the late documents
 }
 
-func newColumn(places []uint32) *column {
-	c := &column{places: places, newest: make([]uint32, len(places))}
-	for i := range c.newest {
-		c.newest[i] = uint32(i)
+// seq returns the seq of a document.
+func (c *column) seq(doc uint32) uint64 { return c.start + uint64(c.places[doc]) }
+
+// item returns a document as a hit to be ranked.
+func (c *column) item(doc uint32) item {
+	it := item{sent: instant{c.milli[doc], c.nano[doc]}, entry: c.seq(doc)}
+	it.seq = it.entry
+	if of, ok := c.late[doc]; ok {
+		it.seq = of
 	}
-	slices.SortFunc(c.newest, func(a, b uint32) int { return cmp.Compare(places[b], places[a]) })
-	return c
+	return it
+}
+
+// readColumn reads a segment's column.
+func readColumn(seg segment.Segment, start uint64) (*column, error) {
+	values, ok := seg.(segment.DocValueVisitable)
+	if !ok {
+		return nil, errPostings
+	}
+	c := &column{
+		start: start, places: make([]uint32, seg.Count()), milli: make([]int64, seg.Count()),
+		nano: map[uint32]uint32{}, late: map[uint32]uint64{}, lates: roaring.New(),
+	}
+	var state segment.DocVisitState
+	for doc := range c.places {
+		c.milli[doc] = never.milli
+		ids, bad := 0, false
+		visit := func(name string, term []byte) {
+			var ok bool
+			if name == fieldID {
+				c.places[doc], ok = parseSeqTerm(term)
+				ids++
+			} else {
+				var sent instant
+				sent, ok = parseTimeTerm(term)
+				c.milli[doc] = sent.milli
+				if sent.nano != 0 {
+					c.nano[uint32(doc)] = sent.nano // #nosec G115 -- a document number
+				}
+			}
+			bad = bad || !ok
+		}
+		var err error
+		state, err = values.VisitDocValues(uint64(doc), []string{fieldID, fieldSent}, index.DocValueVisitor(visit), state) // #nosec G115 -- a document number
+		if err != nil {
+			return nil, err
+		}
+		if ids != 1 || bad {
+			return nil, errors.New("a document without its seq, or with a time that is none")
+		}
+	}
+	c.newest = make([]uint32, len(c.places))
+	for i := range c.newest {
+		c.newest[i] = uint32(i) // #nosec G115 -- a document number
+	}
+	slices.SortFunc(c.newest, func(a, b uint32) int { return cmp.Compare(c.places[b], c.places[a]) })
+	return c, c.readLate(seg)
+}
+
+// readLate finds the late documents.
+func (c *column) readLate(seg segment.Segment) error {
+	dict, err := seg.Dictionary(fieldOf)
+	if err != nil {
+		return err
+	}
+	return eachTerm(dict, nil, nil, func(term string) error {
+		of, ok := parseNumberTerm([]byte(term))
+		if !ok {
+			return errors.New("a late entry that stands for none")
+		}
+		docs := roaring.New()
+		if err := orInto(dict, []byte(term), docs); err != nil {
+			return err
+		}
+		for it := docs.Iterator(); it.HasNext(); {
+			c.late[it.Next()] = of
+		}
+		c.lates.Or(docs)
+		return nil
+	})
 }
 
 // column returns a segment's column, and forgets those of segments that are not
 // in snap any more.
-func (p *part) column(snap *scorch.IndexSnapshot, s *scorch.SegmentSnapshot) (*column, error) {
+func (p *part) column(snap *scorch.IndexSnapshot, seg segment.Segment) (*column, error) {
 	p.mu.Lock()
-	c := p.columns[s.Segment()]
+	c := p.columns[seg]
 	p.mu.Unlock()
 	if c != nil {
 		return c, nil
 	}
-	places, err := places(s.Segment())
+	c, err := readColumn(seg, p.start)
 	if err != nil {
 		return nil, err
 	}
-	c = newColumn(places)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.columns == nil {
 		return c, nil // discarded meanwhile
 	}
-	p.columns[s.Segment()] = c
+	p.columns[seg] = c
 	for known := range p.columns {
 		if !slices.ContainsFunc(snap.Segments(), func(s *scorch.SegmentSnapshot) bool { return s.Segment() == known }) {
 			delete(p.columns, known)
@@ -54,19 +133,50 @@ func (p *part) column(snap *scorch.IndexSnapshot, s *scorch.SegmentSnapshot) (*c
 	return c, nil
 }
 
-// below keeps the documents whose place is less than limit.
-func (c *column) below(set *roaring.Bitmap, limit uint64) *roaring.Bitmap {
-	kept := roaring.New()
-	for it := set.Iterator(); it.HasNext(); {
-		if doc := it.Next(); uint64(c.places[doc]) < limit {
-			kept.Add(doc)
+// from returns the index in newest of the first document whose place is below
+// limit.
+func (c *column) from(limit uint64) int {
+	at, _ := slices.BinarySearchFunc(c.newest, limit, func(doc uint32, limit uint64) int {
+		if uint64(c.places[doc]) >= limit {
+			return -1
 		}
-	}
-	return kept
+		return 1
+	})
+	return at
 }
 
-// top adds the newest documents of set whose place is below limit to best.
-func (c *column) top(set *roaring.Bitmap, limit uint64, best *newestFirst) {
+// below keeps the documents whose seq is less than limit.
+func (c *column) below(set *roaring.Bitmap, limit uint64) *roaring.Bitmap {
+	if len(c.newest) == 0 || c.seq(c.newest[0]) < limit {
+		return set
+	}
+	kept := make([]uint32, 0, set.GetCardinality())
+	for it := set.Iterator(); it.HasNext(); {
+		if doc := it.Next(); c.seq(doc) < limit {
+			kept = append(kept, doc)
+		}
+	}
+	return roaring.BitmapOf(kept...)
+}
+
+// where returns the documents of set of whose message's seq ok is true.
+func (c *column) where(set *roaring.Bitmap, ok func(seq uint64) bool) *roaring.Bitmap {
+	var docs []uint32
+	for it := set.Iterator(); it.HasNext(); {
+		doc := it.Next()
+		seq := c.seq(doc)
+		if of, late := c.late[doc]; late {
+			seq = of
+		}
+		if ok(seq) {
+			docs = append(docs, doc)
+		}
+	}
+	return roaring.BitmapOf(docs...)
+}
+
+// top offers the documents of set to best.
+func (c *column) top(set *roaring.Bitmap, best *best) {
 	hits := set.GetCardinality()
 	if hits == 0 || best.limit == 0 {
 		return
@@ -74,62 +184,30 @@ func (c *column) top(set *roaring.Bitmap, limit uint64, best *newestFirst) {
 	// Walking down all documents finds the first k hits after about
 	// k × documents / hits steps, each some ten times dearer than a step over
 	// the hits themselves.
-	if walk := float64(best.limit) * float64(len(c.newest)) / float64(hits); walk*10 < float64(hits) {
-		start, _ := slices.BinarySearchFunc(c.newest, limit, func(doc uint32, limit uint64) int {
-			if uint64(c.places[doc]) >= limit {
-				return -1
-			}
-			return 1
-		})
-		for _, doc := range c.newest[start:] {
-			if set.Contains(doc) && !best.offer(uint64(c.places[doc])) {
-				return
-			}
-		}
+	if walk := float64(best.limit) * float64(len(c.newest)) / float64(hits); best.sort == BySeq && walk*10 < float64(hits) {
+		c.walk(set, best)
 		return
 	}
 	for it := set.Iterator(); it.HasNext(); {
-		if place := uint64(c.places[it.Next()]); place < limit {
-			best.offer(place)
+		best.offer(c.item(it.Next()))
+	}
+}
+
+// walk offers the late documents first, because their place is not that of
+// their message, then the others until none can be among the best.
+func (c *column) walk(set *roaring.Bitmap, best *best) {
+	for it := roaring.And(set, c.lates).Iterator(); it.HasNext(); {
+		best.offer(c.item(it.Next()))
+	}
+	start := 0
+	if best.before != nil && best.before.seq > c.start {
+		start = c.from(best.before.seq - c.start)
+	} else if best.before != nil {
+		return
+	}
+	for _, doc := range c.newest[start:] {
+		if set.Contains(doc) && !c.lates.Contains(doc) && !best.offer(c.item(doc)) {
+			return
 		}
 	}
-}
-
-// newestFirst keeps the limit highest numbers that it is offered.
-type newestFirst struct {
-	limit int
-	heap  minHeap
-}
-
-// offer says whether a lower number could still be kept.
-func (n *newestFirst) offer(v uint64) bool {
-	switch {
-	case len(n.heap) < n.limit:
-		heap.Push(&n.heap, v)
-		return true
-	case n.limit > 0 && v > n.heap[0]:
-		n.heap[0] = v
-		heap.Fix(&n.heap, 0)
-		return true
-	}
-	return false
-}
-
-// sorted returns the numbers, highest first.
-func (n *newestFirst) sorted() []uint64 {
-	slices.SortFunc(n.heap, func(a, b uint64) int { return cmp.Compare(b, a) })
-	return n.heap
-}
-
-type minHeap []uint64
-
-func (h minHeap) Len() int           { return len(h) }
-func (h minHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h minHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *minHeap) Push(v any)        { *h = append(*h, v.(uint64)) }
-func (h *minHeap) Pop() any {
-	old := *h
-	v := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return v
 }

@@ -1,8 +1,7 @@
 package search
 
 import (
-	"encoding/binary"
-	"math"
+	"slices"
 	"time"
 
 	index "github.com/blevesearch/bleve_index_api"
@@ -14,24 +13,44 @@ import (
 // them.
 const (
 	fieldID               = "_id" // seqTerm; also a column of doc values
-	fieldText             = "x"   // tokens of text and attachment names, with positions
+	fieldText             = "x"   // tokens of text, file names and files' texts, with positions
+	fieldFileName         = "xf"  // tokens of file names, with positions
 	fieldFromKey          = "fk"  // FoldKey of usr, UPN, mail
-	fieldFromName         = "fn"  // tokens of names, with positions
+	fieldFromName         = "fn"  // tokens of names without accents, with positions
 	fieldToKey            = "tk"
 	fieldToName           = "tn"
+	fieldMemberKey        = "mk" // of members of the conversation that are neither sender nor recipient
+	fieldMemberName       = "mn"
+	fieldUsr              = "u"  // usr of sender, recipients and members as it is
 	fieldConversation     = "ck" // conversation id as it is
-	fieldConversationName = "cn"
-	fieldSentDay          = "sd" // 8 bytes: day since 1970, UTC
-	fieldSent             = "st" // timeTerm
+	fieldConversationName = "cn" // tokens without accents, with positions
+	fieldSentDay          = "sd" // dayTerm
+	fieldSent             = "st" // timeTerm; also a column of doc values
 	fieldReceivedDay      = "rd"
 	fieldReceived         = "rt"
 	fieldDigest           = "dg" // first digestLen bytes of the message's digest
+	fieldRef              = "rf" // likewise of the digest that the entry refers to
+	fieldOf               = "of" // numberTerm of the seq of the entry that a late one stands for
+	fieldProperty         = "p"  // a letter, below, and a value
+)
+
+// What a term of fieldProperty says of its entry.
+const (
+	propHangs       = "h" // it is no hit itself
+	propQuarantined = "q" // it is in quarantine
+	propUnread      = "u" // some text of it could not be read
+	propAttachment  = "a" // it has an attachment
+	propType        = "t" // the message's type
+	propKind        = "c" // the conversation's kind
+	propLang        = "l" // FoldKey of the language tag
+	propMRN         = "m" // FoldKey of the medical record number
+	propPrio        = "p" // the priority
 )
 
 const (
 	withPositions = index.IndexField | index.IncludeTermVectors
 	withoutPos    = index.IndexField
-	secondsPerDay = 24 * 60 * 60
+	withColumn    = index.IndexField | index.DocValues
 )
 
 // document is an entry on its way into the index. It is bleve's index.Document
@@ -42,22 +61,87 @@ type document struct {
 }
 
 // newDocument makes the document of an entry; start is the first seq of its log
-// file.
-func newDocument(d *query.Doc, start uint64) *document {
-	x := &document{id: seqTerm(uint32(d.Seq - start))}
-	x.addPhrases(fieldText, append([]string{d.Text}, d.Names...))
-	x.addParties(fieldFromKey, fieldFromName, d.From)
-	x.addParties(fieldToKey, fieldToName, d.To)
+// file, v the vocabulary that learns its text.
+func newDocument(d *query.Doc, start uint64, v *vocabulary) *document {
+	x := &document{id: seqTerm(uint32(d.Seq - start))} // #nosec G115 -- a log file has at most 2^32 entries
+	switch {
+	case d.Hangs:
+		x.addTerms(fieldProperty, []string{propHangs})
+		x.addDigest(fieldRef, d.Ref)
+	case d.Quarantined:
+		x.addTerms(fieldProperty, []string{propQuarantined})
+		x.addTime(fieldReceivedDay, fieldReceived, d.Received, withoutPos)
+	default:
+		x.addMessage(d, v)
+	}
+	return x
+}
+
+func (x *document) addMessage(d *query.Doc, v *vocabulary) {
+	passages, names := []string{d.Text}, []string(nil)
+	for i := range d.Files {
+		passages = append(passages, d.Files[i].Name, d.Files[i].Text)
+		names = append(names, d.Files[i].Name)
+	}
+	x.fields = append(x.fields, &field{name: fieldText, texts: passages, options: withPositions, learns: v})
+	if len(names) > 0 {
+		x.fields = append(x.fields, &field{name: fieldFileName, texts: names, options: withPositions})
+	}
+	x.addPeople(d)
 	if d.Conversation.ID != "" {
 		x.addTerms(fieldConversation, []string{d.Conversation.ID})
 	}
-	x.addPhrases(fieldConversationName, []string{d.Conversation.Name})
-	x.addTime(fieldSentDay, fieldSent, d.Sent)
-	x.addTime(fieldReceivedDay, fieldReceived, d.Received)
-	if d.Digest != [32]byte{} {
-		x.addTerms(fieldDigest, []string{digestTerm(d.Digest)})
+	x.addNames(fieldConversationName, []string{d.Conversation.Name})
+	x.addTime(fieldSentDay, fieldSent, d.Sent, withColumn)
+	x.addTime(fieldReceivedDay, fieldReceived, d.Received, withoutPos)
+	x.addDigest(fieldDigest, d.Digest)
+	if d.Late {
+		x.addTerms(fieldOf, []string{numberTerm(d.Of)})
+	} else {
+		// What hangs at a message is itself, not once more its late attachment.
+		x.addDigest(fieldRef, d.Ref)
 	}
-	return x
+	x.addTerms(fieldProperty, properties(d))
+}
+
+// properties returns the terms of fieldProperty.
+func properties(d *query.Doc) (terms []string) {
+	if d.Unread || slices.ContainsFunc(d.Files, func(f query.File) bool { return f.Unread }) {
+		terms = append(terms, propUnread)
+	}
+	if len(d.Files) > 0 {
+		terms = append(terms, propAttachment)
+	}
+	for _, p := range [][2]string{
+		{propType, d.Typ}, {propKind, d.Conversation.Kind}, {propPrio, d.Prio},
+		{propLang, query.FoldKey(d.Lang)}, {propMRN, query.FoldKey(d.MRN)},
+	} {
+		if p[1] != "" {
+			terms = append(terms, p[0]+p[1])
+		}
+	}
+	return terms
+}
+
+func (x *document) addPeople(d *query.Doc) {
+	var others query.Parties
+	for _, m := range d.Members {
+		if !slices.Contains(d.From, m) && !slices.Contains(d.To, m) {
+			others = append(others, m)
+		}
+	}
+	x.addParties(fieldFromKey, fieldFromName, d.From)
+	x.addParties(fieldToKey, fieldToName, d.To)
+	x.addParties(fieldMemberKey, fieldMemberName, others)
+	var usrs []string
+	for _, side := range []query.Parties{d.From, d.To, others} {
+		for _, p := range side {
+			if p.Usr != "" {
+				usrs = append(usrs, p.Usr)
+			}
+		}
+	}
+	x.addTerms(fieldUsr, usrs)
 }
 
 func (x *document) addParties(keyField, nameField string, parties query.Parties) {
@@ -69,15 +153,21 @@ func (x *document) addParties(keyField, nameField string, parties query.Parties)
 		names = append(names, p.Name)
 	}
 	x.addTerms(keyField, keys)
-	x.addPhrases(nameField, names)
+	x.addNames(nameField, names)
 }
 
-func (x *document) addTime(dayField, exactField string, t time.Time) {
+func (x *document) addTime(dayField, exactField string, t time.Time, exact index.FieldIndexingOptions) {
 	if t.IsZero() {
 		return
 	}
 	x.addTerms(dayField, []string{dayTerm(dayOf(t))})
-	x.addTerms(exactField, []string{timeTerm(t)})
+	x.fields = append(x.fields, &field{name: exactField, terms: []string{timeTerm(t)}, options: exact})
+}
+
+func (x *document) addDigest(name string, digest [32]byte) {
+	if digest != [32]byte{} {
+		x.addTerms(name, []string{digestTerm(digest)})
+	}
 }
 
 func (x *document) addTerms(name string, terms []string) {
@@ -86,8 +176,12 @@ func (x *document) addTerms(name string, terms []string) {
 	}
 }
 
-func (x *document) addPhrases(name string, texts []string) {
-	x.fields = append(x.fields, &field{name: name, texts: texts, options: withPositions})
+// addNames adds texts whose accents do not count.
+func (x *document) addNames(name string, texts []string) {
+	texts = slices.DeleteFunc(texts, func(s string) bool { return s == "" })
+	if len(texts) > 0 {
+		x.fields = append(x.fields, &field{name: name, texts: texts, options: withPositions, plain: true})
+	}
 }
 
 // The methods of index.Document.
@@ -109,107 +203,4 @@ func (x *document) AddIDField() {
 		name: fieldID, terms: []string{x.id}, value: []byte(x.id),
 		options: index.IndexField | index.StoreField | index.DocValues,
 	})
-}
-
-// field is bleve's index.Field: either terms, or texts that are tokenised when
-// bleve's workers call Analyze.
-type field struct {
-	name    string
-	terms   []string
-	texts   []string
-	value   []byte
-	options index.FieldIndexingOptions
-
-	freqs  index.TokenFrequencies
-	length int
-}
-
-func (f *field) Name() string                                     { return f.name }
-func (f *field) Value() []byte                                    { return f.value }
-func (f *field) ArrayPositions() []uint64                         { return nil }
-func (f *field) EncodedFieldType() byte                           { return 't' }
-func (f *field) Options() index.FieldIndexingOptions              { return f.options }
-func (f *field) AnalyzedLength() int                              { return f.length }
-func (f *field) AnalyzedTokenFrequencies() index.TokenFrequencies { return f.freqs }
-func (f *field) NumPlainTextBytes() uint64                        { return 0 }
-
-func (f *field) Analyze() {
-	f.freqs = index.TokenFrequencies{}
-	for _, term := range f.terms {
-		if f.freqs[term] == nil {
-			f.add(term)
-		}
-	}
-	position := 0
-	for _, text := range f.texts {
-		for _, token := range query.Tokenize(text) {
-			position++
-			tf := f.add(token.Text)
-			tf.Locations = append(tf.Locations, &index.TokenLocation{Position: position})
-		}
-		// A position left out, so that no phrase runs from one text into the next.
-		position++
-	}
-	// zap reads a norm of zero as "no entry" for a term with one hit, and the
-	// norm is the length.
-	f.length = max(1, f.length)
-}
-
-func (f *field) add(term string) *index.TokenFreq {
-	tf := f.freqs[term]
-	if tf == nil {
-		tf = &index.TokenFreq{Term: []byte(term)}
-		f.freqs[term] = tf
-	}
-	tf.SetFrequency(tf.Frequency() + 1)
-	f.length++
-	return tf
-}
-
-// seqTermLen is the length of a seqTerm.
-const seqTermLen = 5
-
-// seqTerm is the place of an entry in its log file, in five digits of seven
-// bits, highest first: zap ends a doc value with 0xff, so no byte may be that.
-func seqTerm(place uint32) string {
-	var b [seqTermLen]byte
-	for i := range b {
-		b[i] = byte(place>>(7*(seqTermLen-1-i))) & 0x7f
-	}
-	return string(b[:])
-}
-
-func parseSeqTerm(term []byte) (uint32, bool) {
-	if len(term) != seqTermLen {
-		return 0, false
-	}
-	var place uint64
-	for _, c := range term {
-		place = place<<7 | uint64(c)
-	}
-	return uint32(place), place <= math.MaxUint32
-}
-
-func dayOf(t time.Time) int64 {
-	s := t.Unix()
-	day := s / secondsPerDay
-	if s%secondsPerDay < 0 {
-		day--
-	}
-	return day
-}
-
-// dayTerm and timeTerm sort as the times do: the sign bit is flipped.
-func dayTerm(day int64) string {
-	return string(binary.BigEndian.AppendUint64(nil, uint64(day)^1<<63))
-}
-
-// timeTerm is the millisecond and, only if it is not zero, the rest in
-// nanoseconds.
-func timeTerm(t time.Time) string {
-	b := binary.BigEndian.AppendUint64(nil, uint64(t.UnixMilli())^1<<63)
-	if rest := uint32(t.Nanosecond() % int(time.Millisecond)); rest != 0 {
-		b = binary.BigEndian.AppendUint32(b, rest)
-	}
-	return string(b)
 }

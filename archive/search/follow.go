@@ -106,6 +106,9 @@ func (x *Index) batch(ctx context.Context, p *part, from, to uint64) error {
 		}
 		docs = append(docs, doc)
 		bytes += len(doc.Text)
+		for i := range doc.Files {
+			bytes += len(doc.Files[i].Text)
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err

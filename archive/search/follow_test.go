@@ -73,7 +73,7 @@ func TestSearchWhileFollowing(t *testing.T) {
 					return
 				}
 				want := src.brute(q, got.ThroughSeq)
-				if got.Total != uint64(len(want)) || !slices.Equal(got.Hits, want[:min(3, len(want))]) {
+				if got.Total != uint64(len(want)) || !slices.Equal(seqsOf(got.Hits), want[:min(3, len(want))]) {
 					t.Errorf("%s: %+v, want %d", q, got, len(want))
 					return
 				}
@@ -83,7 +83,7 @@ func TestSearchWhileFollowing(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 9))
 	for range 12 {
 		for range 20 {
-			src.append(randomDoc(r))
+			src.append(randomDoc(r, int(src.Size())))
 		}
 		size := src.Size()
 		waitFor(t, "the index follows", func() bool { return x.Lag() <= src.Size()-size+40 })
@@ -141,7 +141,7 @@ func childSource() *memSource {
 	src := newSource(900)
 	r := rand.New(rand.NewPCG(10, 11))
 	for range childDocs {
-		src.append(randomDoc(r))
+		src.append(randomDoc(r, int(src.Size())))
 	}
 	return src
 }
@@ -200,7 +200,7 @@ func TestKilledWhileIndexing(t *testing.T) {
 		for _, q := range queries {
 			got, err := x.Search(t.Context(), q, SearchOptions{Limit: 20})
 			want := src.brute(q, src.Size())
-			if err != nil || got.Total != uint64(len(want)) || !slices.Equal(got.Hits, want[:min(20, len(want))]) {
+			if err != nil || got.Total != uint64(len(want)) || !slices.Equal(seqsOf(got.Hits), want[:min(20, len(want))]) {
 				t.Errorf("round %d, lag %d: %+v, %v, want %d", round, lag, got, err, len(want))
 			}
 		}

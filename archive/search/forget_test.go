@@ -116,12 +116,12 @@ func decrypted(t *testing.T, dir string, keys Keys, src Source) []byte {
 
 func (p *part) dump(t *testing.T, all *bytes.Buffer) {
 	t.Helper()
-	snap, _, err := p.snapshot()
-	if err != nil || snap == nil {
-		t.Fatal(snap, err)
+	st, err := p.snapshot()
+	if err != nil || st.snap == nil {
+		t.Fatal(st.snap, err)
 	}
-	defer p.done(snap)
-	for _, s := range snap.Segments() {
+	defer p.done(st.snap)
+	for _, s := range st.snap.Segments() {
 		seg := s.Segment()
 		for _, field := range seg.Fields() {
 			dict, err := seg.Dictionary(field)

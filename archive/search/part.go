@@ -35,6 +35,7 @@ type part struct {
 	store   *scorch.Scorch              // nil while the part is discarded
 	mark    mark                        // of the last durable batch
 	columns map[segment.Segment]*column // of segments of a recent snapshot
+	words   *vocabulary                 // of the text in the store
 	dead    *death                      // of the store
 	opened  uint64                      // how many times a store was opened
 }
@@ -48,7 +49,7 @@ type mark struct {
 
 const (
 	markKey     = "holdfast-mark"
-	markVersion = 2 // of the mark and of everything in document.go
+	markVersion = 3 // of the mark and of everything in document.go
 	markLen     = 1 + 8 + 8
 )
 
@@ -110,11 +111,12 @@ func (p *part) openChecked(size uint64) (err error) {
 	if err := store.Open(); err != nil {
 		return fmt.Errorf("search index %06d: %w", p.file, err)
 	}
-	m, err := p.check(store, size, errors.Is(statErr, os.ErrNotExist))
+	words := newVocabulary()
+	m, err := p.check(store, size, errors.Is(statErr, os.ErrNotExist), words)
 	if err != nil {
 		return errors.Join(fmt.Errorf("search index %06d: %w", p.file, err), store.Close())
 	}
-	p.store, p.mark, p.columns = store, m, map[segment.Segment]*column{}
+	p.store, p.mark, p.columns, p.words = store, m, map[segment.Segment]*column{}, words
 	p.opened++
 	return nil
 }
@@ -132,7 +134,7 @@ func (p *part) config() map[string]any {
 	return c
 }
 
-func (p *part) check(store *scorch.Scorch, size uint64, fresh bool) (mark, error) {
+func (p *part) check(store *scorch.Scorch, size uint64, fresh bool, words *vocabulary) (mark, error) {
 	snap, err := snapshotOf(store)
 	if err != nil {
 		return mark{}, err
@@ -159,6 +161,9 @@ func (p *part) check(store *scorch.Scorch, size uint64, fresh bool) (mark, error
 			return mark{}, errors.New("a segment is not on disk")
 		}
 		if err := checkCRC(file.Path(), file.CRC()); err != nil {
+			return mark{}, err
+		}
+		if err := words.learnFrom(s.Segment()); err != nil {
 			return mark{}, err
 		}
 	}
@@ -232,7 +237,7 @@ func (p *part) discard() error {
 // closeStore closes the store; what it could not write is indexed again.
 func (p *part) closeStore() error {
 	store := p.store
-	p.store, p.columns, p.mark = nil, nil, mark{through: p.start}
+	p.store, p.columns, p.words, p.mark = nil, nil, nil, mark{through: p.start}
 	if store == nil {
 		return nil
 	}
@@ -287,22 +292,34 @@ func (p *part) through() uint64 {
 	return max(p.mark.through, p.start)
 }
 
-// snapshot returns the state of the part, or nil while there is no store, and
-// the number of the store. The caller gives the snapshot to done.
-func (p *part) snapshot() (snap *scorch.IndexSnapshot, opened uint64, err error) {
+// state is a part as a search sees it.
+type state struct {
+	part    *part
+	snap    *scorch.IndexSnapshot
+	words   *vocabulary
+	opened  uint64 // the number of the store
+	through uint64 // every entry of the log file with a lower seq has been seen
+}
+
+// snapshot returns the state of the part; its snap is nil while there is no
+// store. The caller gives a state with a snap to done.
+func (p *part) snapshot() (st state, err error) {
+	st = state{part: p, through: p.start}
 	p.use.RLock()
 	defer func() {
-		if snap == nil {
+		if st.snap == nil {
 			p.use.RUnlock()
 		}
 	}()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	st.opened = p.opened
 	if p.store == nil {
-		return nil, p.opened, nil
+		return st, nil
 	}
-	snap, err = snapshotOf(p.store)
-	return snap, p.opened, err
+	st.words = p.words
+	st.snap, err = snapshotOf(p.store)
+	return st, err
 }
 
 // done ends the use of a snapshot.
@@ -330,7 +347,7 @@ func (p *part) write(docs []query.Doc, through uint64) error {
 	p.use.RLock()
 	defer p.use.RUnlock()
 	p.mu.Lock()
-	store, m, dead := p.store, p.mark, p.dead
+	store, m, dead, words := p.store, p.mark, p.dead, p.words
 	p.mu.Unlock()
 	if store == nil {
 		return errGone
@@ -343,7 +360,7 @@ func (p *part) write(docs []query.Doc, through uint64) error {
 	m = mark{through, m.count + uint64(len(docs))}
 	batch := index.NewBatch()
 	for i := range docs {
-		batch.Update(newDocument(&docs[i], p.start))
+		batch.Update(newDocument(&docs[i], p.start, words))
 	}
 	batch.SetInternal([]byte(markKey), m.bytes())
 	done := make(chan error, 1)

@@ -24,10 +24,10 @@ func TestNothingReadable(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	src := newSource(1000)
-	canaries := []string{"quokkatext", "quokkaname", "quokkausr", "quokkaupn", "quokkamail", "quokkaparty", "quokkaconv", "quokkaroom", "quokkalong"}
+	canaries := []string{"quokkatext", "quokkaname", "quokkausr", "quokkaupn", "quokkamail", "quokkaparty", "quokkaconv", "quokkaroom", "quokkalong", "quokkafile", "quokkareference", "quokkamrn", "quokkamember"}
 	for i := range 150 {
 		src.append(&query.Doc{
-			Text: fmt.Sprintf("Quokkatext number %d %s", i, strings.Repeat("quokkalong ", i%50)), Names: []string{"quokkaname.pdf"},
+			Text: fmt.Sprintf("Quokkatext number %d %s", i, strings.Repeat("quokkalong ", i%50)), Files: []query.File{{Name: "quokkaname.pdf", Text: "quokkafile"}}, Ref: [32]byte([]byte("quokkareferencequokkareferencequo")), MRN: "quokkamrn", Members: query.Parties{{Usr: "quokkamember", Name: "quokkamembername"}},
 			From: query.Parties{{Usr: "quokkausr", UPN: "quokkaupn@x", Mail: "quokkamail@x", Name: "Quokkaparty"}},
 			To:   query.Parties{{Usr: "quokkausr", Name: "Quokkaparty"}}, Sent: testBase.Add(time.Duration(i) * time.Second),
 			Conversation: query.ConversationRef{ID: "quokkaconv", Name: "Quokkaroom"},
@@ -74,7 +74,7 @@ func newDamageTest(t *testing.T) *damageTest {
 	r := rand.New(rand.NewPCG(3, 4))
 	d := &damageTest{pristine: t.TempDir(), src: newSource(10_000)}
 	for range 300 {
-		d.src.append(randomDoc(r))
+		d.src.append(randomDoc(r, int(d.src.Size())))
 	}
 	for _, s := range []string{"call", `"call doctor" OR bed`, "sent>=2026-01-02 NOT pain", "from:u1"} {
 		d.queries = append(d.queries, parse(t, s))
@@ -231,7 +231,7 @@ func TestDamageWhileOpen(t *testing.T) {
 	src := newSource(10_000)
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 300 {
-		src.append(randomDoc(r))
+		src.append(randomDoc(r, int(src.Size())))
 	}
 	x := openIndex(t, dir, src, Options{})
 	catchUp(t, x)

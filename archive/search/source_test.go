@@ -103,15 +103,7 @@ func (s *memSource) LeavesPerFile() uint64 { return s.perFile }
 
 // brute is the truth: the matching seqs below size, newest first.
 func (s *memSource) brute(q *query.Query, size uint64) []uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	seqs := []uint64{}
-	for seq := size; seq > 0; seq-- {
-		if d := s.docs[seq-1]; d != nil && q.Match(d) {
-			seqs = append(seqs, seq-1)
-		}
-	}
-	return seqs
+	return seqsOf(s.plainly(q, size).sorted(BySeq))
 }
 
 // testKeys derives a key for each file from a seed.
@@ -181,4 +173,12 @@ func indexFiles(t testing.TB, dir, pattern string) []string {
 		t.Fatalf("no files %s: %v", pattern, err)
 	}
 	return files
+}
+
+func seqsOf(hits []Hit) []uint64 {
+	seqs := []uint64{}
+	for _, h := range hits {
+		seqs = append(seqs, h.Seq)
+	}
+	return seqs
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-
-	"github.com/blevesearch/bleve/v2/index/scorch"
 )
 
 // digestLen is how many bytes of a digest the index keeps: enough that no two
@@ -24,58 +22,63 @@ func (x *Index) Target(ctx context.Context, digest [32]byte) (seq uint64, ok boo
 		if err != nil {
 			return 0, false, fmt.Errorf("search: %w", err)
 		}
-		place, found, err := p.target(ctx, digest)
+		seq, ok = uint64(math.MaxUint64), false
+		_, err = p.having(ctx, fieldDigest, [][32]byte{digest}, func(_ [32]byte, at uint64) { seq, ok = min(seq, at), true })
 		if err != nil {
 			return 0, false, fmt.Errorf("search: %w", err)
 		}
-		if found {
-			return p.start + place, true, nil
+		if ok {
+			return seq, true, nil
 		}
 	}
 	return 0, false, nil
 }
 
-// target returns the lowest place in the part of a document with the digest.
-func (p *part) target(ctx context.Context, digest [32]byte) (place uint64, found bool, err error) {
-	snap, opened, err := p.snapshot()
-	if err != nil || snap == nil {
-		return 0, false, err
+// having visits the indexed entries whose field holds one of the digests, and
+// returns the seq through which the part is indexed.
+func (p *part) having(ctx context.Context, field string, digests [][32]byte, visit func(digest [32]byte, seq uint64)) (through uint64, err error) {
+	st, err := p.snapshot()
+	if err != nil || st.snap == nil {
+		return p.start, err
 	}
-	defer p.done(snap)
+	defer p.done(st.snap)
 	err = guard(func() (err error) {
-		place, found, err = p.targetIn(ctx, snap, digest)
+		through, err = p.havingIn(ctx, st, field, digests, visit)
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		p.damaged(opened, ErrDamaged)
-		return 0, false, ErrDamaged
+		p.damaged(st.opened, ErrDamaged)
+		return 0, ErrDamaged
 	}
-	return place, found, err
+	return through, err
 }
 
-func (p *part) targetIn(ctx context.Context, snap *scorch.IndexSnapshot, digest [32]byte) (place uint64, found bool, err error) {
-	if _, err := p.checkMark(snap); err != nil {
-		return 0, false, err
+func (p *part) havingIn(ctx context.Context, st state, field string, digests [][32]byte, visit func([32]byte, uint64)) (uint64, error) {
+	m, err := p.checkMark(st.snap)
+	if err != nil {
+		return 0, err
 	}
-	place = math.MaxUint64
-	for _, seg := range snap.Segments() {
+	for _, s := range st.snap.Segments() {
 		if err := ctx.Err(); err != nil {
-			return 0, false, err
+			return 0, err
 		}
-		set, err := newEvaluator(seg.Segment()).term(fieldDigest, digestTerm(digest))
-		if err != nil {
-			return 0, false, err
-		}
-		if set.IsEmpty() {
-			continue
-		}
-		c, err := p.column(snap, seg)
-		if err != nil {
-			return 0, false, err
-		}
-		for it := set.Iterator(); it.HasNext(); {
-			place, found = min(place, uint64(c.places[it.Next()])), true
+		e := &evaluator{seg: s.Segment()}
+		for _, digest := range digests {
+			set, err := e.terms(field, digestTerm(digest))
+			if err != nil {
+				return 0, err
+			}
+			if set.IsEmpty() {
+				continue
+			}
+			c, err := p.column(st.snap, s.Segment())
+			if err != nil {
+				return 0, err
+			}
+			for it := set.Iterator(); it.HasNext(); {
+				visit(digest, c.seq(it.Next()))
+			}
 		}
 	}
-	return place, found, nil
+	return m.through, nil
 }

@@ -14,7 +14,10 @@ import (
 
 // Search implements api.Searcher.
 func (p *parts) Search(ctx context.Context, q *query.Query, page api.Page) (*api.SearchResponse, error) {
-	options := search.SearchOptions{Limit: page.Limit, Before: page.Before}
+	options := search.SearchOptions{Limit: page.Limit}
+	if page.Before != 0 {
+		options.Before = &search.Place{Seq: page.Before}
+	}
 	if page.AsOf != 0 {
 		options.AsOf = page.AsOf + 1
 	}
@@ -35,8 +38,17 @@ func (p *parts) Search(ctx context.Context, q *query.Query, page api.Page) (*api
 	if out.Quarantine, err = p.quarantine(ctx); err != nil {
 		return nil, err
 	}
-	out.Hits, err = p.render.Hits(ctx, found.Hits)
+	out.Hits, err = p.render.Hits(ctx, seqsOf(found.Hits))
 	return out, err
+}
+
+// seqsOf returns the messages of hits.
+func seqsOf(hits []search.Hit) []uint64 {
+	seqs := make([]uint64, len(hits))
+	for i, h := range hits {
+		seqs[i] = h.Seq
+	}
+	return seqs
 }
 
 // quarantine names the newest quarantined entries: any of them might have

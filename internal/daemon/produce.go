@@ -29,16 +29,17 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 	if err := p.state.CatchUp(ctx, at); err != nil {
 		return nil, err
 	}
-	slices.Reverse(found.Hits)
+	hits := seqsOf(found.Hits)
+	slices.Reverse(hits)
 	summary, err := export.Produce(ctx, export.Source{Log: p.archive, Places: p.state}, export.Request{
 		Seqs: func(yield func(uint64, error) bool) {
-			for _, seq := range found.Hits {
+			for _, seq := range hits {
 				if !yield(seq, nil) {
 					return
 				}
 			}
 		},
-		Exclusions: p.unseen(at, found.Hits),
+		Exclusions: p.unseen(at, hits),
 		At:         at, Through: found.ThroughSeq - 1, Total: found.Total,
 		Principal: req.Principal.String(), Tool: "holdfastd " + p.version,
 		Query: req.Typed, Parsed: req.Query.String(), Matter: req.Matter, Reason: req.Reason,
