@@ -23,6 +23,7 @@ import (
 // methods that write do so by themselves.
 type Book struct {
 	options Options
+	length  int // of a part, in bytes, at about which the next begins
 
 	judge chan struct{} // capacity 1: held from judging the rules until the entries are applied
 
@@ -53,7 +54,7 @@ type Fault struct {
 // fills it.
 func New(o Options) *Book {
 	return &Book{
-		options: o, judge: make(chan struct{}, 1), tags: newTags(), numbers: map[numbering]*taken{},
+		options: o, length: partLength, judge: make(chan struct{}, 1), tags: newTags(), numbers: map[numbering]*taken{},
 		reservations: map[uint64]*reservation{}, searches: map[string]map[string]*SavedSearch{},
 	}
 }

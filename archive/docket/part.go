@@ -133,7 +133,7 @@ func (w *partWriter) mrn(ctx context.Context, mrn string) error {
 
 // room makes sure that the body may have n bytes more.
 func (w *partWriter) room(ctx context.Context, n int) error {
-	if w.length > 0 && w.length+n > partLength {
+	if w.length > 0 && w.length+n > w.book.length {
 		if err := w.flush(ctx); err != nil {
 			return err
 		}
