@@ -24,9 +24,7 @@ func (p *passage) ask(language int, text string) {
 		p.long = hasLongRun(text)
 		return
 	}
-	for _, t := range tokenize(language, text) {
-		p.words = append(p.words, t.Text)
-	}
+	p.words = wordsOf(language, text)
 }
 
 // hasLongRun says whether a run of an ASCII text is longer than a token.

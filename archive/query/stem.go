@@ -3,6 +3,7 @@ package query
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/blevesearch/snowballstem"
 	"github.com/blevesearch/snowballstem/english"
@@ -27,6 +28,35 @@ func Unaccent(token string) string {
 	if isASCII(token) {
 		return token
 	}
+	if r, n := utf8.DecodeRuneInString(token); n == len(token) && standsAlone(r) {
+		return token
+	}
+	var b strings.Builder
+	b.Grow(len(token))
+	if isLatin1(token) {
+		for _, r := range token {
+			if r < utf8.RuneSelf {
+				b.WriteByte(byte(r))
+			} else {
+				b.WriteString(latin1[r-firstLatin1])
+			}
+		}
+		return b.String()
+	}
+	return unaccented(token)
+}
+
+const firstLatin1 = 0xc0
+
+// latin1 is the letters of Latin-1 without accents.
+var latin1 = func() (plain [0x100 - firstLatin1]string) {
+	for i := range plain {
+		plain[i] = unaccented(string(rune(firstLatin1 + i)))
+	}
+	return plain
+}()
+
+func unaccented(token string) string {
 	var b strings.Builder
 	b.Grow(len(token))
 	strips := false
@@ -37,7 +67,7 @@ func Unaccent(token string) string {
 			}
 			continue
 		}
-		strips = unicode.In(r, accented...)
+		strips = unicode.IsLetter(r) && unicode.In(r, accented...)
 		if plain, ok := plainLetters[r]; ok {
 			b.WriteString(plain)
 		} else {

@@ -40,24 +40,24 @@ func tokenize(language int, text string) []Token {
 	if isASCII(text) {
 		return tokenizeASCII(text)
 	}
-	s := splitter{language: language}
-	var it norm.Iter
-	it.InitString(norm.NFKC, text)
-	for !it.Done() {
-		start := it.Pos()
-		seg := it.Next()
-		end := it.Pos()
-		if end == start { // a part of what one rune is normalised to, such as ½
-			_, n := utf8.DecodeRuneInString(text[start:])
-			end += n
+	s := splitter{language: language, text: text, tokens: make([]Token, 0, len(text)/6+1)}
+	// A sign of ASCII separates whatever stands before and after it, and is a part
+	// of no character: what lies between two is read by itself.
+	for i := 0; i < len(text); i++ {
+		start := i
+		plain := true
+		for i < len(text) && (text[i] >= utf8.RuneSelf || isASCIIWord(text[i])) {
+			plain = plain && text[i] < utf8.RuneSelf
+			i++
 		}
-		for len(seg) > 0 {
-			r, n := utf8.DecodeRune(seg)
-			seg = seg[n:]
-			s.rune(r, start, end)
+		switch {
+		case start == i:
+		case plain:
+			s.tokens = appendASCII(s.tokens, text[:i], start)
+		default:
+			s.run(start, i)
 		}
 	}
-	s.flush()
 	return s.tokens
 }
 
@@ -83,27 +83,23 @@ func FoldKey(s string) string {
 }
 
 func tokenizeASCII(text string) []Token {
-	tokens := make([]Token, 0, len(text)/5+1)
-	start := -1
-	for i := 0; i <= len(text); i++ {
-		inWord := i < len(text) && isASCIIWord(text[i])
-		if inWord && start < 0 {
-			start = i
+	return appendASCII(make([]Token, 0, len(text)/5+1), text, 0)
+}
+
+// appendASCII adds the tokens of an ASCII text from a byte of it on.
+func appendASCII(tokens []Token, text string, from int) []Token {
+	for start, end := from, from; ; {
+		if start, end = nextWord(text, end); start == end {
+			return tokens
 		}
-		if start >= 0 && (!inWord || i-start == maxTokenRunes) {
-			tokens = append(tokens, Token{strings.ToLower(text[start:i]), start, i})
-			start = -1
-			if inWord {
-				start = i
-			}
-		}
+		tokens = append(tokens, Token{strings.ToLower(text[start:end]), start, end})
 	}
-	return tokens
 }
 
 // splitter collects runes of normalised text into tokens.
 type splitter struct {
 	language int
+	text     string // the original
 
 	tokens     []Token
 	word       []byte
@@ -113,8 +109,48 @@ type splitter struct {
 	half       bool // it is the first letter of a flag
 }
 
+// run reads bytes [from,to) of the text, which hold no sign of ASCII.
+func (s *splitter) run(from, to int) {
+	part := s.text[from:to]
+	if isLatin1(part) || norm.NFKC.IsNormalString(part) {
+		for i, r := range part {
+			n := utf8.RuneLen(r)
+			if r == utf8.RuneError {
+				_, n = utf8.DecodeRuneInString(part[i:])
+			}
+			s.rune(r, from+i, from+i+n)
+		}
+		s.flush()
+		return
+	}
+	var it norm.Iter
+	it.InitString(norm.NFKC, part)
+	for !it.Done() {
+		start := it.Pos()
+		seg := it.Next()
+		end := it.Pos()
+		if end == start { // a part of what one rune is normalised to, such as ½
+			_, n := utf8.DecodeRuneInString(part[start:])
+			end += n
+		}
+		for len(seg) > 0 {
+			r, n := utf8.DecodeRune(seg)
+			seg = seg[n:]
+			s.rune(r, from+start, from+end)
+		}
+	}
+	s.flush()
+}
+
 // rune adds one rune that came from bytes [start,end) of the original text.
 func (s *splitter) rune(r rune, start, end int) {
+	if isLatin1Letter(r) || r < utf8.RuneSelf && isASCIIWord(byte(r)) {
+		if s.half || s.single || s.runes == maxTokenRunes {
+			s.flush()
+		}
+		s.add(r, start, end)
+		return
+	}
 	if isIgnorable(r) {
 		return
 	}
@@ -179,7 +215,11 @@ func (s *splitter) emoji(r rune, start, end int) bool {
 
 func (s *splitter) flush() {
 	if s.runes > 0 {
-		s.tokens = append(s.tokens, Token{fold(string(s.word)), s.start, s.end})
+		word := s.text[s.start:s.end] // as long as the text is, and no longer
+		if word != string(s.word) {
+			word = string(s.word)
+		}
+		s.tokens = append(s.tokens, Token{fold(word), s.start, s.end})
 	}
 	s.word, s.runes, s.single, s.half = s.word[:0], 0, false, false
 }
@@ -187,8 +227,11 @@ func (s *splitter) flush() {
 // fold case-folds an NFKC string; folding may denormalise, so it is followed by
 // NFKC, as in Unicode's toNFKC_Casefold.
 func fold(s string) string {
-	if isASCII(s) {
+	if isASCII(s) || isLatin1(s) && !strings.Contains(s, "ß") {
 		return strings.ToLower(s)
+	}
+	if r, n := utf8.DecodeRuneInString(s); n == len(s) && standsAlone(r) {
+		return s // these have no case
 	}
 	return norm.NFKC.String(cases.Fold().String(s))
 }
@@ -196,6 +239,20 @@ func fold(s string) string {
 func isASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// isLatin1Letter says whether a rune is a letter of Latin-1 beyond ASCII, but
+// for the ordinals: NFKC leaves these as they are.
+func isLatin1Letter(r rune) bool { return 0xc0 <= r && r <= 0xff && r != 0xd7 && r != 0xf7 }
+
+// isLatin1 says whether s is of letters and digits of ASCII, and those letters.
+func isLatin1(s string) bool {
+	for _, r := range s {
+		if !isLatin1Letter(r) && (r >= utf8.RuneSelf || !isASCIIWord(byte(r))) {
 			return false
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 	"pgregory.net/rapid"
 )
 
@@ -70,19 +72,53 @@ func TestTokenOffsets(t *testing.T) {
 	}
 }
 
-// The short way for ASCII must not differ from the long one.
-func TestASCIIWay(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.StringOf(rapid.RuneFrom(nil, &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0, Hi: 127, Stride: 1}}})).Draw(t, "text")
-		var s splitter
-		for i, r := range text {
-			s.rune(r, i, i+1)
+// slowly cuts a text rune by rune, all of it normalised as one.
+func slowly(language int, text string) []Token {
+	s := splitter{language: language, text: text}
+	var it norm.Iter
+	it.InitString(norm.NFKC, text)
+	for !it.Done() {
+		start := it.Pos()
+		seg := it.Next()
+		end := it.Pos()
+		if end == start {
+			_, n := utf8.DecodeRuneInString(text[start:])
+			end += n
 		}
-		s.flush()
-		if got := Tokenize(text); !slices.Equal(got, s.tokens) {
-			t.Fatalf("%q: %v, the long way %v", text, got, s.tokens)
+		for len(seg) > 0 {
+			r, n := utf8.DecodeRune(seg)
+			seg = seg[n:]
+			s.rune(r, start, end)
+		}
+	}
+	s.flush()
+	return s.tokens
+}
+
+// The short ways, for ASCII and between its signs, must not differ from the long one.
+func TestShortWays(t *testing.T) {
+	runes := rapid.StringOf(rapid.OneOf(
+		rapid.RuneFrom(nil, &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0, Hi: 0x17f, Stride: 1}}}),
+		rapid.RuneFrom([]rune("abC ,='´\u0301\u0338\u00adß½éÉ患한\u1100\u1161か\u3099👍🏽🇪1\u20e3\u200b\u200d\ufb01\u0345")), rapid.Rune()))
+	rapid.Check(t, func(t *rapid.T) {
+		text := runes.Draw(t, "text") + strings.Repeat(rapid.SampledFrom([]string{"", "a", "é", "a\u0301"}).Draw(t, "long"), rapid.IntRange(0, 200).Draw(t, "times"))
+		for language := 1; language <= Language; language++ {
+			got, want := tokenize(language, text), slowly(language, text)
+			same := slices.EqualFunc(got, want, func(a, b Token) bool { return a.Text == b.Text })
+			if !same {
+				t.Fatalf("%q in language %d: %v, the long way %v", text, language, got, want)
+			}
 		}
 	})
+}
+
+// Lower case is folded case for what fold takes the short way.
+func TestFoldLatin1(t *testing.T) {
+	for r := rune(0); r <= 0xff; r++ {
+		if s := string(r); isLatin1(s) && fold(s) != norm.NFKC.String(cases.Fold().String(s)) {
+			t.Errorf("%q: %q", s, fold(s))
+		}
+	}
 }
 
 // Counting a word with a regular expression gives what a search gives.

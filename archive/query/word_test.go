@@ -92,6 +92,9 @@ func TestAcceptsAsDefined(t *testing.T) {
 			}
 		}
 		u := Unaccent(a)
+		if u != unaccented(a) {
+			t.Fatalf("%q without accents is %q, the long way %q", a, u, unaccented(a))
+		}
 		if u == "" || Unaccent(u) != u || !utf8.ValidString(u) {
 			t.Fatalf("%q without accents is %q", a, u)
 		}
