@@ -45,6 +45,8 @@ type Resealed struct {
 	file   [seal.IDSize]byte // the new file's id
 	gone   proof.Hash        // sum of its ranges of disposed entries, earlier ones included
 	copied uint64            // what came since has been copied up to here
+	late   []uint64          // seqs of the entries by which attachments of what is left behind came in later
+	awaits bool              // one of them may still come
 }
 
 // Reseal writes what Keep says of a class-month into a body file of the next
@@ -82,6 +84,7 @@ type resealer struct {
 	goneOpen  bool                  // the last of them can go on
 	unlink    map[blobName]struct{} // attachments of what is left behind
 	keep      map[blobName]struct{} // and of survivors
+	awaited   *awaited              // attachments of what is left behind that came later, or never
 }
 
 func (a *Archive) newResealer(cm ClassMonth, o ResealOptions) (*resealer, error) {
@@ -95,7 +98,7 @@ func (a *Archive) newResealer(cm ClassMonth, o ResealOptions) (*resealer, error)
 		return nil, fmt.Errorf("%w: class %s is never disposed of", ErrInvalid, cm.Class)
 	}
 	r := &resealer{
-		a: a, o: o, survivors: sha256.New(), unlink: map[blobName]struct{}{}, keep: map[blobName]struct{}{},
+		a: a, o: o, survivors: sha256.New(), unlink: map[blobName]struct{}{}, keep: map[blobName]struct{}{}, awaited: &awaited{},
 		out: &Resealed{ClassMonth: cm, Through: a.Size()},
 	}
 	r.survivors.Write([]byte("holdfast survivors v1\x00"))
@@ -163,6 +166,11 @@ func (r *resealer) run(ctx context.Context) error {
 			r.o.Progress(seq-r.from, r.to-r.from)
 		}
 	}
+	var err error
+	if r.out.late, err = r.awaited.late(ctx, r.a, r.out.Through); err != nil {
+		return err
+	}
+	r.out.awaits = len(r.awaited.keys) > 0
 	// A crash up to here leaves an unfinished file; the next start removes it and the key.
 	if err := r.finish(); err != nil {
 		return err
@@ -287,6 +295,9 @@ func (r *resealer) leaves(l *proof.Leaf, b *Body) {
 	for _, at := range attachments(l, b) {
 		if r.o.Shared == nil || !r.o.Shared(at.bid, at.sum) {
 			r.unlink[at.name()] = struct{}{}
+		}
+		if !at.stored {
+			r.awaited.add(l, at.bid)
 		}
 	}
 }

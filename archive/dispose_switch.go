@@ -194,6 +194,13 @@ func (a *Archive) switched(r *Resealed, first uint64) (*generation, error) {
 			g.index = append(g.index, n)
 		}
 	}
+	late, err := s.lateSince(r, first)
+	if err != nil {
+		return nil, err
+	}
+	for _, seq := range append(late, r.late...) {
+		g.index = append(g.index, seq/per)
+	}
 	slices.Sort(g.index)
 	g.index = slices.Compact(g.index)
 	return g, nil

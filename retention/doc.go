@@ -33,6 +33,7 @@ import (
 	"holdfast/archive"
 	"holdfast/archive/proof"
 	"holdfast/archive/query"
+	"holdfast/ingest/envelope"
 	"holdfast/internal/role"
 	"holdfast/retention/hold"
 )
@@ -112,6 +113,13 @@ type Relay interface {
 	Party(usr string, at proof.Leaf) query.Party
 }
 
+// Texts is what was read of attachments.
+type Texts interface {
+	// File returns an attachment with its text. Unread says that there may be more
+	// of it than is known: then a query that does not find its words there is in doubt.
+	File(a *envelope.Attachment) query.File
+}
+
 // People is what the directory says, and ever said.
 type People interface {
 	hold.Directory
@@ -155,6 +163,7 @@ type Options struct {
 	// to the given size of the log: the CatchUp of the state that it is an Applier of.
 	CatchUp  func(ctx context.Context, size uint64) error
 	Relay    Relay
+	Texts    Texts // nil: no attachment was read
 	People   People
 	Requests Requests
 	Forget   func(ctx context.Context, files []uint64) error // has the index forget these log files and read them anew

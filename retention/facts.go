@@ -8,6 +8,7 @@ import (
 	"holdfast/archive"
 	"holdfast/archive/proof"
 	"holdfast/archive/query"
+	"holdfast/archive/reading"
 	"holdfast/ingest/envelope"
 	"holdfast/internal/ijson"
 	"holdfast/internal/jws"
@@ -144,11 +145,11 @@ func (b *Book) message(f *entryFacts, body []byte, ever func(string) []string) {
 	}
 	f.digest, f.known = compact.Digest(), true
 	if p.Ref != nil {
-		if ref, err := jws.DecodeB64(p.Ref.Digest); err == nil && len(ref) == len(f.ref) {
-			f.ref, f.refs = [32]byte(ref), true
+		if ref, err := p.Ref.Sum(); err == nil {
+			f.ref, f.refs = ref, true
 		}
 	}
-	f.typ, f.hold.Sent, f.hold.Doc = p.Typ, p.SentTime(), b.doc(f.leaf, p)
+	f.typ, f.hold.Sent, f.hold.Doc = p.Typ, p.SentTime(), b.doc(f.leaf, p, f.digest)
 	if p.Conv != nil {
 		f.hold.Conversation = p.Conv.ID
 	}
@@ -185,25 +186,16 @@ func (f *entryFacts) people(p *envelope.Payload, ever func(string) []string) {
 	}
 }
 
-// doc is the message as queries see it.
-func (b *Book) doc(leaf proof.Leaf, p *envelope.Payload) *query.Doc {
-	d := &query.Doc{
-		Seq: leaf.Seq, Typ: p.Typ, From: query.Parties{b.options.Relay.Party(p.Usr, leaf)},
-		Sent: p.SentTime(), Received: leaf.ReceivedTime(), Unread: len(p.Att) > 0,
+// doc is the message as queries see it. What says nothing of its own is held
+// for whom it names, beside what it is about.
+func (b *Book) doc(leaf proof.Leaf, p *envelope.Payload, digest [32]byte) *query.Doc {
+	file := reading.Unread
+	if b.options.Texts != nil {
+		file = b.options.Texts.File
 	}
-	for _, to := range p.To {
-		d.To = append(d.To, b.options.Relay.Party(to.Usr, leaf))
-	}
-	if p.Body != nil && (p.Typ == envelope.TypMsg || p.Typ == envelope.TypEdit) {
-		d.Text = p.Body.Text
-	}
-	for _, a := range p.Att {
-		d.Files = append(d.Files, query.File{Name: a.Name, Unread: true})
-	}
-	if p.Conv != nil {
-		d.Conversation = query.ConversationRef{ID: p.Conv.ID, Name: p.Conv.Name, Kind: p.Conv.Kind}
-	}
-	return d
+	d := reading.Doc(leaf, p, digest, func(usr string) query.Party { return b.options.Relay.Party(usr, leaf) }, file)
+	d.Hangs = false
+	return &d
 }
 
 // parties returns a message's sender and recipients; the members of its

@@ -229,6 +229,9 @@ func (a *Attachment) Secret() ([32]byte, error) { return bytes32(a.Key) }
 // Sum returns the SHA-256 of the sealed bytes.
 func (a *Attachment) Sum() ([32]byte, error) { return bytes32(a.CTSHA256) }
 
+// Sum returns the digest of the message that the other one is about.
+func (r *Ref) Sum() ([32]byte, error) { return bytes32(r.Digest) }
+
 func bytes32(s string) ([32]byte, error) {
 	b, err := jws.DecodeB64(s)
 	if err != nil || len(b) != 32 {
