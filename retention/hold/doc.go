@@ -16,7 +16,8 @@
 //     are not found "maybe", and maybe is covered (archive/query/QUERY.md).
 //   - A query is read in the version of the language in which it was written
 //     and in the newest, and covers what either reading finds. When its version
-//     is gone, it covers everything that the scope's other kinds take.
+//     is gone, or it asks for what no hold can know, such as another hold, it
+//     covers everything that the scope's other kinds take.
 //   - What somebody did to look at messages is covered when it names the hold's
 //     matter or one of its custodians, at whatever time.
 //   - A redelivery has no content; only a scope of everything covers it itself.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+
 	"holdfast/archive/proof"
 	"holdfast/archive/query"
 )
@@ -31,7 +33,8 @@ type Reading interface {
 type Readings map[int]func(text string) (Reading, error)
 
 // Languages returns the versions of the query language that this program has.
-// A name in a query stands for every person who ever had it.
+// A name in a query stands for every person who ever had it. A query that asks
+// what a hold cannot know (see Check) is read in no version.
 func Languages(d Directory) Readings {
 	readings := Readings{}
 	for version := 1; version <= query.Language; version++ {
@@ -40,11 +43,20 @@ func Languages(d Directory) Readings {
 			if err != nil {
 				return nil, err
 			}
-			return q.WithNames(d.Names), nil
+			return q.Bind(directory{d})
 		}
 	}
 	return readings
 }
+
+var errNotAHolds = errors.New("the query of a hold asks for what no hold can know")
+
+// directory binds the names of a hold's query.
+type directory struct{ Directory }
+
+func (directory) Members(string) ([]query.Stay, error) { return nil, errNotAHolds }
+
+func (directory) Held(query.Property, string) (*roaring64.Bitmap, error) { return nil, errNotAHolds }
 
 // newest returns the newest version; 0 when there is none.
 func (r Readings) newest() int {

@@ -49,7 +49,8 @@ type Scope struct {
 
 // Check says whether a hold may be placed, widened or narrowed to with s: it is
 // well formed, and its query is one of a version of the language that this
-// program has and asks for no hold or matter. The error wraps ErrScope, and a
+// program has and asks for no hold, matter, group or quarantine. Words such as
+// today are refused: write a query down as query.ParseIn prints it. The error wraps ErrScope, and a
 // *query.SyntaxError for what is wrong with a query.
 func (s *Scope) Check() error {
 	if err := s.form(); err != nil {
@@ -59,8 +60,13 @@ func (s *Scope) Check() error {
 		return nil
 	}
 	for _, p := range query.Properties(s.Query) {
-		if p == "hold" || p == "matter" {
+		switch query.Property(p) {
+		case query.OnHold, query.ForMatter:
 			return wrong("its query asks for " + p + ":, and what one hold covers must not hang on another; name the people, conversations and words instead")
+		case query.InGroup:
+			return wrong("its query asks for group:, and a hold on a group keeps what its members wrote before and after as well; name the group beside the query")
+		case query.IsQuarantined:
+			return wrong("its query asks for quarantined:, and a hold covers whatever is in quarantine anyway; leave that out")
 		}
 	}
 	if _, err := query.ParseLanguage(s.Language, s.Query); err != nil {
