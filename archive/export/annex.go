@@ -2,9 +2,11 @@ package export
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 
@@ -33,6 +35,8 @@ type annexHead struct {
 	Last      uint64            `json:"last"`
 	Through   uint64            `json:"through"`
 	Excluded  map[string]uint64 `json:"found"` // what Produce excluded, by reason
+	Recipient string            `json:"recipient,omitempty"`
+	Purpose   string            `json:"purpose,omitempty"`
 }
 
 // writeAnnex writes the internal part: what was asked, by whom and why, and
@@ -49,7 +53,7 @@ func (p *producer) writeAnnex(ctx context.Context) error {
 	}
 	p.annexHash = hex.EncodeToString(salted.Sum(nil))
 	b, err := marshalManifest(AnnexManifest{
-		V: Version, Origin: p.id.Origin, Created: envelope.FormatTime(p.created), Records: p.files[0].SHA256, Files: []File{f},
+		V: Version, Origin: p.id.Origin, Created: envelope.FormatTime(p.created), Records: p.listed(fileList).SHA256, Files: []File{f},
 	})
 	if err != nil {
 		return err
@@ -65,17 +69,36 @@ func (p *producer) writeAnnex(ctx context.Context) error {
 	return err
 }
 
+// saltLabel begins what is signed for the salt.
+const saltLabel = "holdfast annex salt v1\x00"
+
+// salt returns 32 bytes that nobody guesses who has not the identity key, the
+// same for the same production made again: a signature that is never shown.
+func (p *producer) salt(head []byte) (string, error) {
+	digest := sha256.Sum256(head)
+	sig, err := p.log.IdentitySigner().Sign(rand.Reader, append([]byte(saltLabel), digest[:]...), crypto.Hash(0))
+	if err != nil {
+		return "", fmt.Errorf("salt of the annex: %w", err)
+	}
+	salt := sha256.Sum256(sig)
+	return jws.EncodeB64(salt[:]), nil
+}
+
 // fillAnnex writes annex.json, one exclusion a line, and returns how many.
 func (p *producer) fillAnnex(ctx context.Context, w io.Writer) (uint64, error) {
-	salt := make([]byte, 32)
-	// crypto/rand's Read never fails.
-	_, _ = rand.Read(salt)
-	head, err := marshalLine(annexHead{
-		V: Version, Salt: jws.EncodeB64(salt), Origin: p.id.Origin, Created: envelope.FormatTime(p.created),
+	told := annexHead{
+		V: Version, Origin: p.id.Origin, Created: envelope.FormatTime(p.created), Recipient: p.req.Recipient, Purpose: p.req.Purpose,
 		Principal: p.req.Principal, Matter: p.req.Matter, Reason: p.req.Reason, Query: p.req.Query, Parsed: p.req.Parsed, Scope: p.req.Scope, Names: p.req.Names,
 		First: p.req.First, Last: p.req.Last, Through: p.req.Through, Excluded: p.excluded,
-	})
+	}
+	head, err := marshalLine(told)
 	if err != nil {
+		return 0, err
+	}
+	if told.Salt, err = p.salt(append(head, p.signed...)); err != nil {
+		return 0, err
+	}
+	if head, err = marshalLine(told); err != nil {
 		return 0, err
 	}
 	if _, err := fmt.Fprintf(w, "%s,\n\"exclusions\":[", head[:len(head)-1]); err != nil {
@@ -105,22 +128,32 @@ func (p *producer) fillAnnex(ctx context.Context, w io.Writer) (uint64, error) {
 	return n, err
 }
 
-// ownExclusions writes what Produce itself excluded: it goes over the seqs
-// again rather than keep them.
+// ownExclusions writes what Produce itself excluded, and what is withheld or
+// covered by somebody's word: it goes over the seqs again rather than keep them.
 func (p *producer) ownExclusions(ctx context.Context, write func(Exclusion) error) error {
-	if len(p.excluded) == 0 {
+	if len(p.excluded)+len(p.tagged)+len(p.redacted) == 0 {
 		return nil
 	}
 	again := map[string]uint64{}
-	err := p.each(ctx, func(it *item) error {
-		if it.reason == "" {
-			return nil
+	var failed error
+	err := p.eachUnit(ctx, func(it *item) {
+		x := Exclusion{Seq: it.rec.Leaf.Seq, Kind: it.rec.Leaf.Kind, Reason: it.reason}
+		switch {
+		case failed != nil:
+			return
+		case it.withheld != nil:
+			x.By = it.withheld.By
+		case it.reason != "":
+			again[it.reason]++
+		case it.row.Unproven != "":
+			x.Reason = it.row.Unproven
+		default:
+			return
 		}
-		again[it.reason]++
-		return write(Exclusion{Seq: it.rec.Leaf.Seq, Kind: it.rec.Leaf.Kind, Reason: it.reason})
-	})
-	if err != nil {
-		return err
+		failed = write(x)
+	}, func(*unit) error { return failed })
+	if err != nil || failed != nil {
+		return errors.Join(err, failed)
 	}
 	for reason, n := range p.excluded {
 		if again[reason] != n {

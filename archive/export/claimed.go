@@ -7,11 +7,11 @@ import "holdfast/archive/proof"
 // that names another one is rendered without what it says.
 type claimed struct {
 	row     *Row
-	p       *pairing
+	p       *book
 	entries map[string]uint64 // by usr
 }
 
-func newClaimed(row *Row, p *pairing) *claimed {
+func newClaimed(row *Row, p *book) *claimed {
 	c := &claimed{row: row, p: p, entries: map[string]uint64{}}
 	for _, who := range row.To {
 		c.entries[who.Usr] = who.Entry

@@ -14,23 +14,38 @@ import (
 // byteOrderMark makes spreadsheets read a CSV file as UTF-8.
 const byteOrderMark = "\ufeff"
 
+// kid names the identity key.
+func (p *producer) kid() (string, error) { return jws.Thumbprint(p.key) }
+
+// createdText is when the production was made.
+func (p *producer) createdText() string { return envelope.FormatTime(p.created) }
+
 // writeCustody writes the chain of custody of this production (RFC 4180): who
-// did what to which file, when. The manifest's own hash cannot stand here.
+// did what to which file, all at the time at which the production was begun, so
+// that one that was cut off ends as it would have. The manifest's own hash
+// cannot stand here.
 func (p *producer) writeCustody(context.Context) error {
-	kid, err := jws.Thumbprint(p.key)
+	kid, err := p.kid()
 	if err != nil {
 		return err
 	}
 	root := hex.EncodeToString(p.point.Root[:])
-	begun, now := envelope.FormatTime(p.created), envelope.FormatTime(clock())
+	at := p.createdText()
 	rows := [][]string{
 		{"time", "who", "what", "object", "sha256"},
-		{begun, p.req.Principal, "checkpoint signed", fmt.Sprintf("%s, %d entries", p.point.Origin, p.point.Size), root},
+		{at, p.req.Principal, "checkpoint signed", fmt.Sprintf("%s, %d entries", p.point.Origin, p.point.Size), root},
+	}
+	if p.req.Recipient != "" {
+		rows = append(rows, []string{at, p.req.Principal, "production for", p.req.Recipient, ""})
 	}
 	for _, f := range p.files {
-		rows = append(rows, []string{now, p.req.Principal, "file produced", f.Path, f.SHA256})
+		object := f.Path
+		if f.Path == fileList {
+			object = fmt.Sprintf("%s, which lists %d files", f.Path, len(p.list.files))
+		}
+		rows = append(rows, []string{at, p.req.Principal, "file produced", object, f.SHA256})
 	}
-	rows = append(rows, []string{now, p.req.Principal, "manifest signed", "identity key " + kid, ""})
+	rows = append(rows, []string{at, p.req.Principal, "manifest signed", "identity key " + kid, ""})
 	f, err := writeBytes(p.sink, fileCustody, custodyBytes(rows))
 	p.files = append(p.files, f)
 	return err

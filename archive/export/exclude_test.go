@@ -68,10 +68,10 @@ func TestEveryExclusionIsNamed(t *testing.T) {
 	must(t, err)
 	got := exclusionsOf(t, sink.files)
 	want := []Exclusion{
-		{5, proof.KindDirectory, ReasonDamaged}, {6, proof.KindMessage, ReasonNoBody}, {7, proof.KindMessage, ReasonDamaged},
-		{8, proof.KindMessage, ReasonUnreadable}, {10, proof.KindQuarantine, ReasonQuarantined}, {11, proof.KindRelay, ReasonTooLarge},
-		{14, proof.KindMessage, ReasonEvidence}, {15, proof.KindAccess, ReasonInternal}, {16, proof.KindBlob, ReasonUnreadable},
-		{huge, proof.KindMessage, ReasonUnreadable}, {3, proof.KindMessage, "out-of-role"},
+		{Seq: 5, Kind: proof.KindDirectory, Reason: ReasonDamaged}, {Seq: 6, Kind: proof.KindMessage, Reason: ReasonNoBody}, {Seq: 7, Kind: proof.KindMessage, Reason: ReasonDamaged},
+		{Seq: 8, Kind: proof.KindMessage, Reason: ReasonUnreadable}, {Seq: 10, Kind: proof.KindQuarantine, Reason: ReasonQuarantined}, {Seq: 11, Kind: proof.KindRelay, Reason: ReasonTooLarge},
+		{Seq: 14, Kind: proof.KindMessage, Reason: ReasonEvidence}, {Seq: 15, Kind: proof.KindAccess, Reason: ReasonInternal}, {Seq: 16, Kind: proof.KindBlob, Reason: ReasonUnreadable},
+		{Seq: huge, Kind: proof.KindMessage, Reason: ReasonUnreadable}, {Seq: 3, Kind: proof.KindMessage, Reason: "out-of-role"},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("exclusions:\n got %v\nwant %v", got, want)

@@ -10,10 +10,16 @@ import (
 	"io"
 )
 
-// The names of a production's files. None depends on what is in it.
+// The names of a production's own files. None depends on what is in it.
 const (
 	fileRecords       = "records.jsonl"
 	fileProofs        = "proofs.json"
+	fileUnproven      = "unproven.jsonl"
+	filePrivilege     = "privilege-log.csv"
+	fileRedactions    = "redactions.csv"
+	fileCustodians    = "custodians.csv"
+	fileList          = "files.jsonl"
+	fileCertificate   = "certification.txt"
 	fileCustody       = "custody.csv"
 	fileSums          = "SHA256SUMS"
 	fileSignature     = "manifest.jws"
@@ -24,11 +30,20 @@ const (
 	fileAnnexManifest = "annex/manifest.json"
 )
 
-// Names returns the names of a production's files in the order in which they
-// are written; those under annex/ are internal and stay in the house.
+// Names returns the names of the files of a production as JSON lines, in one
+// volume and without attachments, redactions and withheld entries, in the
+// order in which they are written; those under annex/ are internal and stay in
+// the house.
 func Names() []string {
-	return []string{fileRecords, fileProofs, fileCustody, fileAnnex, fileAnnexSig, fileAnnexManifest, fileSums, fileSignature, fileManifest}
+	return []string{fileRecords, fileProofs, fileList, fileCertificate, fileCustody, fileAnnex, fileAnnexSig, fileAnnexManifest, fileSums, fileSignature, fileManifest}
 }
+
+// own are the files that a manifest lists, in its order; those that a
+// production has no use for are not there.
+var own = []string{fileProofs, fileUnproven, filePrivilege, fileRedactions, fileCustodians, fileList, fileCertificate, fileCustody, fileSums}
+
+// sometimes are those of them that not every production has.
+var sometimes = []string{fileUnproven, filePrivilege, fileRedactions, fileCustodians}
 
 // File is one file as a manifest states it.
 type File struct {
@@ -66,13 +81,22 @@ func (w *fileWriter) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// finish closes the file and returns what a manifest says of it.
-func (w *fileWriter) finish(seqs uint64) (File, error) {
+// end closes the file and returns its SHA-256.
+func (w *fileWriter) end() ([sha256.Size]byte, error) {
 	err := w.buf.Flush()
 	if err = errors.Join(err, w.dst.Close()); err != nil {
-		return File{}, fmt.Errorf("write %s: %w", w.name, err)
+		return [sha256.Size]byte{}, fmt.Errorf("write %s: %w", w.name, err)
 	}
-	return File{Path: w.name, Size: w.size, SHA256: hex.EncodeToString(w.sum.Sum(nil)), Seqs: seqs}, nil
+	return [sha256.Size]byte(w.sum.Sum(nil)), nil
+}
+
+// finish closes the file and returns what a manifest says of it.
+func (w *fileWriter) finish(seqs uint64) (File, error) {
+	sum, err := w.end()
+	if err != nil {
+		return File{}, err
+	}
+	return File{Path: w.name, Size: w.size, SHA256: hex.EncodeToString(sum[:]), Seqs: seqs}, nil
 }
 
 // abandon closes a file whose writing failed with err.

@@ -38,8 +38,7 @@ func (k *known) evidence(seq, at uint64) *evidence {
 		if err == nil {
 			e, err = readEvidence(rec, k.arc)
 		}
-		lost := errors.Is(err, archive.ErrNoBody) || errors.Is(err, archive.ErrDisposed) || errors.Is(err, archive.ErrDamaged)
-		if err != nil && !errors.Is(err, errEvidence) && !lost {
+		if err != nil && !errors.Is(err, errEvidence) && !lost(err) {
 			k.fail(fmt.Errorf("read entry %d, on which entry %d rests: %w", seq, at, err))
 			return nil
 		}
@@ -49,6 +48,11 @@ func (k *known) evidence(seq, at uint64) *evidence {
 		k.fail(fmt.Errorf("entry %d: %w", at, errNoEvidence))
 	}
 	return e
+}
+
+// lost reports whether err means that an entry's body cannot be had.
+func lost(err error) bool {
+	return errors.Is(err, archive.ErrNoBody) || errors.Is(err, archive.ErrDisposed) || errors.Is(err, archive.ErrDamaged)
 }
 
 func (k *known) fail(err error) {

@@ -156,18 +156,21 @@ func (l *lyingLog) production(rows []Row, entries []proofEntry) fstest.MapFS {
 		records = append(append(records, b...), '\n')
 	}
 	m := Manifest{
-		V: Version, Format: "jsonl", Origin: l.id.Origin, Created: relayTime, Checkpoint: string(signed), At: point.Size, Last: point.Size - 1,
-		Counts: Counts{Matched: uint64(len(rows)), Produced: uint64(len(rows))},
-		Files:  []File{{Path: fileRecords, Seqs: uint64(len(rows))}, {Path: fileProofs, Seqs: uint64(len(entries)) + 1}, {Path: fileCustody}, {Path: fileSums}},
+		V: Version, Format: JSONL, Unit: "message", Zone: "UTC", Origin: l.id.Origin, Created: relayTime, Checkpoint: string(signed), At: point.Size, Last: point.Size - 1,
+		Counts:   Counts{Matched: uint64(len(rows)), Produced: uint64(len(rows))},
+		Files:    []File{{Path: fileProofs, Seqs: uint64(len(entries)) + 1}, {Path: fileList}, {Path: fileCertificate}, {Path: fileCustody}, {Path: fileSums}},
+		Rendered: &Rendered{Volumes: 1},
 	}
 	text, err := marshalManifest(m)
 	must(l.t, err)
 	files := fstest.MapFS{
-		fileRecords:  {Data: records},
-		fileProofs:   {Data: []byte(string(head) + strings.Join(list, ",\n") + "\n" + proofsClose + "\n")},
-		fileCustody:  {},
-		fileSums:     {},
-		fileManifest: {Data: text},
+		fileRecords:     {Data: records},
+		fileProofs:      {Data: []byte(string(head) + strings.Join(list, ",\n") + "\n" + proofsClose + "\n")},
+		fileList:        {Data: fmt.Appendf(nil, `{"path":"records.jsonl","seqs":%d}`+"\n", len(rows))},
+		fileCertificate: {},
+		fileCustody:     {},
+		fileSums:        {},
+		fileManifest:    {Data: text},
 	}
 	resign(l.t, files, l.key, nil)
 	return files

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"holdfast/internal/ijson"
 	"holdfast/internal/jws"
@@ -18,8 +19,9 @@ const (
 	typAnnex    = "holdfast+annex"
 )
 
-// Version is the version of the production's format.
-const Version = 1
+// Version is the version of the production's format. Version 1 is still
+// verified.
+const Version = 2
 
 // maxManifest and maxSignature bound manifest.json and manifest.jws, in bytes.
 const (
@@ -31,7 +33,7 @@ const (
 // signed; manifest.jws is the signature, a compact JWS with detached content.
 type Manifest struct {
 	V          int    `json:"v"`                // Version
-	Format     string `json:"format"`           // "jsonl"
+	Format     string `json:"format"`           // one of FormatNames
 	Origin     string `json:"origin"`           // of the log
 	Tool       string `json:"tool"`             // what made the production
 	Created    string `json:"created"`          // AMX/1 section 0
@@ -42,7 +44,7 @@ type Manifest struct {
 	Through    uint64 `json:"through"`          // up to which seq the search had seen everything
 	Scoped     bool   `json:"scoped,omitempty"` // matched among the messages of some people alone
 	Counts     Counts `json:"counts"`
-	Files      []File `json:"files"` // records, proofs, custody, checksums, in this order
+	Files      []File `json:"files"` // a production's own; in version 1 the records as well
 	AnnexHash  string `json:"annex_hash"`
 
 	Unit      string      `json:"unit,omitempty"`      // what is rendered as one document
@@ -69,6 +71,13 @@ type Counts struct {
 	Produced    uint64            `json:"produced"`    // with their data
 	Withheld    map[string]uint64 `json:"withheld"`    // by kind of entry
 	Quarantined uint64            `json:"quarantined"` // quarantine entries from First to Last, matched or not
+
+	Hanging     uint64            `json:"hanging,omitempty"`     // of those matched: because they hang at one that did
+	Redacted    uint64            `json:"redacted,omitempty"`    // of those produced: text of them is covered
+	Unproven    uint64            `json:"unproven,omitempty"`    // likewise: there is no proof of them
+	WithheldBy  map[string]uint64 `json:"withheld_by,omitempty"` // of those withheld: by tag, as in privilege-log.csv
+	Attachments uint64            `json:"attachments,omitempty"` // contents produced
+	Unavailable uint64            `json:"unavailable,omitempty"` // attachments that were stored and could not be read
 }
 
 // AnnexManifest is annex/manifest.json: it ties the annex to its production.
@@ -76,12 +85,12 @@ type AnnexManifest struct {
 	V       int    `json:"v"`
 	Origin  string `json:"origin"`
 	Created string `json:"created"`
-	Records string `json:"records"` // SHA-256 of records.jsonl, hex
+	Records string `json:"records"` // SHA-256 of files.jsonl, in version 1 of records.jsonl; hex
 	Files   []File `json:"files"`   // annex/annex.json
 }
 
-// listed are the files that a manifest lists, in its order.
-var listed = []string{fileRecords, fileProofs, fileCustody, fileSums}
+// listed1 are the files that a manifest of version 1 lists, in its order.
+var listed1 = []string{fileRecords, fileProofs, fileCustody, fileSums}
 
 // marshalManifest returns the readable bytes of either manifest.
 func marshalManifest(v any) ([]byte, error) {
@@ -92,17 +101,23 @@ func marshalManifest(v any) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// parseManifest reads manifest.json. It must list exactly the files of a
-// production: no path out of it is ever opened.
+// parseManifest reads manifest.json. It must list files of a production's own
+// and no others: no path out of it is ever opened.
 func parseManifest(b []byte) (*Manifest, error) {
 	var m Manifest
 	if err := ijson.UnmarshalStrict(b, &m); err != nil {
 		return nil, err
 	}
-	if m.V != Version || m.Format != "jsonl" {
-		return nil, fmt.Errorf("its version is %d; this program reads version %d", m.V, Version)
+	var err error
+	switch m.V {
+	case 1:
+		err = m.check1()
+	case Version:
+		err = m.check2()
+	default:
+		err = fmt.Errorf("its version is %d; this program reads version %d", m.V, Version)
 	}
-	if err := checkFiles(m.Files, listed); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	left := m.Counts.Matched - m.Counts.Produced
@@ -121,12 +136,70 @@ func parseManifest(b []byte) (*Manifest, error) {
 	return &m, nil
 }
 
+func (m *Manifest) check1() error {
+	if m.Format != JSONL || m.Rendered != nil || m.Split != nil || m.Bates != nil {
+		return errors.New("it is not a manifest of version 1")
+	}
+	return checkFiles(m.Files, listed1)
+}
+
+func (m *Manifest) check2() error {
+	if !slices.Contains(FormatNames(), m.Format) {
+		return errors.New("this program does not know its format")
+	}
+	if m.Rendered == nil || m.Bates != nil && !m.Bates.valid() {
+		return errors.New("it does not say how its records are rendered")
+	}
+	var want []string
+	for _, name := range own {
+		if !slices.Contains(sometimes, name) || slices.ContainsFunc(m.Files, func(f File) bool { return f.Path == name }) {
+			want = append(want, name)
+		}
+	}
+	return checkFiles(m.Files, want)
+}
+
+// file returns what the manifest says of one of its files; false if the
+// production has none of that name.
+func (m *Manifest) file(name string) (File, bool) {
+	i := slices.IndexFunc(m.Files, func(f File) bool { return f.Path == name })
+	if i < 0 {
+		return File{}, false
+	}
+	return m.Files[i], true
+}
+
+// main returns the name of the file by which an annex names its production.
+func (m *Manifest) main() string {
+	if m.V == 1 {
+		return fileRecords
+	}
+	return fileList
+}
+
+// last returns the last seq that can have a row: what hangs at a match may come
+// later than what was examined.
+func (m *Manifest) last() uint64 {
+	if m.Counts.Hanging > 0 {
+		return m.At - 1
+	}
+	return m.Last
+}
+
+// volume returns the prefix of the names of the n-th volume's files, from 1.
+func (m *Manifest) volume(n int) string {
+	if m.Split == nil {
+		return ""
+	}
+	return m.Split.volume(n)
+}
+
 func parseAnnexManifest(b []byte) (*AnnexManifest, error) {
 	var m AnnexManifest
 	if err := ijson.UnmarshalStrict(b, &m); err != nil {
 		return nil, err
 	}
-	if m.V != Version {
+	if m.V < 1 || m.V > Version {
 		return nil, fmt.Errorf("its version is %d; this program reads version %d", m.V, Version)
 	}
 	return &m, checkFiles(m.Files, []string{fileAnnex})

@@ -3,23 +3,17 @@ package export
 import (
 	"bytes"
 	"errors"
-	"fmt"
+	"path"
+	"slices"
 
 	"holdfast/archive"
 	"holdfast/archive/proof"
-	"holdfast/ingest/envelope"
 	"holdfast/internal/ijson"
-	"holdfast/internal/jws"
-)
-
-// Limits of what a production can make its reader hold.
-const (
-	maxEvidence      = 1 << 20   // entries
-	maxEvidenceBytes = 256 << 20 // as evidence.bytes counts
 )
 
 // rowLine is one line of records.jsonl. bad says why it is not a row.
 type rowLine struct {
+	file string
 	line uint64
 	text []byte
 	row  Row
@@ -38,23 +32,23 @@ type proofLine struct {
 // rest is still checked. Rows have to be in order, and so the proofs that fit
 // them are.
 type pairing struct {
-	v       *verifier
-	records *lineReader
+	book
+	records *rowFiles
 	proofs  *lineReader
 	rows    []*rowLine   // read ahead, at most 2
 	entries []*proofLine // likewise
 
-	seen     map[uint64]*evidence
-	bytes    int
 	lastRow  uint64
+	lastFile string
+	bates    uint64 // the next number
 	anyRow   bool
 	ended    bool // the closing line of proofs.json was read
 	listed   uint64
 	withheld map[string]uint64
 }
 
-func newPairing(v *verifier, records, proofs *lineReader) *pairing {
-	return &pairing{v: v, records: records, proofs: proofs, seen: map[uint64]*evidence{}, withheld: map[string]uint64{}}
+func newPairing(v *verifier, records *rowFiles, proofs *lineReader) *pairing {
+	return &pairing{book: newBook(v), records: records, proofs: proofs, withheld: map[string]uint64{}}
 }
 
 func (p *pairing) run() {
@@ -106,15 +100,15 @@ func same(r *rowLine, e *proofLine) bool {
 func (p *pairing) differ(r *rowLine, e *proofLine) {
 	switch {
 	case r.bad != nil && e.bad != nil:
-		p.v.v.add(Finding{File: fileRecords, Line: r.line, Problem: Changed, Detail: r.bad.Error()})
+		p.v.v.add(Finding{File: r.file, Line: r.line, Problem: Changed, Detail: r.bad.Error()})
 		p.v.v.add(Finding{File: fileProofs, Line: e.line, Problem: Changed, Detail: e.bad.Error()})
 	case r.bad != nil:
-		p.v.v.entry(fileRecords, r.line, e.entry.Seq, Changed, r.bad.Error())
+		p.v.v.entry(r.file, r.line, e.entry.Seq, Changed, r.bad.Error())
 	case e.bad != nil:
 		p.v.v.entry(fileProofs, e.line, r.row.Seq, Changed, e.bad.Error())
 	default:
 		if _, err := e.entry.openLeaf(p.v.point); err == nil {
-			p.v.v.entry(fileRecords, r.line, e.entry.Seq, Changed, "the row says another seq")
+			p.v.v.entry(r.file, r.line, e.entry.Seq, Changed, "the row says another seq")
 			return
 		}
 		p.v.v.entry(fileProofs, e.line, r.row.Seq, Changed, "the proof says another seq")
@@ -123,10 +117,10 @@ func (p *pairing) differ(r *rowLine, e *proofLine) {
 
 func (p *pairing) lonelyRow(r *rowLine) {
 	if r.bad != nil {
-		p.v.v.add(Finding{File: fileRecords, Line: r.line, Problem: Changed, Detail: r.bad.Error()})
+		p.v.v.add(Finding{File: r.file, Line: r.line, Problem: Changed, Detail: r.bad.Error()})
 		return
 	}
-	p.v.v.entry(fileRecords, r.line, r.row.Seq, Added, "there is no proof of it")
+	p.v.v.entry(r.file, r.line, r.row.Seq, Added, "there is no proof of it")
 }
 
 func (p *pairing) lonelyProof(e *proofLine) {
@@ -134,7 +128,7 @@ func (p *pairing) lonelyProof(e *proofLine) {
 		p.v.v.add(Finding{File: fileProofs, Line: e.line, Problem: Changed, Detail: e.bad.Error()})
 		return
 	}
-	p.v.v.entry(fileRecords, 0, e.entry.Seq, Missing, "its proof is there and its row is not")
+	p.v.v.entry(p.records.name, 0, e.entry.Seq, Missing, "its proof is there and its row is not")
 }
 
 // total checks the counts of the manifest.
@@ -164,12 +158,10 @@ func (p *pairing) total() {
 	if v.Withheld <= withheld {
 		v.Excluded = withheld - v.Withheld
 	}
-	if p.v.listed(fileRecords).Seqs != v.Records {
-		v.file(fileRecords, Changed, "it holds %d rows, and the manifest lists %d", v.Records, p.v.listed(fileRecords).Seqs)
+	if listed := p.v.rows(); listed != v.Records {
+		v.file(fileRecords, Changed, "it holds %d rows, and the manifest lists %d", v.Records, listed)
 	}
-	if p.v.listed(fileProofs).Seqs != p.listed+1 {
-		v.file(fileProofs, Changed, "it holds %d entries, and the manifest lists %d", p.listed+1, p.v.listed(fileProofs).Seqs)
-	}
+	p.v.totals(p.listed)
 }
 
 // peek returns the i-th row and proof ahead, nil past the end.
@@ -212,24 +204,29 @@ func (p *pairing) nextRow() *rowLine {
 			return nil
 		}
 		p.v.v.Records++
-		r := &rowLine{line: p.records.line, text: text, bad: err}
+		r := &rowLine{file: p.records.name, line: p.records.line(), text: text, bad: err}
 		if err == nil {
 			r.bad = ijson.UnmarshalStrict(text, &r.row)
 		}
 		if r.bad != nil {
 			return r
 		}
-		if p.anyRow && r.row.Seq <= p.lastRow {
-			p.v.v.entry(fileRecords, r.line, r.row.Seq, Added, "it is repeated or out of order")
+		if p.anyRow && r.row.Seq <= p.lastRow && r.file == p.lastFile {
+			p.v.v.entry(r.file, r.line, r.row.Seq, Added, "it is repeated or out of order")
 		}
-		p.lastRow, p.anyRow = r.row.Seq, true
-		if m := p.v.m; m != nil && (r.row.Seq < m.First || r.row.Seq > m.Last) {
-			p.v.v.entry(fileRecords, r.line, r.row.Seq, Added, "it is outside the range that the manifest says was examined")
+		p.lastRow, p.lastFile, p.anyRow = r.row.Seq, r.file, true
+		p.numbers(r)
+		if m := p.v.m; m != nil && (r.row.Seq < m.First || r.row.Seq > m.last()) {
+			p.v.v.entry(r.file, r.line, r.row.Seq, Added, "it is outside the range that the manifest says was examined")
 		}
-		if r.row.Withheld == "" {
+		switch {
+		case r.row.Withheld != "":
+			p.withheldRow(r)
+		case r.row.Unproven != "" && p.v.m != nil && p.v.m.V > 1:
+			p.unprovenRow(r)
+		default:
 			return r
 		}
-		p.withheldRow(r)
 	}
 	return nil
 }
@@ -244,8 +241,41 @@ func (p *pairing) withheldRow(r *rowLine) {
 	}
 	text, err := bare.line()
 	if err != nil || !bytes.Equal(text, r.text) || bare.Kind != proof.KindQuarantine || bare.Withheld != ReasonQuarantined {
-		p.v.v.entry(fileRecords, r.line, r.row.Seq, Changed, "it is not a row whose data is withheld, nor one that has any")
+		p.v.v.entry(r.file, r.line, r.row.Seq, Changed, "it is not a row whose data is withheld, nor one that has any")
 	}
+}
+
+// unprovenRow checks that a row without a proof holds nothing that would be one.
+func (p *pairing) unprovenRow(r *rowLine) {
+	p.v.v.Unproven++
+	text, err := r.row.line()
+	if err != nil || !bytes.Equal(text, r.text) || !r.row.looseForm() {
+		p.v.v.entry(r.file, r.line, r.row.Seq, Changed, "it is not a row without a proof, nor one that has any")
+	}
+}
+
+// looseForm reports whether a row without a proof holds nothing of its entry's
+// own bytes.
+func (row *Row) looseForm() bool {
+	return (row.Unproven == UnprovenRedacted) == row.Redacted && (row.Redacted || row.Unproven == UnprovenNames) &&
+		row.JWS+row.Body+row.Mid+row.Dev+row.Device == "" && row.Ref == nil
+}
+
+// numbers checks that Bates numbers ascend: no two rows have one.
+func (p *pairing) numbers(r *rowLine) {
+	if p.v.m == nil || p.v.m.Bates == nil || r.row.Withheld != "" {
+		return
+	}
+	b := p.v.m.Bates
+	n, ok := b.parse(r.row.Bates)
+	same := r.row
+	same.Attachments = slices.Clone(r.row.Attachments)
+	next := b.number(&same, n, func(i int) bool { return r.row.Attachments[i].Bates != "" })
+	if !ok || n < max(p.bates, b.Start) || same.BatesEnd != r.row.BatesEnd ||
+		!slices.Equal(same.Attachments, r.row.Attachments) {
+		p.v.v.entry(r.file, r.line, r.row.Seq, Changed, "its Bates numbers are not the next")
+	}
+	p.bates = next
 }
 
 // nextProof reads entries up to the next record's, taking in the evidence.
@@ -275,7 +305,7 @@ func (p *pairing) nextProof() *proofLine {
 		case e.bad != nil:
 			return e
 		case e.entry.As == asEvidence:
-			if err := p.takeEvidence(&e.entry); err != nil {
+			if err := p.take(&e.entry); err != nil {
 				p.v.v.entry(fileProofs, e.line, e.entry.Seq, Changed, err.Error())
 			}
 			continue
@@ -288,31 +318,10 @@ func (p *pairing) nextProof() *proofLine {
 	return nil
 }
 
-// takeEvidence checks one entry that records rest on and keeps what it says.
-func (p *pairing) takeEvidence(e *proofEntry) error {
-	if _, ok := p.seen[e.Seq]; ok {
-		return errors.New("it is there twice")
-	}
-	rec, err := e.openEvidence(p.v.point)
-	if err != nil {
-		return err
-	}
-	ev, err := readEvidence(rec, p.v.id.ArchiveID)
-	if err != nil {
-		return err
-	}
-	p.bytes += ev.bytes()
-	if len(p.seen) >= maxEvidence || p.bytes > maxEvidenceBytes {
-		return errors.New("there is more evidence than a production may have")
-	}
-	p.seen[e.Seq] = ev
-	return nil
-}
-
 // judge checks one row against its proof.
 func (p *pairing) judge(r *rowLine, e *proofLine) {
 	if err := p.prove(r, &e.entry); err != nil {
-		file, line := fileRecords, r.line
+		file, line := r.file, r.line
 		var f *proofFault
 		if errors.As(err, &f) {
 			file, line = fileProofs, e.line
@@ -348,7 +357,7 @@ func (p *pairing) prove(r *rowLine, e *proofEntry) error {
 		return errors.New("it is not of the kind of its entry")
 	}
 	if rec.Leaf.Kind == proof.KindMessage {
-		if err := p.signed(rec, &r.row, e.Device); err != nil {
+		if err := p.signed(rec, r.row.Device, r.row.Approved, e.Device); err != nil {
 			return err
 		}
 	} else if e.Device != 0 {
@@ -357,38 +366,23 @@ func (p *pairing) prove(r *rowLine, e *proofEntry) error {
 	return p.rendered(r, rec)
 }
 
-// signed checks a message's signature by the device that the log names.
-func (p *pairing) signed(rec archive.Record, row *Row, device uint64) error {
-	c, err := jws.Parse(rec.Body, envelope.TypMessage)
-	if err != nil {
-		return err
-	}
-	d := p.seen[device].asDevice(c.Header.Kid, rec.Leaf)
-	if d == nil {
-		return &proofFault{errors.New("the entry that added the key which signed it is not there")}
-	}
-	if err := c.Verify(d.Key); err != nil {
-		return fmt.Errorf("its sender's signature: %w", err)
-	}
-	payload, err := envelope.ParsePayload(c.Payload)
-	if err != nil {
-		return err
-	}
-	if a := p.seen[row.Approved].asApproval(c.Header.Kid, rec.Leaf); row.Approved != 0 &&
-		(a == nil || a.Usr != d.Usr || a.Dev != d.Dev || a.Added != device) {
-		return errors.New("the entry that it names is no person's approval of its device")
-	}
-	if c.Header.Kid != row.Device || payload.Arc != p.v.id.ArchiveID || payload.Usr != d.Usr || payload.Dev != d.Dev {
-		return errors.New("its sender's signature is for another archive, person or device")
-	}
-	return nil
-}
-
 // rendered makes the row anew and compares.
 func (p *pairing) rendered(r *rowLine, rec archive.Record) error {
-	row, err := RowOf(rec, newClaimed(&r.row, p))
+	row, payload, err := rowOf(rec, newClaimed(&r.row, &p.book))
 	if err != nil {
 		return err
+	}
+	if m := p.v.m; m != nil && m.V > 1 {
+		row.Bates, row.BatesEnd = r.row.Bates, r.row.BatesEnd
+		for i := range min(len(row.Attachments), len(r.row.Attachments)) {
+			a, of := &row.Attachments[i], r.row.Attachments[i]
+			a.Bates, a.Path, a.SHA256 = of.Bates, of.Path, of.SHA256
+			if a.Path != "" {
+				p.v.native(path.Dir(r.file), rec.Leaf.Seq, i, &payload.Att[i], a.Path, a.SHA256)
+			}
+		}
+	} else {
+		row.Lang = ""
 	}
 	text, err := row.line()
 	if err != nil {

@@ -5,21 +5,23 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 	"time"
 
-	"holdfast/archive"
 	"holdfast/archive/proof"
+	"holdfast/archive/render"
 	"holdfast/ingest/envelope"
 )
 
-// A producer makes one production. It goes over the seqs once for the records,
-// once for the proofs, and once more for the annex if anything was excluded;
-// what it keeps grows with the directory entries that the records name, not
-// with the records.
+// A producer makes one production. It goes over the seqs once to render them
+// and once for the proofs; before that once where units, custodians or
+// redactions want to know what else there is. What it keeps grows with the
+// directory entries that the records name, with what is withheld, covered or
+// attached, by some sixty bytes a file, and, where units are conversations or
+// custodians', by 32 bytes an entry.
 type producer struct {
 	log     Log
 	req     *Request
@@ -30,37 +32,137 @@ type producer struct {
 	id      *proof.Identity
 	signed  []byte // checkpoint
 	point   proof.Checkpoint
-	done    uint64 // entries written, over both passes
+	format  render.Format
+	lines   bool // the format is JSONL
+	unit    render.UnitKind
+	zone    *time.Location
+	done    uint64 // entries written, over all passes
+	passes  uint64
 
-	produced  uint64
-	rows      uint64
-	withheld  map[string]uint64 // by kind
-	excluded  map[string]uint64 // by reason
-	usrs      map[string]bool   // who sent or got what was written
-	files     []File            // as listed
+	cover   cover
+	planned []planned
+	owners  []string // custodians' names, the first of which is nobody's
+	day     int32    // of the unit that is being made
+
+	tally
+	list      listing
+	volumes   []volume
+	hashes    map[uint64]rendered   // by ordinal, of units that cannot be rendered again from proofs alone
+	attached  map[uint64][]attached // by seq
+	natives   []member              // entries with files of their own beside the records, in order
+	rests     map[uint64]struct{}   // evidence
+	loose     []loose               // rows without a proof, in order
+	privilege []member              // what is withheld by somebody's word
+	redacted  []loose               // entries with covered text
+	first     [sha256.Size]byte     // of what was rendered, in the first pass
+	check     hash.Hash             // likewise, in the pass that is under way
+	number    uint64                // the next Bates number
+	files     []File                // as listed
 	annexHash string
+}
+
+// tally counts what becomes of entries.
+type tally struct {
+	produced    uint64
+	rows        uint64
+	hanging     uint64
+	unproven    uint64
+	withheld    map[string]uint64 // by kind
+	tagged      map[string]uint64 // by tag
+	excluded    map[string]uint64 // by reason
+	contents    uint64            // attachments produced
+	unavailable uint64            // attachments that were to be there and could not be read
+	usrs, mrns  map[string]bool   // of what was written
+	spans       []Span
+}
+
+// volume is one part of a production that is split.
+type volume struct {
+	prefix string // of its files' names; "" where it is the only one
+	owner  int
+	from   uint64 // ordinal of its first unit
+}
+
+// rendered is what a format made of a unit.
+type rendered struct {
+	size uint64
+	sum  [sha256.Size]byte
+}
+
+// loose is an entry that is written of again, apart from the rest.
+type loose struct {
+	member
+	bates  uint64
+	volume int
 }
 
 // Produce writes a production of the entries in req to sink. A production is
 // whole once manifest.json is; after an error what is there is to be deleted.
 func Produce(ctx context.Context, src Source, req Request, sink Sink) (*Summary, error) {
-	p := &producer{
-		log: src.Log, req: &req, sink: sink, created: clock(),
-		withheld: map[string]uint64{}, excluded: map[string]uint64{}, usrs: map[string]bool{},
-	}
-	if err := req.check(src.Log.Size()); err != nil {
+	p, err := prepare(ctx, src, &req)
+	if err != nil {
 		return nil, err
 	}
-	if err := p.anchor(ctx); err != nil {
-		return nil, err
+	p.sink = sink
+	steps := []func(context.Context) error{
+		p.writeRendered, p.writeNatives, p.writeProofs, p.writeUnproven, p.writePrivilege, p.writeRedactions, p.writeCustodians,
+		p.writeList, p.writeCertificate, p.writeCustody, p.writeAnnex, p.writeSums,
 	}
-	p.known = newKnown(ctx, src, req.At, p.id.ArchiveID)
-	for _, step := range []func(context.Context) error{p.writeRecords, p.writeProofs, p.writeCustody, p.writeAnnex, p.writeSums} {
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
 	}
 	return p.writeManifest(ctx)
+}
+
+// Numbers returns how many Bates numbers the production would take, so that
+// they can be set apart before it is made.
+func Numbers(ctx context.Context, src Source, req Request) (uint64, error) {
+	if req.Bates.Prefix == "" {
+		return 0, nil
+	}
+	p, err := prepare(ctx, src, &req)
+	if err != nil {
+		return 0, err
+	}
+	p.begin()
+	begun := p.number
+	err = p.eachUnit(ctx, func(*item) {}, func(u *unit) error {
+		for _, it := range u.items {
+			if err := p.attach(ctx, it); err != nil {
+				return err
+			}
+			p.numbered(it)
+		}
+		return nil
+	})
+	return p.number - begun, err
+}
+
+// prepare decides on everything that must be known before the first file.
+func prepare(ctx context.Context, src Source, req *Request) (*producer, error) {
+	p := &producer{
+		log: src.Log, req: req, created: clock(), passes: 2,
+		tally:  tally{withheld: map[string]uint64{}, tagged: map[string]uint64{}, excluded: map[string]uint64{}, usrs: map[string]bool{}, mrns: map[string]bool{}},
+		hashes: map[uint64]rendered{}, attached: map[uint64][]attached{}, rests: map[uint64]struct{}{},
+	}
+	if err := req.check(src.Log.Size()); err != nil {
+		return nil, err
+	}
+	if !req.Created.IsZero() {
+		p.created = req.Created.UTC()
+	}
+	p.lines, p.unit, p.zone = req.Format == JSONL, req.Unit, req.Zone
+	p.format, _ = formatOf(req.Format)
+	if err := p.anchor(ctx); err != nil {
+		return nil, err
+	}
+	p.known = newKnown(ctx, src, req.At, p.id.ArchiveID)
+	if err := p.seekCover(ctx); err != nil {
+		return nil, err
+	}
+	return p, p.plan(ctx)
 }
 
 // anchor takes the checkpoint that everything is proven against.
@@ -79,151 +181,131 @@ func (p *producer) anchor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.signed, err = p.log.Checkpoint(ctx); err != nil {
-		return fmt.Errorf("checkpoint for the production: %w", err)
+	p.signed = p.req.Anchor
+	if p.signed == nil {
+		if p.signed, err = p.log.Checkpoint(ctx); err != nil {
+			return fmt.Errorf("checkpoint for the production: %w", err)
+		}
 	}
 	if p.point, err = proof.OpenCheckpoint(p.signed, verifier); err != nil {
 		return err
 	}
-	if p.point.Size < p.req.At {
+	if p.point.Size < p.req.At || p.point.Size > p.log.Size() {
 		return fmt.Errorf("%w: the checkpoint covers %d of %d entries", ErrRequest, p.point.Size, p.req.At)
 	}
 	return nil
 }
 
-// An item is one seq of the request with what becomes of it.
-type item struct {
-	rec    archive.Record
-	row    Row
-	device uint64 // of a message: the seq of its sender's device.add entry
-	line   []byte // of records.jsonl; nil if the entry has no row
-	reason string // why its data is not produced; "" if it is
+// begin begins a pass over what is rendered.
+func (p *producer) begin() { p.check, p.number = sha256.New(), p.req.Bates.Start }
+
+// passed notes that the pass has come to an item of a unit. The second pass has
+// to come to the same.
+func (p *producer) passed(it *item) {
+	leaf, err := it.rec.Leaf.Marshal()
+	if err == nil {
+		p.check.Write(leaf)
+	}
+	fmt.Fprintf(p.check, "%d %q %q %q\n", it.row.Seq, it.row.Unproven, it.row.Withheld, it.row.Bates)
 }
 
-// each decides on every seq of the request in order. The same log gives the
-// same items each time.
-func (p *producer) each(ctx context.Context, visit func(*item) error) error {
-	next := p.req.First
-	for seq, err := range p.req.Seqs {
-		if err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if seq < next || seq > p.req.Last {
-			return fmt.Errorf("%w: seq %d is out of order, repeated, or outside the range examined", ErrRequest, seq)
-		}
-		next = seq + 1
-		it, err := p.decide(ctx, seq)
-		if err != nil {
-			return err
-		}
-		if err := visit(it); err != nil {
-			return err
+// count tells what became of one seq; once for each.
+func (p *producer) count(it *item) {
+	if it.reason == "" {
+		p.produced++
+	} else {
+		p.withheld[it.rec.Leaf.Kind.String()]++
+		if it.withheld == nil {
+			p.excluded[it.reason]++
 		}
 	}
-	return nil
+	if it.withheld != nil {
+		p.tagged[it.withheld.Tag]++
+		p.privilege = append(p.privilege, it.member)
+	}
+	if it.hangs() {
+		p.hanging++
+	}
+	p.step()
 }
 
-// decide reads one entry and says whether and how it is produced.
-func (p *producer) decide(ctx context.Context, seq uint64) (*item, error) {
-	rec, err := p.log.Record(ctx, seq)
-	switch {
-	case errors.Is(err, archive.ErrDisposed):
-		return p.exclude(ctx, seq, ReasonDisposed)
-	case errors.Is(err, archive.ErrNoBody):
-		return p.exclude(ctx, seq, ReasonNoBody)
-	case errors.Is(err, archive.ErrDamaged):
-		return p.exclude(ctx, seq, ReasonDamaged)
-	case err != nil:
-		return nil, fmt.Errorf("read entry %d: %w", seq, err)
-	}
-	it := &item{rec: rec}
-	if !outward(rec.Leaf.Kind) {
-		it.reason = ReasonInternal
-		return it, nil
-	}
-	p.known.err = nil
-	if it.row, err = RowOf(rec, p.known); err == nil && rec.Leaf.Kind == proof.KindMessage {
-		it.device = p.known.device(it.row.Device, rec.Leaf)
-	}
-	if err = errors.Join(err, p.known.err); err == nil {
-		it.line, err = it.row.line()
-	}
-	switch {
-	case errors.Is(err, errUnreadable):
-		it.line, it.reason = nil, ReasonUnreadable
-	case errors.Is(err, errNoEvidence):
-		it.line, it.reason = nil, ReasonEvidence
-	case errors.Is(err, errTooLarge):
-		it.line, it.reason = nil, ReasonTooLarge
-	case err != nil:
-		return nil, err
-	case it.row.Withheld != "":
-		it.reason = it.row.Withheld
-	}
-	return it, nil
-}
-
-// exclude makes the item of an entry that cannot be read: its leaf still says
-// of what kind it is.
-func (p *producer) exclude(ctx context.Context, seq uint64, reason string) (*item, error) {
-	for leaf, err := range p.log.Scan(ctx, seq, seq+1) {
-		if err != nil {
-			return nil, fmt.Errorf("read leaf %d: %w", seq, err)
+// shown remembers what has to be known later of a unit's items.
+func (p *producer) shown(u *unit) {
+	bates := u.bates
+	for _, it := range u.items {
+		p.rows++
+		if it.row.Redacted {
+			p.redacted = append(p.redacted, loose{it.member, bates, u.volume})
 		}
-		return &item{rec: archive.Record{Leaf: leaf}, reason: reason}, nil
-	}
-	return nil, fmt.Errorf("read leaf %d: %w", seq, archive.ErrNotFound)
-}
-
-// outward reports whether entries of kind k may leave the house: what the
-// relay sent and what became of it. Entries about the archive's own running
-// and about who looked at what are work product.
-func outward(k proof.Kind) bool {
-	return k.FromRelay() || k == proof.KindBlob || k == proof.KindEpoch
-}
-
-func (p *producer) writeRecords(ctx context.Context) error {
-	f, err := writeFile(p.sink, fileRecords, func(w *fileWriter) (uint64, error) {
-		err := p.each(ctx, func(it *item) error {
-			if it.reason == "" {
-				p.produced++
-			} else {
-				p.withheld[it.rec.Leaf.Kind.String()]++
-				p.excluded[it.reason]++
+		if !it.proven() {
+			p.loose = append(p.loose, loose{it.member, bates, u.volume})
+		} else {
+			for _, seq := range it.row.rests(it.device) {
+				p.rests[seq] = struct{}{}
 			}
-			p.step()
-			if it.line == nil {
-				return nil
-			}
-			p.rows++
-			if it.row.From != nil {
-				p.usrs[it.row.From.Usr] = true
-			}
-			for _, to := range it.row.To {
-				p.usrs[to.Usr] = true
-			}
-			_, err := w.Write(append(it.line, '\n'))
-			return err
-		})
-		return p.rows, err
-	})
-	p.files = append(p.files, f)
-	return err
+		}
+		if it.row.Unproven != "" {
+			p.unproven++
+		}
+		for _, usr := range it.row.people() {
+			p.usrs[usr] = true
+		}
+		if s := it.row.Subject; s != nil && s.MRN != "" {
+			p.mrns[s.MRN] = true
+		}
+		if n := it.numbers(); n > 0 {
+			p.span(it.row.Seq, bates, n)
+			bates += n
+		}
+	}
+}
+
+// numbers returns how many Bates numbers the item has.
+func (it *item) numbers() uint64 {
+	if it.row.Bates == "" {
+		return 0
+	}
+	n := uint64(1)
+	for _, a := range it.row.Attachments {
+		if a.Bates != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// span notes which numbers an entry has, beside those of the entry before it.
+func (p *producer) span(seq, bates, n uint64) {
+	if last := len(p.spans) - 1; last >= 0 && n == 1 {
+		s := &p.spans[last]
+		if s.Count == s.Entries && s.Seq+s.Entries == seq && s.Bates+s.Count == bates {
+			s.Entries++
+			s.Count++
+			return
+		}
+	}
+	p.spans = append(p.spans, Span{Seq: seq, Entries: 1, Bates: bates, Count: n})
 }
 
 func (p *producer) step() {
 	p.done++
 	if p.req.Progress != nil {
-		p.req.Progress(p.done, max(2*p.req.Total, p.done))
+		p.req.Progress(p.done, max(p.passes*p.req.Total, p.done))
 	}
 }
 
-// writeSums writes the checksums of what is listed so far, as sha256sum does.
+// writeSums writes the checksums of everything so far that is outward, as
+// sha256sum does.
 func (p *producer) writeSums(context.Context) error {
-	f, err := writeBytes(p.sink, fileSums, sums(p.files))
+	f, err := writeFile(p.sink, fileSums, func(w *fileWriter) (uint64, error) {
+		for f := range p.list.all {
+			if _, err := fmt.Fprintf(w, "%s  %s\n", f.SHA256, f.Path); err != nil {
+				return 0, err
+			}
+		}
+		_, err := w.Write(sums(p.files))
+		return 0, err
+	})
 	p.files = append(p.files, f)
 	return err
 }
@@ -240,21 +322,9 @@ func sums(files []File) []byte {
 // we to crash between the two, there is no manifest.json and hence no
 // production.
 func (p *producer) writeManifest(ctx context.Context) (*Summary, error) {
-	m := Manifest{
-		V: Version, Format: "jsonl", Origin: p.id.Origin, Tool: p.req.Tool, Created: envelope.FormatTime(p.created),
-		Checkpoint: string(p.signed), At: p.req.At, First: p.req.First, Last: p.req.Last, Through: p.req.Through, Scoped: len(p.req.Scope) > 0,
-		Counts: Counts{Produced: p.produced, Matched: p.produced, Withheld: p.withheld}, Files: p.files, AnnexHash: p.annexHash,
-	}
-	for _, n := range p.withheld {
-		m.Counts.Matched += n
-	}
-	for leaf, err := range p.log.Scan(ctx, p.req.First, p.req.Last+1) {
-		if err != nil {
-			return nil, fmt.Errorf("count the quarantined: %w", err)
-		}
-		if leaf.Kind == proof.KindQuarantine {
-			m.Counts.Quarantined++
-		}
+	m, err := p.manifest(ctx)
+	if err != nil {
+		return nil, err
 	}
 	b, err := marshalManifest(m)
 	if err != nil {
@@ -271,5 +341,49 @@ func (p *producer) writeManifest(ctx context.Context) (*Summary, error) {
 		return nil, err
 	}
 	digest := sha256.Sum256(b)
-	return &Summary{Manifest: m, Excluded: p.excluded, Digest: hex.EncodeToString(digest[:]), Usrs: slices.Sorted(maps.Keys(p.usrs))}, nil
+	s := &Summary{
+		Manifest: *m, Excluded: p.excluded, Digest: hex.EncodeToString(digest[:]), Bates: m.Numbers, Redacted: m.Counts.Redacted, WithheldBy: p.tagged,
+		Usrs: slices.Sorted(maps.Keys(p.usrs)), MRNs: slices.Sorted(maps.Keys(p.mrns)), Spans: p.spans,
+	}
+	s.Files, s.Bytes = m.Rendered.Files+uint64(len(m.Files))+2, m.Rendered.Bytes+uint64(len(b)+len(sig))
+	for _, f := range m.Files {
+		s.Bytes += f.Size
+	}
+	return s, nil
+}
+
+// manifest makes the manifest of all that was written.
+func (p *producer) manifest(ctx context.Context) (*Manifest, error) {
+	m := &Manifest{
+		V: Version, Format: p.req.Format, Origin: p.id.Origin, Tool: p.req.Tool, Created: envelope.FormatTime(p.created),
+		Checkpoint: string(p.signed), At: p.req.At, First: p.req.First, Last: p.req.Last, Through: p.req.Through, Scoped: len(p.req.Scope) > 0,
+		Counts: Counts{
+			Produced: p.produced, Matched: p.produced, Withheld: p.withheld, Hanging: p.hanging, Redacted: uint64(len(p.redacted)), Unproven: p.unproven,
+			WithheldBy: p.tagged, Attachments: p.contents, Unavailable: p.unavailable,
+		},
+		Files: p.files, AnnexHash: p.annexHash,
+		Unit: string(p.unit), Zone: p.zone.String(), Legend: p.req.Legend, Recipient: p.req.Recipient,
+		Rendered: &Rendered{Volumes: uint64(len(p.volumes)), Files: uint64(len(p.list.files)), Bytes: p.list.bytes},
+	}
+	if p.req.Split != (Split{}) {
+		m.Split = &p.req.Split
+	}
+	if p.req.Bates.Prefix != "" {
+		m.Bates, m.Numbers = &p.req.Bates, &BatesRange{}
+		if p.number > p.req.Bates.Start {
+			m.Numbers = &BatesRange{First: p.req.Bates.format(p.req.Bates.Start), Last: p.req.Bates.format(p.number - 1)}
+		}
+	}
+	for _, n := range p.withheld {
+		m.Counts.Matched += n
+	}
+	for leaf, err := range p.log.Scan(ctx, p.req.First, p.req.Last+1) {
+		if err != nil {
+			return nil, fmt.Errorf("count the quarantined: %w", err)
+		}
+		if leaf.Kind == proof.KindQuarantine {
+			m.Counts.Quarantined++
+		}
+	}
+	return m, nil
 }

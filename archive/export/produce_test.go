@@ -85,7 +85,7 @@ func TestTheOutwardPartHoldsNoWorkProduct(t *testing.T) {
 	if annex.Matter != "2026-17" || annex.Query != "wound" || annex.Parsed != `"wound"` || annex.Principal != "mjones" {
 		t.Errorf("annex: %+v", annex)
 	}
-	if len(annex.Exclusions) != 2 || annex.Exclusions[0].Reason != ReasonQuarantined || annex.Exclusions[1] != (Exclusion{annex.Exclusions[1].Seq, proof.KindAccess, ReasonInternal}) {
+	if len(annex.Exclusions) != 2 || annex.Exclusions[0].Reason != ReasonQuarantined || annex.Exclusions[1] != (Exclusion{Seq: annex.Exclusions[1].Seq, Kind: proof.KindAccess, Reason: ReasonInternal}) {
 		t.Errorf("exclusions: %+v", annex.Exclusions)
 	}
 }
@@ -172,7 +172,7 @@ func TestWithheldEntriesHaveNoProof(t *testing.T) {
 			t.Errorf("entry %d is there %d times as evidence", seq, n)
 		}
 	}
-	if doc.V != 1 || doc.Genesis.Seq != 0 || records != 15 || len(evidence) != 6 {
+	if doc.V != 2 || doc.Genesis.Seq != 0 || records != 15 || len(evidence) != 6 {
 		t.Errorf("%d records, %d evidence", records, len(evidence))
 	}
 }
@@ -208,12 +208,12 @@ func TestFilesOfAProduction(t *testing.T) {
 	check := exec.CommandContext(t.Context(), "sha256sum", "--strict", "-c", "SHA256SUMS")
 	check.Dir = dir
 	out, err := check.CombinedOutput()
-	if err != nil || strings.Count(string(out), ": OK\n") != 3 {
+	if err != nil || strings.Count(string(out), ": OK\n") != 5 {
 		t.Errorf("sha256sum: %v: %s", err, out)
 	}
 	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(sink.files[fileCustody].Data), byteOrderMark))).ReadAll()
 	must(t, err)
-	if len(rows) != 5 || rows[2][1] != "mjones" || rows[2][3] != "records.jsonl" || rows[3][3] != "proofs.json" || !strings.Contains(string(out), "custody.csv: OK") {
+	if len(rows) != 6 || rows[2][1] != "mjones" || rows[2][3] != "proofs.json" || rows[3][3] != "files.jsonl, which lists 1 files" || !strings.Contains(string(out), "custody.csv: OK") {
 		t.Errorf("custody: %v", rows)
 	}
 	// A JOSE library that knows nothing of us verifies the manifest as it lies there.

@@ -1,45 +1,53 @@
 package export
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 
 	"holdfast/archive"
 )
 
 // A proofsWriter writes the entries of proofs.json.
 type proofsWriter struct {
-	p       *producer
-	w       *fileWriter
-	any     bool
-	written map[uint64]bool // evidence
-	seqs    uint64
+	p    *producer
+	w    *fileWriter
+	any  bool
+	seqs uint64
 }
 
+// writeProofs goes over everything again and writes why it can be believed:
+// first what records rest on, then the records in the order of rendering.
 func (p *producer) writeProofs(ctx context.Context) error {
-	again := sha256.New()
 	f, err := writeFile(p.sink, fileProofs, func(w *fileWriter) (uint64, error) {
-		out := &proofsWriter{p: p, w: w, written: map[uint64]bool{}}
+		out := &proofsWriter{p: p, w: w}
 		if err := out.head(ctx); err != nil {
 			return 0, err
 		}
-		err := p.each(ctx, func(it *item) error {
-			p.step()
-			if it.line == nil {
-				return nil
+		for _, seq := range slices.Sorted(maps.Keys(p.rests)) {
+			if err := out.evidence(ctx, seq); err != nil {
+				return 0, err
 			}
-			again.Write(append(it.line, '\n'))
-			if it.reason != "" {
-				return nil
+		}
+		p.begin()
+		var ordinal uint64
+		v := -1
+		err := p.eachUnit(ctx, func(*item) { p.step() }, func(u *unit) error {
+			for v+1 < len(p.volumes) && p.volumes[v+1].from <= ordinal {
+				v++
 			}
-			return out.record(ctx, it)
+			u.volume = v
+			p.complete(u, p.volumes[v].prefix)
+			ordinal++
+			return out.unit(ctx, u, ordinal-1)
 		})
 		if err != nil {
 			return 0, err
 		}
-		if hex.EncodeToString(again.Sum(nil)) != p.files[0].SHA256 {
+		if !bytes.Equal(p.check.Sum(nil), p.first[:]) {
 			return 0, ErrChanged
 		}
 		_, err = fmt.Fprintf(w, "\n%s\n", proofsClose)
@@ -75,24 +83,60 @@ func (o *proofsWriter) prove(ctx context.Context, as string, rec archive.Record)
 	return newProofEntry(as, rec, path)
 }
 
-// record writes the proof of one record, after the evidence that it is the
-// first to rest on.
-func (o *proofsWriter) record(ctx context.Context, it *item) error {
+// unit writes what one unit is, and the proofs of its items.
+func (o *proofsWriter) unit(ctx context.Context, u *unit, ordinal uint64) error {
+	if !o.p.lines {
+		line := proofEntry{As: asUnit, Seq: u.first, Stem: u.place.Stem, Day: u.place.Day, Volume: u.volume + 1, Items: len(u.items)}
+		if o.p.req.Bates.Prefix != "" {
+			line.Bates = u.bates
+		}
+		if u.place.Parts > 1 {
+			line.Part, line.Parts = u.place.Part, u.place.Parts
+		}
+		if r, ok := o.p.hashes[ordinal]; ok {
+			line.Size, line.SHA256 = r.size, hex.EncodeToString(r.sum[:])
+		}
+		if err := o.write(line); err != nil {
+			return err
+		}
+	}
+	for _, it := range u.items {
+		if err := o.item(ctx, it); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// item writes the proof of one row, or that it has none.
+func (o *proofsWriter) item(ctx context.Context, it *item) error {
+	if !it.proven() {
+		if o.p.lines {
+			return nil
+		}
+		return o.write(proofEntry{As: asUnproven, Seq: it.row.Seq, Says: it.says.orNil()})
+	}
 	e, err := o.prove(ctx, asRecord, it.rec)
 	if err != nil {
 		return err
 	}
 	e.Device = it.device
-	for _, seq := range it.row.rests(e.Device) {
-		if err := o.evidence(ctx, seq); err != nil {
-			return err
-		}
+	if !o.p.lines {
+		e.Body, e.Rests, e.Says = string(it.rec.Body), it.row.rests(0), it.says.orNil()
 	}
 	o.seqs++
 	return o.write(e)
 }
 
-// rests returns the seqs of the entries that the row rests on.
+// orNil returns s, or nil if it says nothing.
+func (s *says) orNil() *says {
+	if s.Target == nil && len(s.Custodians) == 0 && len(s.Holds) == 0 && s.Text == "" && len(s.Attachments) == 0 {
+		return nil
+	}
+	return s
+}
+
+// rests returns the seqs of the entries that the row rests on, ascending.
 func (row *Row) rests(device uint64) []uint64 {
 	var out []uint64
 	add := func(seq uint64) {
@@ -111,14 +155,23 @@ func (row *Row) rests(device uint64) []uint64 {
 	for _, a := range row.Attachments {
 		add(a.Entry)
 	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// people returns the relay users who sent or got what the row shows.
+func (row *Row) people() []string {
+	var out []string
+	if row.From != nil {
+		out = append(out, row.From.Usr)
+	}
+	for _, to := range row.To {
+		out = append(out, to.Usr)
+	}
 	return out
 }
 
 func (o *proofsWriter) evidence(ctx context.Context, seq uint64) error {
-	if o.written[seq] {
-		return nil
-	}
-	o.written[seq] = true
 	rec, err := o.p.log.Record(ctx, seq)
 	if err != nil {
 		return fmt.Errorf("read entry %d, which others rest on: %w", seq, err)
@@ -136,8 +189,13 @@ func (o *proofsWriter) write(e proofEntry) error {
 	if err != nil {
 		return err
 	}
+	if len(b) > MaxLine {
+		return fmt.Errorf("%w: the proof of entry %d would be longer than a line may be", ErrRequest, e.Seq)
+	}
 	if o.any {
-		b = append([]byte(",\n"), b...)
+		if _, err := o.w.Write([]byte(",\n")); err != nil {
+			return err
+		}
 	}
 	o.any = true
 	_, err = o.w.Write(b)

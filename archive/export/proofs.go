@@ -20,7 +20,8 @@ const maxPath = 63
 // checkpoint and the genesis entry each fill one line, so that the document
 // can be read line by line in little memory.
 const (
-	proofsOpen    = `{"v":1,`
+	proofsOpen1   = `{"v":1,`
+	proofsOpen    = `{"v":2,`
 	proofsNote    = `"checkpoint":`
 	proofsGenesis = `"genesis":`
 	proofsEntries = `"entries":[`
@@ -31,7 +32,9 @@ const (
 const (
 	asGenesis  = "genesis"  // leaf 0
 	asEvidence = "evidence" // an entry that a record rests on: who signed, who is who, what became of an attachment
-	asRecord   = "record"   // a row of records.jsonl
+	asRecord   = "record"   // a row
+	asUnit     = "unit"     // no entry: the next ones are rendered as one document
+	asUnproven = "unproven" // a row that has no proof: it stands in unproven.jsonl
 )
 
 // A proofEntry is one entry of proofs.json. Binary members are unpadded
@@ -39,12 +42,25 @@ const (
 type proofEntry struct {
 	As     string   `json:"as"`
 	Seq    uint64   `json:"seq"`
-	Leaf   string   `json:"leaf"`
-	Random string   `json:"random"`
+	Leaf   string   `json:"leaf,omitempty"`
+	Random string   `json:"random,omitempty"`
 	Note   string   `json:"note,omitempty"`
-	Body   string   `json:"body,omitempty"`   // not of a record, whose row holds it, and not of an approval
+	Body   string   `json:"body,omitempty"`   // not of a record whose row holds it, and not of an approval
 	Device uint64   `json:"device,omitempty"` // of a message: the seq of its sender's device.add entry
-	Path   []string `json:"path"`
+	Path   []string `json:"path,omitempty"`
+	Rests  []uint64 `json:"rests,omitempty"` // evidence that the row rests on, beside the device; where no row tells it
+	Says   *says    `json:"says,omitempty"`
+
+	// Of a unit alone.
+	Stem   string `json:"stem,omitempty"`
+	Day    string `json:"day,omitempty"`
+	Part   int    `json:"part,omitempty"` // 0: it is the only one
+	Parts  int    `json:"parts,omitempty"`
+	Volume int    `json:"volume,omitempty"` // from 1
+	Items  int    `json:"items,omitempty"`  // how many rows
+	Bates  uint64 `json:"bates,omitempty"`  // the first number of those
+	Size   uint64 `json:"size,omitempty"`   // of what was rendered, where it embeds what proofs do not hold; bytes
+	SHA256 string `json:"sha256,omitempty"` // likewise, hex
 }
 
 // newProofEntry makes the proof of rec with the given inclusion path.

@@ -30,6 +30,7 @@ type Row struct {
 	To           []Person      `json:"to,omitempty"`
 	Conversation *Conversation `json:"conversation,omitempty"`
 	Text         string        `json:"text,omitempty"`
+	Lang         string        `json:"lang,omitempty"` // not in version 1
 	Prio         string        `json:"prio,omitempty"`
 	Subject      *Subject      `json:"subject,omitempty"`
 	Attachments  []Attachment  `json:"attachments,omitempty"`
@@ -44,6 +45,11 @@ type Row struct {
 	Body         string        `json:"body,omitempty"`      // of any other kind: the entry's body, verbatim
 	Withheld     string        `json:"withheld,omitempty"`  // why the data is not here
 	Code         string        `json:"code,omitempty"`      // of a quarantine entry: AMX/1 section 5
+	Redacted     bool          `json:"redacted,omitempty"`  // text of it is covered
+	Unproven     string        `json:"unproven,omitempty"`  // why there is no proof of it, beside Withheld
+	Target       *uint64       `json:"target,omitempty"`    // in place of Ref, of a row that has no proof
+	Bates        string        `json:"bates,omitempty"`
+	BatesEnd     string        `json:"bates_end,omitempty"` // of its last attachment
 }
 
 // A Person is a relay user with the particulars that the directory had as of
@@ -81,6 +87,9 @@ type Attachment struct {
 	Size   int64  `json:"size"` // bytes
 	Status string `json:"status"`
 	Entry  uint64 `json:"entry,omitempty"`
+	Bates  string `json:"bates,omitempty"`
+	Path   string `json:"path,omitempty"`   // of its content in this production
+	SHA256 string `json:"sha256,omitempty"` // of the content, hex
 }
 
 // Ref names the message that an edit, recall, receipt, reaction or expiry is
@@ -111,42 +120,53 @@ type relayNote struct {
 // RowOf returns the row of an entry. The same record and the same answers of
 // asof give the same row.
 func RowOf(rec archive.Record, asof AsOf) (Row, error) {
+	row, _, err := rowOf(rec, asof)
+	return row, err
+}
+
+// rowOf is RowOf, and returns a message's payload as well.
+func rowOf(rec archive.Record, asof AsOf) (Row, *envelope.Payload, error) {
 	row := Row{Seq: rec.Leaf.Seq, Kind: rec.Leaf.Kind, Received: envelope.FormatTime(rec.Leaf.ReceivedTime())}
 	if rec.Leaf.Kind == proof.KindMessage {
-		err := row.message(rec, asof)
-		return row, err
+		payload, err := row.message(rec, asof)
+		return row, payload, err
 	}
+	return row, nil, row.event(rec)
+}
+
+// event fills in what an entry that is no message says.
+func (row *Row) event(rec archive.Record) error {
 	if rec.Leaf.Kind.FromRelay() && len(rec.Note) > 0 {
 		var note relayNote
 		if err := ijson.Unmarshal(rec.Note, &note); err != nil {
-			return row, fmt.Errorf("%w: note: %w", errUnreadable, err)
+			return fmt.Errorf("%w: note: %w", errUnreadable, err)
 		}
 		row.Typ, row.Relayed, row.Code = note.Kind, note.Time, note.Code
 	}
 	if rec.Leaf.Kind == proof.KindQuarantine {
 		row.Withheld = ReasonQuarantined
-		return row, nil
+		return nil
 	}
 	if !utf8.Valid(rec.Body) {
-		return row, fmt.Errorf("%w: body", errUnreadable)
+		return fmt.Errorf("%w: body", errUnreadable)
 	}
 	row.Body = string(rec.Body)
-	return row, nil
+	return nil
 }
 
 // message fills in what a message's payload and note say.
-func (row *Row) message(rec archive.Record, asof AsOf) error {
+func (row *Row) message(rec archive.Record, asof AsOf) (*envelope.Payload, error) {
 	var note archive.MessageNote
 	if err := ijson.Unmarshal(rec.Note, &note); err != nil {
-		return fmt.Errorf("%w: note: %w", errUnreadable, err)
+		return nil, fmt.Errorf("%w: note: %w", errUnreadable, err)
 	}
 	compact, err := jws.Parse(rec.Body, envelope.TypMessage)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUnreadable, err)
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	p, err := envelope.ParsePayload(compact.Payload)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUnreadable, err)
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	from := person(p.Usr, rec.Leaf, asof)
 	row.Typ, row.Relayed, row.Sent, row.Mid, row.Dev, row.From = p.Typ, note.Time, p.Sent, p.Mid, p.Dev, &from
@@ -160,7 +180,7 @@ func (row *Row) message(rec archive.Record, asof AsOf) error {
 		}
 	}
 	if p.Body != nil {
-		row.Text = p.Body.Text
+		row.Text, row.Lang = p.Body.Text, p.Body.Lang
 	}
 	if p.Subject != nil {
 		row.Subject = &Subject{MRN: p.Subject.MRN, Encounter: p.Subject.Encounter, Born: p.Subject.Born}
@@ -177,7 +197,7 @@ func (row *Row) message(rec archive.Record, asof AsOf) error {
 			row.Approved = entry
 		}
 	}
-	return nil
+	return p, nil
 }
 
 func (row *Row) attachments(att []envelope.Attachment, blobs []archive.BlobNote, leaf proof.Leaf, asof AsOf) {
@@ -212,6 +232,20 @@ func (row *Row) size() int {
 		n += len(p.Usr) + len(p.UPN) + len(p.Mail) + len(p.Name)
 	}
 	return n
+}
+
+// maxRow bounds a row as a line, in bytes: its proof, which may hold its body,
+// needs some more.
+const maxRow = MaxLine - 64<<10
+
+// tooLarge reports whether the row cannot be produced. Escapes make six bytes
+// of one at most, so that a row of few is not rendered to know.
+func (row *Row) tooLarge() bool {
+	if row.size() < MaxLine/16 {
+		return false
+	}
+	b, err := row.line()
+	return err != nil || len(b) > maxRow
 }
 
 // errTooLarge is returned for a row beyond MaxLine.

@@ -166,19 +166,49 @@ func isRecord(seq uint64) func(string) bool {
 	}
 }
 
-// resign makes the manifest fit the changed files again and signs it: what
-// somebody can do who holds the identity key, but not the past.
+// resign makes the list and the manifest fit the changed files again and signs
+// it: what somebody can do who holds the identity key, but not the past.
 func resign(t testing.TB, files fstest.MapFS, key crypto.Signer, change func(m *Manifest)) {
+	t.Helper()
+	relist(t, files, key, nil, change)
+}
+
+func relist(t testing.TB, files fstest.MapFS, key crypto.Signer, edit func(f []File) []File, change func(m *Manifest)) {
 	t.Helper()
 	m, err := parseManifest(files[fileManifest].Data)
 	must(t, err)
-	for i := range m.Files {
-		f := &m.Files[i]
-		if f.Path == fileSums {
-			files[fileSums].Data = sums(m.Files[:3])
+	fit := func(f *File) {
+		if files[f.Path] == nil {
+			return
 		}
 		sum := sha256.Sum256(files[f.Path].Data)
 		f.Size, f.SHA256 = uint64(len(files[f.Path].Data)), hex.EncodeToString(sum[:])
+	}
+	var rendered []File
+	for line := range strings.Lines(string(files[fileList].Data)) {
+		var f File
+		must(t, json.Unmarshal([]byte(line), &f))
+		fit(&f)
+		rendered = append(rendered, f)
+	}
+	if edit != nil {
+		rendered = edit(rendered)
+	}
+	var list []byte
+	m.Rendered.Files, m.Rendered.Bytes = uint64(len(rendered)), 0
+	for _, f := range rendered {
+		b, err := marshalLine(f)
+		must(t, err)
+		list = append(append(list, b...), '\n')
+		m.Rendered.Bytes += f.Size
+	}
+	files[fileList] = &fstest.MapFile{Data: list}
+	for i := range m.Files {
+		f := &m.Files[i]
+		if f.Path == fileSums {
+			files[fileSums] = &fstest.MapFile{Data: append(sums(rendered), sums(m.Files[:len(m.Files)-1])...)}
+		}
+		fit(f)
 	}
 	for _, name := range []string{fileAnnex, fileAnnexSig, fileAnnexManifest} {
 		delete(files, name)
@@ -316,14 +346,18 @@ func TestASignedForgeryIsRefuted(t *testing.T) {
 		"at past the log":      func(m *Manifest) { m.At = 1000 },
 		"another origin":       func(m *Manifest) { m.Origin = "holdfast.invalid/other/00" },
 		"another checkpoint":   func(m *Manifest) { m.Checkpoint += "\n" },
-		"seqs of the proofs":   func(m *Manifest) { m.Files[1].Seqs++ },
-		"seqs of records":      func(m *Manifest) { m.Files[0].Seqs++ },
+		"seqs of the proofs":   func(m *Manifest) { m.Files[0].Seqs++ },
+		"files rendered":       func(m *Manifest) { m.Rendered.Files++ },
+		"bytes rendered":       func(m *Manifest) { m.Rendered.Bytes++ },
+		"nothing rendered":     func(m *Manifest) { m.Rendered = nil },
+		"another format":       func(m *Manifest) { m.Format = "fhir" },
 		"a path out":           func(m *Manifest) { m.Files[2].Path = "../../etc/passwd" },
 		"an absolute path":     func(m *Manifest) { m.Files[2].Path = "/etc/passwd" },
 		"a file twice":         func(m *Manifest) { m.Files[2] = m.Files[1] },
 		"a file less":          func(m *Manifest) { m.Files = m.Files[:3] },
 		"a huge size":          func(m *Manifest) { m.Files[0].Size = 1 << 52 },
-		"another version":      func(m *Manifest) { m.V = 2 },
+		"another version":      func(m *Manifest) { m.V = 3 },
+		"an older version":     func(m *Manifest) { m.V = 1 },
 		"no time":              func(m *Manifest) { m.Created = "yesterday" },
 		"counts that overflow": func(m *Manifest) { m.Counts.Withheld["quarantine"] = 1<<53 - 1 },
 	} {
@@ -340,6 +374,22 @@ func TestASignedForgeryIsRefuted(t *testing.T) {
 			t.Errorf("the forger's tools alone are refuted: %v", v.Findings)
 		}
 	})
+	for name, edit := range map[string]func(f []File) []File{
+		"more seqs":      func(f []File) []File { f[0].Seqs++; return f },
+		"another size":   func(f []File) []File { f[0].Size++; return f },
+		"a path out":     func(f []File) []File { f[0].Path = "../../etc/passwd"; return f },
+		"its own proofs": func(f []File) []File { f[0].Path = fileProofs; return f },
+		"the annex":      func(f []File) []File { f[0].Path = "annex/x.jsonl"; return f },
+		"a file twice":   func(f []File) []File { return append(f, f[0]) },
+		"nothing":        func([]File) []File { return nil },
+		"a file more":    func(f []File) []File { return append(f, File{Path: "more.jsonl", SHA256: f[0].SHA256}) },
+	} {
+		t.Run("list: "+name, func(t *testing.T) {
+			forged := clone(files)
+			relist(t, forged, w.a.IdentitySigner(), edit, nil)
+			expectRefuted(t, verify(t, forged, w.logKey()), 0)
+		})
+	}
 	t.Run("checksums of other files", func(t *testing.T) {
 		forged := clone(files)
 		resign(t, forged, w.a.IdentitySigner(), nil)
@@ -347,7 +397,7 @@ func TestASignedForgeryIsRefuted(t *testing.T) {
 		forged[fileSums].Data = text
 		resign(t, forged, w.a.IdentitySigner(), func(m *Manifest) {
 			sum := sha256.Sum256(text)
-			m.Files[3].SHA256 = hex.EncodeToString(sum[:])
+			m.Files[len(m.Files)-1].SHA256 = hex.EncodeToString(sum[:])
 		})
 		forged[fileSums].Data = text
 		if v := verify(t, forged, w.logKey()); v.Result != Failed || !names(v, fileSums, 0, 0) || len(v.Findings) != 1 {

@@ -63,7 +63,12 @@ type Verdict struct {
 	Excluded   uint64            `json:"excluded"`  // matched and not listed, as the manifest counts
 	Assurance  map[string]uint64 `json:"assurance"` // of proven messages, as the archive concluded when it took them in
 	Approved   uint64            `json:"approved"`  // of those enrolled: messages of devices that a person approved
-	Annex      string            `json:"annex"`     // "verified", "absent" or "failed"
+	Format     string            `json:"format,omitempty"`
+	Unproven   uint64            `json:"unproven,omitempty"`   // rows of which there is no proof: covered text, or they name what is withheld
+	Unrendered uint64            `json:"unrendered,omitempty"` // rows proven, in documents that could not be rendered again
+	Natives    uint64            `json:"natives,omitempty"`    // attachments proven to be what their senders attached
+	Witness    string            `json:"witness,omitempty"`    // whose cosignature the checkpoint has
+	Annex      string            `json:"annex"`                // "verified", "absent" or "failed"
 	Proven     []string          `json:"proven"`
 	NotProven  []string          `json:"not_proven"`
 	Findings   []Finding         `json:"findings"`

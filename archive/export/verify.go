@@ -24,7 +24,11 @@ import (
 
 // VerifyKeys are the keys that do not come from the production itself.
 type VerifyKeys struct {
-	Log note.Verifier // of the log's checkpoints; nil: the result is SelfConsistent at best
+	Log     note.Verifier // of the log's checkpoints; nil: the result is SelfConsistent at best
+	Witness note.Verifier // that cosigned the checkpoint; nil: whether one did is not checked
+	// Tool is this program, as Request.Tool names it. What another version rendered
+	// otherwise is not proven rather than changed; "": there is no other version.
+	Tool string
 }
 
 // A verifier checks one production.
@@ -41,6 +45,7 @@ type verifier struct {
 	key      ed25519.PublicKey // identity key; nil if there is none that the log names
 	signed   string            // checkpoint of proofs.json
 	point    proof.Checkpoint  // likewise, opened
+	list     fileMap           // of files.jsonl; in version 1 of the manifest
 }
 
 // Verify checks the production in fsys, a folder or a zip file's content: its
@@ -56,7 +61,7 @@ func Verify(ctx context.Context, fsys fs.FS, keys VerifyKeys, progress func(done
 	if v.readManifest() {
 		v.checkContent()
 		if v.m != nil {
-			v.checkCustodyAndSums()
+			v.checkOwn()
 		}
 		v.checkAnnex()
 		v.checkNothingAdded()
@@ -123,40 +128,44 @@ func (v *verifier) limit(name string) int64 {
 	return int64(v.listed(name).Size) + MaxLine + 1 // #nosec G115 -- I-JSON integers are below 2^53
 }
 
+// listed returns what the production says of a file: its manifest, or the list
+// that the manifest names.
 func (v *verifier) listed(name string) File {
-	return v.m.Files[slices.Index(listed, name)]
+	if f, ok := v.m.file(name); ok {
+		return f
+	}
+	f, _ := v.list.file(name)
+	return f
 }
 
 // checkContent reads records and proofs side by side.
 func (v *verifier) checkContent() {
+	v.readList()
 	proofs, err := openLines(v.fsys, fileProofs, v.limit(fileProofs))
 	if err != nil {
 		v.v.file(fileProofs, problemOf(err), "without it nothing is proven")
-		proofs = nil
 	} else {
 		defer proofs.Close()
-	}
-	records, err := openLines(v.fsys, fileRecords, v.limit(fileRecords))
-	if err != nil {
-		v.v.file(fileRecords, problemOf(err), "its records cannot be read")
-		records = nil
-	} else {
-		defer records.Close()
-	}
-	if proofs != nil {
 		if err := v.readHead(proofs); err != nil {
 			v.v.add(Finding{File: fileProofs, Line: proofs.line, Problem: Changed, Detail: err.Error()})
 		} else {
 			v.checkManifest()
-			if records != nil {
-				newPairing(v, records, proofs).run()
-			}
+			v.checkRecords(proofs)
 		}
 		v.finish(proofs)
 	}
-	if records != nil {
-		v.finish(records)
+	v.checkRest()
+}
+
+// checkRecords checks what the proofs are of.
+func (v *verifier) checkRecords(proofs *lineReader) {
+	if v.m != nil && v.m.Format != JSONL {
+		newWalk(v, proofs).run()
+		return
 	}
+	records := v.openRows()
+	newPairing(v, records, proofs).run()
+	records.close()
 }
 
 // finish checks a file that was read line by line against the manifest.
@@ -169,6 +178,7 @@ func (v *verifier) finish(r *lineReader) {
 	if v.m == nil || v.ctx.Err() != nil {
 		return
 	}
+	v.list.see(r.name)
 	if err := r.check(v.listed(r.name)); err != nil {
 		v.v.file(r.name, Changed, "%v", err)
 	}
@@ -187,7 +197,7 @@ func (v *verifier) readHead(r *lineReader) error {
 	}
 	signed, ok := cut(lines[1], proofsNote, ",")
 	first, ok2 := cut(lines[2], proofsGenesis, ",")
-	if !ok || !ok2 || lines[0] != proofsOpen || lines[3] != proofsEntries {
+	if !ok || !ok2 || lines[0] != v.proofsOpen() || lines[3] != proofsEntries {
 		return errors.New("its beginning is not that of a list of proofs")
 	}
 	var text string
@@ -215,6 +225,14 @@ func (v *verifier) readHead(r *lineReader) error {
 	v.signed = text
 	v.key, err = v.id.Key()
 	return err
+}
+
+// proofsOpen is the first line of proofs.json.
+func (v *verifier) proofsOpen() string {
+	if v.m != nil && v.m.V == 1 {
+		return proofsOpen1
+	}
+	return proofsOpen
 }
 
 // openCheckpoint opens the checkpoint with the key from elsewhere. If that
@@ -267,23 +285,36 @@ func (v *verifier) checkManifest() {
 	}
 }
 
-// checkCustodyAndSums checks the two files that are checked as wholes.
-func (v *verifier) checkCustodyAndSums() {
-	v.checkWhole(v.listed(fileCustody), nil)
-	if b, err := readSmall(v.fsys, fileSums, 4<<10); err != nil {
-		v.v.file(fileSums, problemOf(err), "it cannot be read")
-	} else if string(b) != string(sums(v.m.Files[:3])) {
+// checkOwn checks the files of a production's own that are checked as wholes.
+func (v *verifier) checkOwn() {
+	for _, f := range v.m.Files {
+		if f.Path != fileProofs && f.Path != fileRecords && f.Path != fileList {
+			v.checkWhole(f, nil)
+		}
+	}
+	want, size := sha256.New(), 0
+	before := v.m.Files[:len(v.m.Files)-1]
+	for name, f := range v.list.ordered() {
+		if v.m.V > 1 {
+			n, _ := fmt.Fprintf(want, "%s  %s\n", f.SHA256, name) // a hash takes every write
+			size += n
+		}
+	}
+	n, _ := want.Write(sums(before))
+	if f, _ := v.m.file(fileSums); f.SHA256 != hex.EncodeToString(want.Sum(nil)) || f.Size != uint64(size+n) { // #nosec G115 -- a count of bytes
 		v.v.file(fileSums, Changed, "it does not list the files as the manifest does")
 	}
-	v.checkWhole(v.listed(fileSums), nil)
 }
 
 // checkWhole compares a file with what a manifest says of it. also, if not
 // nil, is written its bytes.
 func (v *verifier) checkWhole(want File, also hash.Hash) {
+	bad := func(p Problem, detail string) {
+		v.v.add(Finding{File: visible(want.Path), Seq: seqOf(want.Path), Problem: p, Detail: detail})
+	}
 	f, err := openRegular(v.fsys, want.Path)
 	if err != nil {
-		v.v.file(want.Path, problemOf(err), "it cannot be opened")
+		bad(problemOf(err), "it cannot be opened")
 		return
 	}
 	defer f.Close()
@@ -295,11 +326,11 @@ func (v *verifier) checkWhole(want File, also hash.Hash) {
 	n, err := io.Copy(dst, io.LimitReader(f, int64(want.Size)+1)) // #nosec G115 -- I-JSON integers are below 2^53
 	switch {
 	case err != nil:
-		v.v.file(want.Path, Changed, "it cannot be read to its end")
+		bad(Changed, "it cannot be read to its end")
 	case uint64(n) != want.Size: // #nosec G115 -- a count of bytes read
-		v.v.file(want.Path, Changed, "it is not of the size that the manifest lists")
+		bad(Changed, "it is not of the size that the manifest lists")
 	case hex.EncodeToString(sum.Sum(nil)) != want.SHA256:
-		v.v.file(want.Path, Changed, "its SHA-256 is not the one that the manifest lists")
+		bad(Changed, "its SHA-256 is not the one that the manifest lists")
 	}
 }
 
@@ -333,7 +364,7 @@ func (v *verifier) checkAnnex() {
 	salted := sha256.New()
 	salted.Write([]byte(annexLabel))
 	v.checkWhole(m.Files[0], salted)
-	if v.m != nil && (m.Records != v.listed(fileRecords).SHA256 || m.Origin != v.m.Origin) {
+	if v.m != nil && (m.Records != v.listed(v.m.main()).SHA256 || m.Origin != v.m.Origin) {
 		v.v.file(fileAnnexManifest, Changed, "it belongs to another production")
 	}
 	if v.m != nil && hex.EncodeToString(salted.Sum(nil)) != v.m.AnnexHash {
@@ -346,21 +377,22 @@ func (v *verifier) checkAnnex() {
 
 // checkNothingAdded names every file that is not of the production.
 func (v *verifier) checkNothingAdded() {
-	names := Names()
+	names := v.names()
 	err := fs.WalkDir(v.fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if v.ctx.Err() != nil {
 			return fs.SkipAll
 		}
+		_, rendered := v.list.file(name)
 		switch {
 		case err != nil:
 			v.v.file(path.Clean(name), Changed, "it cannot be listed: there may be more in it")
 			return fs.SkipDir
 		case d.IsDir():
-			if name != "." && name != dirAnnex {
+			if name != "." && name != dirAnnex && !v.list.folder(name) && v.m != nil {
 				v.v.file(name+"/", Added, "it is not of this production")
 				return fs.SkipDir
 			}
-		case !slices.Contains(names, name):
+		case !rendered && !slices.Contains(names, name) && (v.m != nil || !validFile(name)):
 			v.v.file(name, Added, "it is not of this production")
 		case !d.Type().IsRegular():
 			v.v.file(name, Changed, "it is not a regular file")
@@ -370,4 +402,16 @@ func (v *verifier) checkNothingAdded() {
 	if err != nil {
 		v.v.file(".", Changed, "the production cannot be listed")
 	}
+}
+
+// names returns the names of a production's own files.
+func (v *verifier) names() []string {
+	out := []string{fileSignature, fileManifest, fileAnnex, fileAnnexSig, fileAnnexManifest}
+	if v.m == nil {
+		return append(append(out, own...), fileRecords)
+	}
+	for _, f := range v.m.Files {
+		out = append(out, f.Path)
+	}
+	return out
 }
