@@ -69,7 +69,7 @@ func reads(n Node) string {
 	case *Conversation:
 		return "the conversation with this id, or with these words in its name"
 	case *Kind:
-		return "messages of this type, or in conversations of this kind"
+		return "messages of this type, or in conversations of this kind; what hangs at a message, as a receipt does, is no hit itself"
 	case *Has:
 		return "messages with an attachment"
 	case *Lang:

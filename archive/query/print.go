@@ -55,9 +55,9 @@ func (p *printer) write(n Node, place int) {
 	case *Time:
 		p.WriteString(string(n.Property))
 		if n.Op == Between {
-			p.WriteString("=" + n.Value.String() + rangeSign + n.Until.String())
+			p.WriteString("=" + p.moment(n.Value) + rangeSign + p.moment(n.Until))
 		} else {
-			p.WriteString(string(n.Op) + n.Value.String())
+			p.WriteString(string(n.Op) + p.moment(n.Value))
 		}
 	case *Seq:
 		p.seq(n)
@@ -89,6 +89,14 @@ func (p *printer) property(n Node) {
 	case *Quarantined:
 		p.value(IsQuarantined, strconv.FormatBool(n.Is))
 	}
+}
+
+// moment writes a date so that it is the same day to every reader.
+func (p *printer) moment(m Moment) string {
+	if m.Date && p.language > 1 {
+		return m.String() + utcSign
+	}
+	return m.String()
 }
 
 // text writes words as they were typed: bare if that means something else than

@@ -63,6 +63,10 @@ func (r Reading) unit(column int, s string) (first, last Moment, err error) {
 		return Moment{}, Moment{}, syntax(column, "it is not known here what day it is", "write the date, as in 2026-01-31")
 	}
 	if !relative {
+		day, utc := strings.CutSuffix(s, utcSign)
+		if utc = utc && len(day) == len(time.DateOnly); utc {
+			s, zone = day, time.UTC
+		}
 		m, ok := parseMoment(s)
 		if !ok {
 			return Moment{}, Moment{}, noTime(column)
@@ -88,6 +92,9 @@ func (r Reading) unit(column int, s string) (first, last Moment, err error) {
 func noTime(column int) error {
 	return syntax(column, "this is no date or time", "write a date as 2026-01-31, a time as 2026-01-31T18:30:00Z, or one of "+relativeWords+", directly after the sign")
 }
+
+// utcSign after a date makes it a day of UTC, as in 2026-01-31Z.
+const utcSign = "Z"
 
 const relativeWords = `today, yesterday, "this week", "last week", "this month", "last month", "this year", "last year"`
 
