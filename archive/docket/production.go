@@ -67,6 +67,12 @@ type NewProduction struct {
 	Authority   string    `json:"authority,omitempty"`   // by what right they were
 	Bates       uint64    `json:"bates,omitempty"`       // seq of the entry that reserved its numbers; 0 without
 	Access      uint64    `json:"access,omitempty"`      // seq of the access entry of the export
+
+	// By what one that was cut off is gone on with: the SHA-256 of all that was
+	// asked, 64 lower-case hex digits, and the signed checkpoint that it is proven
+	// against. Absent where that is not possible.
+	Digest string `json:"digest,omitempty"`
+	Anchor string `json:"anchor,omitempty"`
 }
 
 // Made is what a production came to.

@@ -9,9 +9,6 @@ import (
 // span is the entries from First on, Count of them. In bodies it is [first, count].
 type span [2]uint64
 
-// maxSeq is above every seq: a number that every reader of JSON keeps exactly.
-const maxSeq = 1 << 53
-
 // spansOf returns the seqs as spans: ascending, none touching the next.
 func spansOf(seqs []uint64) []span {
 	sorted := slices.Compact(slices.Sorted(slices.Values(seqs)))
@@ -46,13 +43,4 @@ func checkSpans(spans []span, limit uint64) error {
 func within(spans []span, seq uint64) bool {
 	i := sort.Search(len(spans), func(i int) bool { return spans[i][0] > seq })
 	return i > 0 && seq-spans[i-1][0] < spans[i-1][1]
-}
-
-// countOf returns how many entries the spans have.
-func countOf(spans []span) uint64 {
-	n := uint64(0)
-	for _, s := range spans {
-		n += s[1]
-	}
-	return n
 }

@@ -117,6 +117,7 @@ export needs --reason or --matter and is recorded in the archive before its resu
 		newLogin(g), newLogout(g), newWhoami(g), newRoles(g), newBreakGlass(g), newSessions(g), newFactor(g),
 		newDirectory(g), newDevices(g), newRequests(g),
 		newSchedule(g), newMatter(g), newHold(g), newDisposition(g), newCertificate(g), newDispose(g), newReclassify(g),
+		newTag(g), newProductions(g), newDisclosures(g), newClawback(g), newSearches(g),
 		newClock(g), newCopies(g),
 	)
 	addCompletion(root)
