@@ -40,10 +40,11 @@ const (
 
 var faceNames = [faces]string{"sans", "bold", "wide", "rare"}
 
-// A typeface is an opened font: its file, and for each rune of the first plane
-// how wide its glyph is.
+// A typeface is an opened font, with the glyph of each rune of the first plane
+// and how wide it is.
 type typeface struct {
-	file  []byte
+	*trueType
+	glyph [0x10000]uint16
 	width [0x10000]uint16 // thousandths of the size; absent
 }
 
@@ -71,7 +72,11 @@ func newTypeface(packed []byte) (*typeface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("page: an embedded font: %w", err)
 	}
-	t := &typeface{file: file}
+	tables, err := readTrueType(file)
+	if err != nil {
+		return nil, err
+	}
+	t := &typeface{trueType: tables}
 	em := f.UnitsPerEm()
 	var buf sfnt.Buffer
 	for r := range t.width {
@@ -84,6 +89,7 @@ func newTypeface(packed []byte) (*typeface, error) {
 		if err != nil {
 			continue
 		}
+		t.glyph[r] = uint16(glyph)
 		t.width[r] = uint16(advance.Round() * 1000 / int(em))
 	}
 	return t, nil

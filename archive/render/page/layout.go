@@ -62,14 +62,25 @@ func (l *layout) add(s strip) {
 	l.strips = append(l.strips, s)
 }
 
-// text adds text between x points from the margin and the right one.
-func (l *layout) text(s string, f face, size float64, i ink, x, bar float64, keep bool) {
-	for _, line := range l.lines(s, f, size, inner-x) {
-		at := x
-		if line.right {
-			at = inner - widthOf(line.glyphs)
+// A look is how text is set, x points from the left margin.
+type look struct {
+	face face
+	size float64
+	ink  ink
+	x    float64
+	bar  float64 // as a strip's
+	keep bool    // likewise
+	turn bool    // what reads from right to left begins at the right
+}
+
+// text adds text between its x and the right margin.
+func (l *layout) text(s string, k look) {
+	for _, line := range l.lines(s, k.face, k.size, inner-k.x) {
+		x := k.x
+		if line.right && k.turn {
+			x = inner - widthOf(line.glyphs)
 		}
-		l.add(strip{height: size * leading, bar: bar, keep: keep, pieces: []piece{{x: at, size: size, ink: i, glyphs: line.glyphs}}})
+		l.add(strip{height: k.size * leading, bar: k.bar, keep: k.keep, pieces: []piece{{x: x, size: k.size, ink: k.ink, glyphs: line.glyphs}}})
 	}
 }
 
@@ -80,11 +91,7 @@ func (l *layout) pair(f fact, size, x, at float64) {
 		if i == 0 {
 			s.pieces = append(s.pieces, piece{x: x, size: size, ink: grey, glyphs: l.glyphs(f.name, bold, size)})
 		}
-		left := at
-		if line.right {
-			left = inner - widthOf(line.glyphs)
-		}
-		s.pieces = append(s.pieces, piece{x: left, size: size, ink: black, glyphs: line.glyphs})
+		s.pieces = append(s.pieces, piece{x: at, size: size, ink: black, glyphs: line.glyphs})
 		l.add(s)
 	}
 }
@@ -93,7 +100,7 @@ func (l *layout) space(height float64) { l.add(strip{height: height}) }
 
 // story lays out a whole story.
 func (l *layout) story(s *story) {
-	l.text(s.title, bold, large, black, 0, 0, true)
+	l.text(s.title, look{face: bold, size: large, keep: true})
 	l.space(4)
 	for _, f := range s.facts {
 		l.pair(f, 8, 0, 90)
@@ -110,10 +117,10 @@ func (l *layout) story(s *story) {
 // block lays out one entry with what hangs at it.
 func (l *layout) block(b *block) {
 	l.add(strip{height: 5, rule: true, keep: true})
-	l.text(b.time, sans, 8, grey, 0, 0, true)
-	l.text(b.who, bold, normal, black, 0, 0, true)
+	l.text(b.time, look{size: 8, ink: grey, keep: true})
+	l.text(b.who, look{face: bold, size: normal, keep: true})
 	if len(b.marks) > 0 {
-		l.text(strings.Join(b.marks, "  ·  "), bold, 8, red, 0, 0, true)
+		l.text(strings.Join(b.marks, "  ·  "), look{face: bold, size: 8, ink: red, keep: true})
 	}
 	for i := range b.versions {
 		v := &b.versions[i]
@@ -122,21 +129,21 @@ func (l *layout) block(b *block) {
 			bar, i = 10, grey
 		}
 		if v.label != "" {
-			l.text(v.label, bold, small, grey, 14, bar, true)
+			l.text(v.label, look{face: bold, size: small, ink: grey, x: 14, bar: bar, keep: true})
 		}
 		if v.text != "" {
-			l.text(v.text, sans, normal, i, 14, bar, false)
+			l.text(v.text, look{size: normal, ink: i, x: 14, bar: bar, turn: true})
 		}
 	}
 	l.files(b.files)
 	for _, e := range b.events {
-		l.text(e, sans, 7.5, black, 14, 0, false)
+		l.text(e, look{size: 7.5, x: 14})
 	}
 	facts := make([]string, len(b.facts))
 	for i, f := range b.facts {
 		facts[i] = f.name + " " + f.value
 	}
-	l.text(strings.Join(facts, "  ·  "), sans, small, grey, 14, 0, false)
+	l.text(strings.Join(facts, "  ·  "), look{size: small, ink: grey, x: 14})
 	l.space(6)
 }
 

@@ -3,6 +3,7 @@ package page
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"codeberg.org/go-pdf/fpdf"
@@ -34,7 +35,10 @@ func (w *pdfWriter) Unit(u *render.Unit) (err error) {
 	s := w.tell(u)
 	l := &layout{setter: w.setter}
 	l.story(s)
-	d := w.document(u, s, l)
+	d, err := w.document(u, s, l)
+	if err != nil {
+		return err
+	}
 	f, err := w.sink.Create(u.Stem + ".pdf")
 	if err != nil {
 		return err
@@ -50,7 +54,7 @@ func (w *pdfWriter) Unit(u *render.Unit) (err error) {
 func (w *pdfWriter) Close() error { return nil }
 
 // document draws a story's pages.
-func (w *pdfWriter) document(u *render.Unit, s *story, l *layout) *fpdf.Fpdf {
+func (w *pdfWriter) document(u *render.Unit, s *story, l *layout) (*fpdf.Fpdf, error) {
 	d := fpdf.NewCustom(&fpdf.InitType{UnitStr: "pt", Size: fpdf.SizeType{Wd: sheetWidth, Ht: sheetHeight}})
 	d.SetCatalogSort(true)
 	d.SetAutoPageBreak(false, 0)
@@ -67,6 +71,9 @@ func (w *pdfWriter) document(u *render.Unit, s *story, l *layout) *fpdf.Fpdf {
 	d.SetModificationDate(stamped)
 	frame := w.frame(s)
 	pen := &pen{d: d, palette: w.setter.palette}
+	if err := pen.load(drawn(frame, l)); err != nil {
+		return nil, err
+	}
 	pages := sheets(l.strips, sheetHeight-2*margin-frame.above()-frame.below())
 	for i := range pages {
 		d.AddPage()
@@ -74,12 +81,40 @@ func (w *pdfWriter) document(u *render.Unit, s *story, l *layout) *fpdf.Fpdf {
 		frame.draw(pen, &pages[i], i+1, len(pages))
 		y := margin + frame.above()
 		for j := range pages[i].strips {
-			pen.strip(&pages[i].strips[j], y)
+			pen.strip(&pages[i].strips[j], y, j > 0)
 			y += pages[i].strips[j].height
 		}
 	}
-	return d
+	return d, pen.err
 }
+
+// drawn yields all that a document draws but ASCII.
+func drawn(f *frame, l *layout) iter.Seq[[]glyph] {
+	return func(yield func([]glyph) bool) {
+		for _, s := range []string{f.title, f.day, f.origin, ellipsis, "–"} {
+			for _, line := range f.lines(s, sans, headSize, inner) {
+				if !yield(line.glyphs) {
+					return
+				}
+			}
+		}
+		for _, line := range f.legend {
+			if !yield(line.glyphs) {
+				return
+			}
+		}
+		for i := range l.strips {
+			for j := range l.strips[i].pieces {
+				if !yield(l.strips[i].pieces[j].glyphs) {
+					return
+				}
+			}
+		}
+		yield(f.glyphs("–", bold, headSize))
+	}
+}
+
+const ellipsis = "…"
 
 // A frame is what stands on every page: at its head the conversation, the day
 // and the legend, at its foot Bates numbers, the archive and the page.
@@ -148,5 +183,5 @@ func (f *frame) short(s string, width float64) []glyph {
 	if len(lines) == 1 {
 		return lines[0].glyphs
 	}
-	return append(lines[0].glyphs, f.glyphs("…", sans, headSize)...)
+	return append(lines[0].glyphs, f.glyphs(ellipsis, sans, headSize)...)
 }

@@ -93,9 +93,7 @@ func (t teller) tell(u *render.Unit) *story {
 	if u.Parts > 1 {
 		add("Part", fmt.Sprintf("%d of %d", u.Part, u.Parts))
 	}
-	for _, name := range names[min(1, len(names)):] {
-		add("Also called", name)
-	}
+	add("Also called", strings.Join(names[min(1, len(names)):], "; "))
 	add("Conversation", conversations(u))
 	add("People", strings.Join(people.list(), "; "))
 	add("Archive", render.Visible(t.o.Origin))
