@@ -173,10 +173,21 @@ func (n *NewProduction) check() error {
 		return fmt.Errorf("%w: purposes are %v", ErrInvalid, Categories())
 	case len(n.Query) > MaxQuery || !utf8.ValidString(n.Query):
 		return fmt.Errorf("%w: a query is text of at most %d bytes", ErrInvalid, MaxQuery)
+	case n.Digest != "" && !isDigest(n.Digest), len(n.Anchor) > maxAnchor || !utf8.ValidString(n.Anchor):
+		return fmt.Errorf("%w: what it is gone on with by is not a digest and a checkpoint", ErrInvalid)
 	case n.Language < 1 || n.Format == "" || len(n.Format) > MaxName:
 		return fmt.Errorf("%w: a production has a query language and a format", ErrInvalid)
 	}
 	return nil
+}
+
+// maxAnchor bounds a checkpoint, in bytes.
+const maxAnchor = 4 << 10
+
+// isDigest reports whether s is a SHA-256 as 64 lower-case hex digits.
+func isDigest(s string) bool {
+	sum, err := hex.DecodeString(s)
+	return err == nil && len(sum) == 32 && hex.EncodeToString(sum) == s
 }
 
 // mayBegin judges a begin, and gives it the matter's id as it was opened with.
@@ -203,7 +214,7 @@ func (b *Book) mayBegin(body *productionBody) error {
 // handed out. rows may be nil; they come in any order and are kept in as many
 // entries as they need, and so are the medical record numbers.
 func (b *Book) Complete(ctx context.Context, seq uint64, m Made, rows iter.Seq[Row], mrns []string) error {
-	if sum, err := hex.DecodeString(m.Manifest); err != nil || len(sum) != 32 || hex.EncodeToString(sum) != m.Manifest {
+	if !isDigest(m.Manifest) {
 		return fmt.Errorf("%w: a manifest's digest is 64 lower-case hexadecimal digits", ErrInvalid)
 	}
 	w := &partWriter{book: b, of: seq}

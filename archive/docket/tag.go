@@ -331,6 +331,14 @@ func (b *Book) TaggedBy(matter string, t Tag, after uint64, limit int) (seqs []u
 	return seqs, set.GetCardinality()
 }
 
+// AllTagged returns the entries that have a tag now, by whatever matter,
+// ascending.
+func (b *Book) AllTagged() []uint64 {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.tags.current.ToArray()
+}
+
 // Withheld is why an entry is not produced, in words that a privilege log may
 // have.
 type Withheld struct {
