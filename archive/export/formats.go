@@ -4,6 +4,10 @@ import (
 	"slices"
 
 	"holdfast/archive/render"
+	"holdfast/archive/render/mail"
+	"holdfast/archive/render/page"
+	"holdfast/archive/render/rsmf"
+	"holdfast/archive/render/sheet"
 )
 
 // JSONL is the format of records as JSON lines, the only one that holds the
@@ -11,7 +15,9 @@ import (
 const JSONL = "jsonl"
 
 // Formats returns the formats that productions are rendered in, but JSONL.
-func Formats() []render.Format { return nil }
+func Formats() []render.Format { return formats }
+
+var formats = []render.Format{sheet.CSV(), sheet.DAT(), mail.EML(), mail.MBOX(), rsmf.Format(), page.HTML(), page.PDF()}
 
 // FormatNames returns the names of all formats, JSONL first.
 func FormatNames() []string {

@@ -5,4 +5,6 @@ package export
 const (
 	byteChanges = 1000 // of TestEveryByteCounts
 	crowdSize   = 3000 // of TestMemoryDoesNotGrow
+
+	formatChanges = 1000 // of TestEveryChangeOfEveryFormatIsNamed
 )

@@ -6,4 +6,6 @@ package export
 const (
 	byteChanges = 150
 	crowdSize   = 600
+
+	formatChanges = 60
 )

@@ -67,6 +67,12 @@ func (w *walk) run() {
 		w.out.abandon()
 		return
 	}
+	if w.volume == 0 {
+		// Nothing was produced: the one volume holds a heading, if anything.
+		if err := w.beginVolume(1); err != nil {
+			v.file(fileList, Unproven, err.Error())
+		}
+	}
 	w.endVolume()
 	if w.loose != nil {
 		if _, more, _ := w.loose.next(); more {
@@ -350,12 +356,6 @@ func (w *walk) beginVolume(n int) error {
 
 // endVolume ends the volume's files.
 func (w *walk) endVolume() {
-	if w.writer == nil && w.volume == 0 && w.listedVolumes() > 0 {
-		// Nothing was produced: the one volume holds a heading, if anything.
-		if err := w.beginVolume(1); err != nil {
-			w.v.file(fileList, Unproven, err.Error())
-		}
-	}
 	if w.writer == nil {
 		return
 	}
@@ -366,8 +366,6 @@ func (w *walk) endVolume() {
 	w.writer = nil
 	w.out.abandon()
 }
-
-func (w *walk) listedVolumes() uint64 { return w.v.m.Rendered.Volumes }
 
 // render renders the unit anew.
 func (w *walk) render(u *walkUnit) {

@@ -46,6 +46,9 @@ type ward struct {
 	users  map[string][]uint64
 	device map[string][]uint64 // by kid
 	blobs  map[string][]uint64
+
+	hangs map[string][]uint64 // by digest, of what was read
+	read  uint64              // entries that hangs knows
 }
 
 func newWard(t testing.TB) *ward {
