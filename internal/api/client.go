@@ -68,6 +68,21 @@ func (c *Client) Show(ctx context.Context, req ShowRequest) (*ShowResponse, erro
 	return ask[ShowResponse](ctx, c, http.MethodPost, "/v1/show", req)
 }
 
+// Count asks how what matches a query falls into buckets.
+func (c *Client) Count(ctx context.Context, req CountRequest) (*CountResponse, error) {
+	return ask[CountResponse](ctx, c, http.MethodPost, "/v1/count", req)
+}
+
+// Conversation asks for a conversation as it was known at a time.
+func (c *Client) Conversation(ctx context.Context, req ConversationRequest) (*ConversationResponse, error) {
+	return ask[ConversationResponse](ctx, c, http.MethodPost, "/v1/conversation", req)
+}
+
+// Timeline asks who could see a message, and who read it when.
+func (c *Client) Timeline(ctx context.Context, req TimelineRequest) (*TimelineResponse, error) {
+	return ask[TimelineResponse](ctx, c, http.MethodPost, "/v1/timeline", req)
+}
+
 // Checkpoint asks for a signed checkpoint of the log's present size.
 func (c *Client) Checkpoint(ctx context.Context) (*CheckpointResponse, error) {
 	return ask[CheckpointResponse](ctx, c, http.MethodGet, "/v1/checkpoint", nil)

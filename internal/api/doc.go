@@ -13,7 +13,10 @@
 //
 //	GET  /v1/status       Status
 //	POST /v1/search       SearchRequest   -> SearchResponse
+//	POST /v1/count        CountRequest    -> CountResponse
 //	POST /v1/show         ShowRequest     -> ShowResponse
+//	POST /v1/conversation ConversationRequest -> ConversationResponse
+//	POST /v1/timeline     TimelineRequest -> TimelineResponse
 //	POST /v1/export       ExportRequest   -> multipart/mixed, see below
 //	POST /v1/export/ask       ExportRequest -> LargeExportResponse
 //	POST /v1/export/approved  ExportRequest -> multipart/mixed
@@ -107,8 +110,14 @@
 // Whatever else shows names or changes something is recorded in the same way,
 // and what a person decides needs a reason.
 //
+// Counts, conversations and timelines are looks like searches and shows. A watch
+// (SearchRequest.Watch) is recorded when it begins and whenever it finds
+// something: an answer that nothing has come since is no look at a message, and
+// its token, which the server seals, can be used for nothing else.
+//
 // A role that is scoped reads the messages of the people in its scope alone:
-// searches and exports are narrowed, and show withholds the rest. A matter is
+// searches, counts and exports are narrowed, and show withholds the rest. Of what
+// surrounds a message or hangs at it, it is told how many entries are not its. A matter is
 // worked on by its members, unless they are custodians in it. They see it and
 // its holds whole, and so do approvers and auditors who are none of its
 // custodians; everybody else sees that something is held, its custodians what

@@ -51,6 +51,8 @@ type house struct {
 
 	searchErr error
 	found     SearchResponse
+	search    func(q *query.Query, page Page) (*SearchResponse, error) // instead of found
+	counted   CountResponse
 	shown     []Shown
 	produce   func(ctx context.Context, p Production, sink Sink) (*Produced, error)
 	check     func(ctx context.Context, o archive.CheckOptions) (*archive.Report, error)
@@ -128,9 +130,22 @@ func (h *house) Status(context.Context) (*Status, error) {
 }
 
 func (h *house) Search(_ context.Context, q *query.Query, page Page) (*SearchResponse, error) {
-	h.did("search %s limit %d before %d as of %d", q, page.Limit, page.Before, page.AsOf)
+	before := page.Above
+	if page.Before != nil {
+		before = page.Before.Seq
+	}
+	h.did("search %s limit %d before %d as of %d", q, page.Limit, before, page.AsOf)
+	if h.search != nil {
+		return h.search(q, page)
+	}
 	found := h.found
 	return &found, h.searchErr
+}
+
+func (h *house) Count(_ context.Context, q *query.Query, by string, asOf uint64) (*CountResponse, error) {
+	h.did("count %s by %s as of %d", q, by, asOf)
+	counted := h.counted
+	return &counted, h.searchErr
 }
 
 func (h *house) Show(_ context.Context, seqs []uint64) ([]Shown, error) {
@@ -172,7 +187,7 @@ func writeFile(sink Sink, name, content string) error {
 
 func newHouse(t *testing.T) *house {
 	h := &house{t: t, failAs: archive.ErrFailed, produce: files("records.jsonl", "{}\n", "manifest.json", "{}")}
-	h.found = SearchResponse{Total: 1, Through: 7, Hits: []Hit{{Seq: 3, Text: "canary text"}}}
+	h.found = SearchResponse{Extent: Extent{Total: 1, Through: 7}, Hits: []Hit{{Seq: 3, Text: "canary text"}}}
 	h.shown = []Shown{{Seq: 3, Kind: "message", Message: &Hit{Text: "canary text"}}}
 	h.check = func(context.Context, archive.CheckOptions) (*archive.Report, error) {
 		return &archive.Report{Size: 9, Root: "r", Findings: []archive.Finding{}}, nil

@@ -146,10 +146,10 @@ func TestFailedLookHasAnOutcome(t *testing.T) {
 // never null.
 func TestSearchResponseShape(t *testing.T) {
 	h := newHouse(t)
-	h.found = SearchResponse{Total: 2, Through: 7, Quarantined: 3, Hits: []Hit{{Seq: 3, Sent: "2026-03-01T08:00:00.000Z", From: "Anna Berg", FromUsr: "u1", Text: "hi"}}}
+	h.found = SearchResponse{Extent: Extent{Total: 2, Through: 7, Quarantined: 3}, Hits: []Hit{{Seq: 3, Sent: "2026-03-01T08:00:00.000Z", From: "Anna Berg", FromUsr: "u1", Text: "hi"}}}
 	c, _ := serve(t, h.server())
 	_, body := post(t, c, "POST", "/v1/search", "application/json", `{"query":"hi","reason":"r"}`)
-	const want = `{"total":2,"through_seq":7,"unindexed":0,"quarantined":3,"hits":[{"seq":3,"sent":"2026-03-01T08:00:00.000Z","received":"0001-01-01T00:00:00Z","from":"Anna Berg","from_usr":"u1","to":[],"to_usrs":[],"conversation":"","conversation_id":"","text":"hi","kind":"","typ":"","assurance":"","flags":[],"attachments":[]}]}` + "\n"
+	const want = `{"total":2,"through_seq":7,"unindexed":0,"quarantined":3,"disposed":0,"without_text":0,"checkpoint":{"size":5,"root":"root","note":"origin\n5\nroot\n\n— sig\n"},"hits":[{"seq":3,"sent":"2026-03-01T08:00:00.000Z","received":"0001-01-01T00:00:00Z","from":"Anna Berg","from_usr":"u1","to":[],"to_usrs":[],"conversation":"","conversation_id":"","text":"hi","kind":"","typ":"","assurance":"","flags":[],"attachments":[]}],"cursor":""}` + "\n"
 	if body != want {
 		t.Errorf("body\n%s\nwant\n%s", body, want)
 	}
@@ -157,7 +157,7 @@ func TestSearchResponseShape(t *testing.T) {
 	if _, body = post(t, c, "POST", "/v1/search", "application/json", `{"query":"hi","reason":"r"}`); !strings.Contains(body, `"hits":[]`) {
 		t.Errorf("body %s", body)
 	}
-	if trace := h.traced(); trace[1] != "search hi limit 50 before 0 as of 0" {
+	if trace := h.traced(); trace[1] != "search hi limit 50 before 0 as of 4" {
 		t.Errorf("trace %q", trace)
 	}
 }

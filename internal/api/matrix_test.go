@@ -24,6 +24,9 @@ var bodies = map[string]string{
 
 	"POST /v1/search":          `{"query":"canary","reason":"r"}`,
 	"POST /v1/show":            `{"seqs":[1],"reason":"r"}`,
+	"POST /v1/count":           `{"query":"canary","by":"month","reason":"r"}`,
+	"POST /v1/conversation":    `{"id":"c1","reason":"r"}`,
+	"POST /v1/timeline":        `{"seq":3,"reason":"r"}`,
 	"POST /v1/export":          `{"query":"canary","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena"}`,
 	"POST /v1/export/ask":      `{"query":"canary","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena"}`,
 	"POST /v1/export/approved": `{"query":"canary","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena","at":1,"request":7}`,

@@ -87,3 +87,11 @@ type Ask struct {
 	Summary string // free of content
 	Reason  string
 }
+
+// Saved are the searches that were saved for matters. What it reads is as of
+// what Alarms has caught up with.
+type Saved interface {
+	// Saved returns a saved search as it was typed, and the version of the
+	// language that it was written in.
+	Saved(matter, name string) (text string, language int, ok bool)
+}

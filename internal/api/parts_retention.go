@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+
 	"holdfast/internal/role"
 	"holdfast/retention"
 	"holdfast/retention/hold"
@@ -93,6 +95,12 @@ type Retention struct {
 	// Group returns the objectGUID of the directory's group that has a name, or
 	// that objectGUID, now: false when there is none, an error when there are several.
 	Group func(name string) (guid string, ok bool, err error)
+	// HeldSet returns the seqs of the entries that holds keep now, and the size of
+	// the log as of which that is known. Nil: queries cannot ask for holds.
+	HeldSet func(ctx context.Context, holds []uint64) (set *roaring64.Bitmap, size uint64, err error)
+	// Anchors returns the entries that say who came and went in a conversation, and
+	// when it was closed, ascending. Nil: nobody knows.
+	Anchors func(ctx context.Context, conversation string) ([]uint64, error)
 	// Now is the archive's received time, by which relative dates are frozen.
 	Now func() time.Time
 }

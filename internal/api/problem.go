@@ -21,6 +21,7 @@ import (
 const (
 	CodeBadRequest  = "bad_request"     // the body is not what the endpoint takes
 	CodeBadQuery    = "bad_query"       // the query cannot be understood; Column says where
+	CodeCursor      = "bad_cursor"      // a page or watch that is not of this look, or has expired
 	CodeNoReason    = "reason_required" // neither reason nor matter was given
 	CodeNotFound    = "not_found"       // no such endpoint, entry or alarm
 	CodeForbidden   = "forbidden"       // this principal may not do that, or not this way
@@ -268,3 +269,6 @@ func parseProblem(b []byte) (*Problem, error) {
 	}
 	return &p, nil
 }
+
+// CodeOf returns the code of the problem that an error is answered with.
+func CodeOf(err error) string { return problemOf(err).Code }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 
 	"holdfast/archive"
 	"holdfast/archive/export"
@@ -25,34 +24,81 @@ type Records interface {
 	Record(ctx context.Context, seq uint64) (archive.Record, error)
 }
 
+// Kin finds the entries that are about messages. *search.Index is one.
+type Kin interface {
+	// Followers returns, by digest, the seqs of the entries that are about the
+	// messages with these digests, ascending; asOf is a size of the log, or 0. When
+	// not all entries could be looked at it is not whole.
+	Followers(ctx context.Context, digests [][32]byte, asOf uint64) (found map[[32]byte][]uint64, whole bool, err error)
+	// Target returns the message with a digest.
+	Target(ctx context.Context, digest [32]byte) (seq uint64, ok bool, err error)
+}
+
 // Renderer turns entries into what people and scripts see, with the names that
 // held at each entry's place. It is the daemon's Shower, and renders the hits
 // of its Searcher. The state must have caught up with what is rendered.
 type Renderer struct {
 	Log   Records
 	State *state.State
+	Kin   Kin // nil: nothing is said of what hangs at a message
+	// FileText says what came of reading an attachment's text, "" while that was
+	// not tried. Nil: nothing is said of it.
+	FileText func(a *envelope.Attachment) string
 }
 
-// Hits renders the messages with the given seqs, in their order.
-func (r *Renderer) Hits(ctx context.Context, seqs []uint64) ([]Hit, error) {
-	hits := make([]Hit, 0, len(seqs))
-	for _, seq := range seqs {
-		rec, err := r.Log.Record(ctx, seq)
-		if (errors.Is(err, archive.ErrNoBody) || errors.Is(err, archive.ErrDisposed) || errors.Is(err, archive.ErrDamaged)) && rec.Leaf.Kind.Valid() {
+// HitAt is a message that a search found.
+type HitAt struct {
+	Seq  uint64
+	Late uint64 // the entry of an attachment that came in later, by which it was found; 0: by itself
+}
+
+// maxFollowers is how many entries about one message are opened for a hit; a
+// message that is shown has all of them, up to maxShownFollowers.
+const (
+	maxFollowers      = 50
+	maxShownFollowers = 20_000
+)
+
+// Hits renders messages, in their order, as of the log's first size entries;
+// what came later does not hang at them.
+func (r *Renderer) Hits(ctx context.Context, found []HitAt, size uint64) ([]Hit, error) {
+	hits := make([]Hit, 0, len(found))
+	var digests [][32]byte // of the hits that are messages
+	var at []int           // which hits these are
+	for _, f := range found {
+		rec, err := r.Log.Record(ctx, f.Seq)
+		gone := errors.Is(err, archive.ErrNoBody) || errors.Is(err, archive.ErrDisposed) || errors.Is(err, archive.ErrDamaged)
+		if gone && rec.Leaf.Kind.Valid() {
 			// One entry at fault shall not hide the others.
-			hits = append(hits, Hit{Seq: seq, Received: rec.Leaf.ReceivedTime(), Kind: rec.Leaf.Kind.String(), Missing: missingBody(err)})
+			hits = append(hits, Hit{Seq: f.Seq, Received: rec.Leaf.ReceivedTime(), Kind: rec.Leaf.Kind.String(), Missing: missingBody(err)})
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("render: %w", err)
 		}
-		h, err := r.hit(rec)
-		if err != nil {
-			return nil, fmt.Errorf("render: %w", &archive.SeqError{Seq: seq, Err: errors.Join(archive.ErrDamaged, err)})
+		if rec.Leaf.Kind == proof.KindQuarantine {
+			hits = append(hits, quarantined(rec))
+			continue
 		}
+		h, digest, err := r.hit(rec, size)
+		if err != nil {
+			return nil, fmt.Errorf("render: %w", &archive.SeqError{Seq: f.Seq, Err: errors.Join(archive.ErrDamaged, err)})
+		}
+		h.Late = f.Late
+		digests, at = append(digests, digest), append(at, len(hits))
 		hits = append(hits, *h)
 	}
-	return hits, nil
+	return hits, r.hang(ctx, hits, at, digests, size, maxFollowers)
+}
+
+// quarantined is the hit of an entry in quarantine, of which nobody knows more.
+func quarantined(rec archive.Record) Hit {
+	h := Hit{Seq: rec.Leaf.Seq, Received: rec.Leaf.ReceivedTime(), Kind: rec.Leaf.Kind.String(), Missing: "it is in quarantine"}
+	var note archive.QuarantineNote
+	if ijson.Unmarshal(rec.Note, &note) == nil && note.Code != "" {
+		h.Missing += ": " + note.Code
+	}
+	return h
 }
 
 // missingBody says why an entry has no body to show.
@@ -90,7 +136,10 @@ func (r *Renderer) Show(ctx context.Context, seqs []uint64) ([]Shown, error) {
 			return nil, &Problem{Title: "these entries are too large to be shown at once", Status: http.StatusRequestEntityTooLarge, Code: CodeTooLarge, Exit: ExitUsage,
 				Hint: "ask for fewer of them at a time, or export them"}
 		}
-		shown, err := r.shown(rec, missing)
+		shown, err := r.shown(ctx, rec, missing)
+		if errors.Is(err, errKin) {
+			return nil, err
+		}
 		if err != nil {
 			return nil, fmt.Errorf("show: %w", &archive.SeqError{Seq: seq, Err: errors.Join(archive.ErrDamaged, err)})
 		}
@@ -99,7 +148,7 @@ func (r *Renderer) Show(ctx context.Context, seqs []uint64) ([]Shown, error) {
 	return entries, nil
 }
 
-func (r *Renderer) shown(rec archive.Record, missing string) (*Shown, error) {
+func (r *Renderer) shown(ctx context.Context, rec archive.Record, missing string) (*Shown, error) {
 	leaf, err := rec.Leaf.Marshal()
 	if err != nil {
 		return nil, err
@@ -119,11 +168,7 @@ func (r *Renderer) shown(rec archive.Record, missing string) (*Shown, error) {
 		s.Note = rec.Note
 	}
 	if rec.Leaf.Kind == proof.KindMessage {
-		if s.Message, err = r.hit(rec); err != nil {
-			return nil, err
-		}
-		s.Body, err = payload(rec.Body)
-		return s, err
+		return s, r.message(ctx, s, rec)
 	}
 	if ijson.Check(rec.Body) == nil {
 		s.Body = rec.Body
@@ -158,34 +203,6 @@ func payload(body []byte) (json.RawMessage, error) {
 		return nil, err
 	}
 	return json.Marshal(members)
-}
-
-func (r *Renderer) hit(rec archive.Record) (*Hit, error) {
-	row, err := export.RowOf(rec, asOf{r.State, r.Log.Size()})
-	if err != nil {
-		return nil, err
-	}
-	h := &Hit{
-		Seq: row.Seq, Sent: row.Sent, Received: rec.Leaf.ReceivedTime(), Text: row.Text, Kind: row.Kind.String(), Typ: row.Typ,
-		Assurance: row.Assurance, Flags: slices.Clone(row.Flags),
-	}
-	if row.From != nil {
-		h.From, h.FromUsr = label(*row.From), row.From.Usr
-	}
-	for _, p := range row.To {
-		h.To, h.ToUsrs = append(h.To, label(p)), append(h.ToUsrs, p.Usr)
-	}
-	if c := row.Conversation; c != nil {
-		h.Conversation, h.ConversationID = c.Name, c.ID
-		if h.Conversation == "" {
-			h.Conversation = c.ID
-		}
-	}
-	for _, a := range row.Attachments {
-		h.Attachments = append(h.Attachments, Attachment{BID: a.BID, Name: a.Name, Mime: a.MIME, Size: a.Size, Status: a.Status})
-	}
-	h.fill()
-	return h, nil
 }
 
 // label is how a person is named in one string.

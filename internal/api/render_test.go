@@ -121,7 +121,7 @@ func TestHitsAreAsOfTheirPlace(t *testing.T) {
 	if err := r.State.CatchUp(t.Context(), w.Size()); err != nil {
 		t.Fatal(err)
 	}
-	hits, err := r.Hits(t.Context(), []uint64{after, before})
+	hits, err := r.Hits(t.Context(), []HitAt{{Seq: after}, {Seq: before}}, w.Size())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestHitsAreAsOfTheirPlace(t *testing.T) {
 		t.Errorf("hits\n%+v\nwant\n%+v", hits, want)
 	}
 	w.gone[before] = archive.ErrDamaged
-	hits, err = r.Hits(t.Context(), []uint64{after, before})
+	hits, err = r.Hits(t.Context(), []HitAt{{Seq: after}, {Seq: before}}, w.Size())
 	if err != nil || len(hits) != 2 || hits[0].Text != "after" || hits[1].Seq != before || !strings.Contains(hits[1].Missing, "damaged") {
 		t.Errorf("a damaged hit beside a whole one: %+v, %v", hits, err)
 	}

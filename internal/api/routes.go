@@ -39,7 +39,10 @@ func (s *Server) routes() []route {
 		{name: "POST /v1/verify", answer: s.verify, endpoint: role.Verify},
 
 		{name: "POST /v1/search", answer: s.search, endpoint: role.Search},
+		{name: "POST /v1/count", answer: s.countHits, endpoint: role.Count},
 		{name: "POST /v1/show", answer: s.show, endpoint: role.Show},
+		{name: "POST /v1/conversation", answer: s.conversation, endpoint: role.Conversation},
+		{name: "POST /v1/timeline", answer: s.timeline, endpoint: role.Timeline},
 		{name: "POST /v1/export", answer: s.export, endpoint: role.Export},
 		{name: "POST /v1/export/ask", answer: s.askExport, endpoint: role.Export, also: role.RequestsMake},
 		{name: "POST /v1/export/approved", answer: s.exportApproved, endpoint: role.Export, also: role.RequestsExecute},

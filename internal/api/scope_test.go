@@ -180,7 +180,7 @@ func TestWhoseMessages(t *testing.T) {
 			w.grants["token-officer"] = []role.Grant{{Role: role.ComplianceOfficer}}
 			w.dept[cy] = tt.dept
 			w.people[2].Usrs = tt.usrs
-			w.found = SearchResponse{Total: 9, Hits: tt.hits}
+			w.found = SearchResponse{Extent: Extent{Total: 9}, Hits: tt.hits}
 			w.shown = nil
 			for _, h := range tt.hits {
 				w.shown = append(w.shown, Shown{Kind: "message", Message: &h})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/archive/query"
 	"holdfast/internal/role"
 	"holdfast/retention"
 	"holdfast/retention/hold"
@@ -56,7 +57,7 @@ func TestScopesAreResolved(t *testing.T) {
 	}
 	got := w.vault.scopes[0]
 	from, to := time.Date(2026, 2, 28, 0, 0, 0, 0, time.UTC), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	want := hold.Scope{Custodians: []string{anna, bo, "usr:u77"}, Groups: []string{wards}, Query: "from:x", Language: 1, From: &from, To: &to}
+	want := hold.Scope{Custodians: []string{anna, bo, "usr:u77"}, Groups: []string{wards}, Query: "from:x", Language: query.Language, From: &from, To: &to}
 	if !got.Equal(want) {
 		t.Errorf("scope %s", must(t, got))
 	}

@@ -45,16 +45,30 @@ type Statuser interface {
 	Status(ctx context.Context) (*Status, error)
 }
 
-// Searcher finds the entries that match q, newest first. It sees everything
-// that was acked before the call, or says how much it did not see.
+// Searcher finds the entries that match a query. It sees everything that was
+// acked before the call, or says how much it did not see.
 type Searcher interface {
+	// Search gives the hits of a page. Its answer has no cursor and no checkpoint.
 	Search(ctx context.Context, q *query.Query, page Page) (*SearchResponse, error)
+	// Count counts by one of the By constants; by ByCustodian a bucket's key is a
+	// relay user. asOf is a Page's.
+	Count(ctx context.Context, q *query.Query, by string, asOf uint64) (*CountResponse, error)
 }
 
-// Page says which hits of a search are wanted; see SearchRequest.
+// Page says which hits of a search are wanted.
 type Page struct {
-	Limit        int // 1..MaxLimit
-	Before, AsOf uint64
+	Limit  int    // 0..MaxLimit; 0 for the total alone
+	Sort   string // SortSeq or SortSent
+	Before *Place // only hits after this one in the order; nil: from the first
+	AsOf   uint64 // as in SearchRequest
+	Oldest bool   // in the log's order instead, from the first hit whose seq is above Above
+	Above  uint64
+}
+
+// Place is a hit's place in the order of hits.
+type Place struct {
+	Sent time.Time // of SortSent
+	Seq  uint64
 }
 
 // Shower gives whole entries, in the order of seqs. A seq that the log does
@@ -93,7 +107,13 @@ type Parts struct {
 	Wipes     Wipes
 	Approvals Approvals
 	Docket    Docket
-	Watch     *audit.Watch // what is usual at the site; nil: nothing is flagged
+	Watch     *audit.Watch   // what is usual at the site; nil: nothing is flagged
+	Zone      *time.Location // of dates in queries; nil: UTC
+	Saved     Saved
+	// GroupStays returns who was in a group of the directory, by its objectGUID, and when.
+	GroupStays func(ctx context.Context, guid string) ([]query.Stay, error)
+	// SizeAt returns how many entries had been received at a time, or before.
+	SizeAt func(ctx context.Context, t time.Time) (uint64, error)
 	Retention
 
 	// LargeExport is how many entries one person may export alone; 0 is no limit.
@@ -109,6 +129,7 @@ type Server struct {
 	heavy      chan struct{} // a place for each long task that runs
 	grace      time.Duration // for requests under way when the daemon stops
 	everything *query.Query  // matches every message
+	cursors    cursorKey
 }
 
 // heavyTasks bounds exports and checks that run at once: each keeps a core and
@@ -125,12 +146,16 @@ func New(p Parts) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	cursors, err := newCursorKey()
+	if err != nil {
+		return nil, err
+	}
 	m, err := newMetrics(p.Registry)
 	if err != nil {
 		return nil, err
 	}
 	return &Server{
-		Parts: p, metrics: m, everything: everything, grace: stopTimeout, heavy: make(chan struct{}, heavyTasks),
+		Parts: p, metrics: m, everything: everything, cursors: cursors, grace: stopTimeout, heavy: make(chan struct{}, heavyTasks),
 		refused: refusals{last: map[string]time.Time{}}, strangers: strangers{places: map[netip.Prefix]*bucket{}},
 	}, nil
 }

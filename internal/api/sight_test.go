@@ -23,7 +23,7 @@ func watched(t *testing.T, members, custodians []string, grants ...role.Grant) (
 	v.ran.TakenOut = v.ran.TakenOut[:1]
 	v.why.HeldBy = v.why.HeldBy[:1]
 	v.standing[3] = &retention.Standing{HeldBy: []retention.HeldBy{{Hold: 50, Matter: "M-1", Why: "query"}}}
-	w.found = SearchResponse{Total: 1, Hits: []Hit{{Seq: 3, Text: "t"}}}
+	w.found = SearchResponse{Extent: Extent{Total: 1}, Hits: []Hit{{Seq: 3, Text: "t"}}}
 	w.shown = []Shown{{Seq: 3, Kind: "message", Class: "general"}}
 	w.requests[107] = &ApprovalRequest{Seq: 107, Act: ActHoldRelease, By: role.Principal{Person: bo}, Reason: "canary", Summary: "release hold 50", Digest: strings.Repeat("cd", 32), Status: "pending",
 		Decision: &Decision{Reason: "canary"}}

@@ -49,86 +49,11 @@ type IndexStatus struct {
 	Working bool   `json:"working"`
 }
 
-// SearchRequest asks for the newest entries that match a query.
-type SearchRequest struct {
-	Query  string `json:"query"`
-	Reason string `json:"reason,omitempty"`
-	Matter string `json:"matter,omitempty"`
-	Limit  int    `json:"limit,omitempty"`  // hits, 1..MaxLimit; 0 means DefaultLimit
-	Before uint64 `json:"before,omitempty"` // only hits below this seq; 0 for all. The last hit's seq begins the next page
-	AsOf   uint64 `json:"as_of,omitempty"`  // no entry after this seq exists for the search; 0 for all. The first page's through_seq keeps the total of all pages the same
-}
-
-// SearchResponse answers a search. Its members are stable for scripts.
-type SearchResponse struct {
-	Total       uint64 `json:"total"`       // entries that match, on all pages
-	Through     uint64 `json:"through_seq"` // the search has seen the log through this entry
-	Unindexed   uint64 `json:"unindexed"`   // but for so many of them: total is then a lower bound. 0 unless the index is far behind
-	Quarantined uint64 `json:"quarantined"` // quarantined entries, whose text no search sees
-	Hits        []Hit  `json:"hits"`        // newest first
-
-	People     []Named       `json:"people,omitempty"`     // whom the names in the query were taken for
-	Quarantine []Quarantined `json:"quarantine,omitempty"` // the newest of the quarantined, at most MaxQuarantine; show tells more of one
-}
-
-// MaxQuarantine is how many quarantined entries a search names.
-const MaxQuarantine = 20
-
-// Quarantined names one quarantined entry.
-type Quarantined struct {
-	Seq      uint64    `json:"seq"`
-	Received time.Time `json:"received"`
-	Code     string    `json:"code"` // ingest/AMX.md §5
-}
-
-// Hit is a message as a search or a show gives it. Names are those of the
-// device directory at the message's place in the relay's stream.
-type Hit struct {
-	Seq            uint64       `json:"seq"`
-	Sent           string       `json:"sent"`     // as the sender's device claimed, RFC 3339; "" when it did not say
-	Received       time.Time    `json:"received"` // as the log has it
-	From           string       `json:"from"`     // name, else UPN, mail or usr
-	FromUsr        string       `json:"from_usr"`
-	To             []string     `json:"to"` // likewise
-	ToUsrs         []string     `json:"to_usrs"`
-	Conversation   string       `json:"conversation"` // name, else id
-	ConversationID string       `json:"conversation_id"`
-	Text           string       `json:"text"`
-	Kind           string       `json:"kind"` // of the entry: "message"
-	Typ            string       `json:"typ"`  // of the message, ingest/AMX.md §2
-	Assurance      string       `json:"assurance"`
-	Flags          []string     `json:"flags"`
-	Attachments    []Attachment `json:"attachments"`
-	Missing        string       `json:"missing,omitempty"` // why there is nothing but the entry's place
-	Kept
-}
-
 // Kept says how long an entry is kept.
 type Kept struct {
 	HeldBy       []HeldBy   `json:"held_by,omitzero"`        // empty: by nothing; not there: not known
 	DisposeAfter *time.Time `json:"dispose_after,omitempty"` // when it is due, held or not; not there: not known yet, or never
 	Disposed     *Disposed  `json:"disposed,omitempty"`      // it is gone
-}
-
-// Attachment is what a message says of one attachment, and what became of it.
-type Attachment struct {
-	BID    string `json:"bid"`
-	Name   string `json:"name"`
-	Mime   string `json:"mime,omitempty"`
-	Size   int64  `json:"size"` // bytes, as the sender said
-	Status string `json:"status"`
-}
-
-// ShowRequest asks for entries by number.
-type ShowRequest struct {
-	Seqs   []uint64 `json:"seqs"` // 1..audit.MaxSeqs
-	Reason string   `json:"reason,omitempty"`
-	Matter string   `json:"matter,omitempty"`
-}
-
-// ShowResponse holds the entries in the order in which they were asked for.
-type ShowResponse struct {
-	Entries []Shown `json:"entries"`
 }
 
 // Shown is one entry of any kind.
@@ -145,6 +70,7 @@ type Shown struct {
 	Body     json.RawMessage `json:"body,omitempty"`    // of other kinds and of messages their payload, where it is JSON; attachment keys are taken out
 	Raw      []byte          `json:"raw,omitempty"`     // a body that is not JSON
 	Missing  string          `json:"missing,omitempty"` // why there is no body
+	Context  *Context        `json:"context,omitempty"` // where it was asked for
 	Kept
 }
 

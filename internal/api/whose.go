@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"time"
 
@@ -13,46 +12,14 @@ import (
 	"holdfast/internal/role"
 )
 
-// narrow returns q widened by the people whom its names are taken for, and
-// narrowed to the caller's scope.
+// narrow returns q bound for the caller, which narrows it to the caller's scope,
+// and the people whom its names are taken for.
 func (s *Server) narrow(ctx context.Context, c *caller, q *query.Query) (*query.Query, []Named, error) {
-	q, people, err := s.widen(ctx, q)
-	if err != nil || c.scope.All {
-		return q, people, err
-	}
-	if s.People == nil {
-		return nil, nil, &Problem{Title: "your role is for some people's messages, and there is no directory to say whose they are", Status: http.StatusForbidden,
-			Code: CodeForbidden, Exit: ExitPermission, Hint: "ask the archive's administrator to configure the directory"}
-	}
-	stays, err := s.People.Stays(ctx, c.scope)
+	b, err := s.bind(ctx, c, q)
 	if err != nil {
 		return nil, nil, err
 	}
-	return q.Within(stays), people, nil
-}
-
-// widen finds the people of a query's names: whoever ever had them.
-func (s *Server) widen(ctx context.Context, q *query.Query) (*query.Query, []Named, error) {
-	if s.People == nil {
-		return q, nil, nil
-	}
-	var named []Named
-	usrs := map[string][]string{}
-	for _, value := range q.Names() {
-		found, err := s.People.Find(ctx, value)
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(found) == 0 {
-			continue
-		}
-		n := Named{Value: value, People: []Ref{}, Usrs: []string{}}
-		for _, f := range found {
-			n.People, n.Usrs = append(n.People, f.Ref), append(n.Usrs, f.Usrs...)
-		}
-		named, usrs[value] = append(named, n), n.Usrs
-	}
-	return q.WithNames(func(value string) []string { return usrs[value] }), named, nil
+	return b.query, b.named, nil
 }
 
 // covers reports whether an entry is a message within a scope. Nobody can say
@@ -62,8 +29,13 @@ func covers(within *query.Query, e *Shown) bool {
 	if e.Kind != proof.KindMessage.String() || m == nil {
 		return false
 	}
-	d := query.Doc{From: query.Parties{{Usr: m.FromUsr}}, Received: e.Received}
-	for _, usr := range m.ToUsrs {
+	return isWithin(within, m.FromUsr, m.ToUsrs, e.Received)
+}
+
+// isWithin reports whether a message of these relay users is within a scope.
+func isWithin(within *query.Query, from string, to []string, received time.Time) bool {
+	d := query.Doc{From: query.Parties{{Usr: from}}, Received: received}
+	for _, usr := range to {
 		d.To = append(d.To, query.Party{Usr: usr})
 	}
 	return within.Match(&d)
@@ -117,13 +89,20 @@ func withheld(e *Shown, why string) Shown {
 	return Shown{Seq: e.Seq, Kind: e.Kind, Class: e.Class, Received: e.Received, LeafHash: e.LeafHash, Missing: why}
 }
 
-// partiesOf yields the relay users of each hit, sender and recipients.
+// partiesOf yields the relay users of each hit: sender, recipients, and who said
+// something about it.
 func partiesOf(hits []Hit) [][]string {
 	parties := make([][]string, 0, len(hits))
-	for _, h := range hits {
-		usrs := h.ToUsrs
+	for i := range hits {
+		h := &hits[i]
+		usrs := slices.Clone(h.ToUsrs)
 		if h.FromUsr != "" {
-			usrs = append([]string{h.FromUsr}, usrs...)
+			usrs = append(usrs, h.FromUsr)
+		}
+		for f := range h.each() {
+			if !slices.Contains(usrs, f.FromUsr) && f.FromUsr != "" {
+				usrs = append(usrs, f.FromUsr)
+			}
 		}
 		parties = append(parties, usrs)
 	}

@@ -122,6 +122,8 @@ type parts struct {
 	started time.Time
 	counts  leafCounts
 	damage  unreadable
+	gone    gone
+	zone    *time.Location // the site's
 	folk
 }
 
@@ -131,13 +133,13 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{archive: a, logger: o.Logger, version: o.Version, started: time.Now().UTC()}
+	p := &parts{archive: a, logger: o.Logger, version: o.Version, started: time.Now().UTC(), zone: c.Zone()}
 	catchUp := func(ctx context.Context, size uint64) error { return p.state.CatchUp(ctx, size) }
 	p.registers = newRegisters(c.Directory != nil, catchUp)
 	p.book = p.newBook(o, catchUp)
 	p.docket = p.newDocket(catchUp)
 	p.state = state.New(a, pins, p.appliers())
-	p.render = &api.Renderer{Log: a, State: p.state}
+	p.render = &api.Renderer{Log: a, State: p.state, Kin: kin{p}}
 	if err := p.state.CatchUp(ctx, a.Size()); err != nil {
 		return nil, err
 	}
@@ -162,7 +164,8 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	p.server, err = api.New(api.Parts{
 		Ledger: a, Store: a, Alarms: p.state, Status: p, Search: p, Show: p.render, Produce: p,
 		Ready: p.ready, Registry: registry, Log: o.Logger,
-		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Wipes: wipesAPI{p}, Approvals: approvalsAPI{p}, Docket: p.docket,
+		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Wipes: wipesAPI{p}, Approvals: approvalsAPI{p}, Docket: p.docket, Saved: p.docket,
+		Zone: p.zone, GroupStays: peopleAPI{p}.GroupStays, SizeAt: p.SizeAt,
 		Retention: p.retention(), Watch: watch, LargeExport: uint64(c.Watch.LargeExport), // #nosec G115 -- checked
 	})
 	if err != nil {

@@ -125,7 +125,7 @@ func (r pairs) Request(seq uint64) (retention.Request, bool) {
 func (p *parts) retention() api.Retention {
 	return api.Retention{
 		Matters: p.book, Holds: holds{p.book, p}, Schedules: p.book, Dispositions: p.book, Clocks: clocks{p.book, p}, Copies: p.book, Standings: standings{p},
-		Group: retained{p}.Group, Now: p.archive.Now,
+		Group: retained{p}.Group, HeldSet: p.book.HeldSet, Anchors: p.book.Anchors, Now: p.archive.Now,
 	}
 }
 

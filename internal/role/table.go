@@ -16,6 +16,10 @@ const (
 	Show   Endpoint = "show"
 	Export Endpoint = "export"
 
+	Count        Endpoint = "count"
+	Conversation Endpoint = "conversation"
+	Timeline     Endpoint = "timeline"
+
 	Audit        Endpoint = "audit"
 	AccessReport Endpoint = "access-report"
 
@@ -127,7 +131,10 @@ var table = []Row{
 	{Metrics, "counters for monitoring; no names", []Role{Administrator}},
 
 	{Search, "find messages", []Role{ComplianceOfficer}},
+	{Count, "count what a search finds, by custodian, month, conversation or term", []Role{ComplianceOfficer}},
 	{Show, "read entries", []Role{ComplianceOfficer}},
+	{Conversation, "read a conversation as it was known at a time", []Role{ComplianceOfficer}},
+	{Timeline, "who could see a message, and who read it when", []Role{ComplianceOfficer}},
 	{Export, "make a production", []Role{ComplianceOfficer}},
 
 	{Audit, "who looked at what", []Role{Auditor}},

@@ -30,11 +30,12 @@ import (
 type house struct {
 	mu      sync.Mutex
 	records []archive.Record
-	looks   int   // searches, shows and productions that went through
-	full    bool  // the disk takes nothing
-	damaged bool  // checks find something
-	unheard bool  // nothing has come from a relay
-	fail    error // what a production ends with
+	late    []api.Hit // messages that came in since, newest first
+	looks   int       // searches, shows and productions that went through
+	full    bool      // the disk takes nothing
+	damaged bool      // checks find something
+	unheard bool      // nothing has come from a relay
+	fail    error     // what a production ends with
 	matters map[string]retention.Matter
 	town
 
@@ -147,18 +148,62 @@ func (h *house) Status(context.Context) (*api.Status, error) {
 
 func (h *house) Search(_ context.Context, q *query.Query, page api.Page) (*api.SearchResponse, error) {
 	h.set(func() { h.looks++ })
-	found := &api.SearchResponse{Through: 13, Quarantined: 1, Hits: []api.Hit{}}
-	for _, hit := range hits {
-		doc := &query.Doc{Seq: hit.Seq, Text: hit.Text, From: query.Parties{{Name: hit.From}}}
-		if !q.Match(doc) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	found := &api.SearchResponse{Extent: api.Extent{Through: 13 + uint64(len(h.late)), Quarantined: 1}, Hits: []api.Hit{}}
+	all := slices.Concat(h.late, hits)
+	if page.Oldest {
+		slices.Reverse(all)
+	}
+	for _, hit := range all {
+		if !q.Match(docOf(&hit)) {
 			continue
 		}
 		found.Total++
-		if (page.Before == 0 || hit.Seq < page.Before) && len(found.Hits) < page.Limit {
+		switch wanted := page.Before == nil && hit.Seq > page.Above || page.Before != nil && hit.Seq < page.Before.Seq; {
+		case !wanted || page.Limit == 0:
+		case len(found.Hits) == page.Limit:
+			found.NextAt(&api.Place{Seq: found.Hits[page.Limit-1].Seq})
+		default:
 			found.Hits = append(found.Hits, hit)
 		}
 	}
 	return found, nil
+}
+
+// docOf is a hit as a query sees it.
+func docOf(hit *api.Hit) *query.Doc {
+	return &query.Doc{Seq: hit.Seq, Text: hit.Text, Received: hit.Received, From: query.Parties{{Usr: hit.FromUsr, Name: hit.From}}, Conversation: query.ConversationRef{ID: hit.ConversationID}}
+}
+
+func (h *house) Count(_ context.Context, q *query.Query, by string, _ uint64) (*api.CountResponse, error) {
+	h.set(func() { h.looks++ })
+	counted := &api.CountResponse{Extent: api.Extent{Through: 13, Disposed: 4, WithoutText: 2, Unindexed: 1}}
+	n := map[string]uint64{}
+	for _, hit := range hits {
+		if !q.Match(docOf(&hit)) {
+			continue
+		}
+		counted.Total++
+		switch by {
+		case api.ByMonth:
+			n["2026-03"]++
+		case api.ByConversation:
+			n[hit.ConversationID]++
+		case api.ByCustodian:
+			n[hit.FromUsr]++
+		case api.ByTerm:
+			n["potassium"]++
+		}
+	}
+	for key, count := range n {
+		b := api.Bucket{Key: key, Count: count}
+		if by == api.ByTerm {
+			b.Alone = new(count - 1)
+		}
+		counted.Buckets = append(counted.Buckets, b)
+	}
+	return counted, nil
 }
 
 func (h *house) Show(_ context.Context, seqs []uint64) ([]api.Shown, error) {
@@ -169,6 +214,7 @@ func (h *house) Show(_ context.Context, seqs []uint64) ([]api.Shown, error) {
 		switch {
 		case i >= 0:
 			hit := hits[i] // the server fills it in
+			hit.Members = []api.Participant{{Usr: "u1", Name: "Anna Berg"}, {Usr: "u2", Name: "Bo Dahl"}, {Usr: "u5", Name: "Cy Ek"}}
 			out = append(out, api.Shown{Seq: seq, Kind: "message", Class: "general", Received: received, Epoch: "e1", RelaySeq: seq - 3,
 				LeafHash: strings.Repeat("ab", 32), Message: &hit, Body: json.RawMessage(`{"v":1}`)})
 		case seq == 1:

@@ -4,17 +4,24 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"holdfast/archive/query"
 	"holdfast/internal/api"
 )
 
 type searchOptions struct {
 	why
 	asked
-	limit        int
-	before, asOf uint64
+	saved, sort, cursor string
+	limit               int
+	before, after, asOf uint64
+	explain, all        bool
+	countBy             string
+	watch               bool
+	every               time.Duration
 }
 
 func newSearch(g *globals) *cobra.Command {
@@ -22,45 +29,127 @@ func newSearch(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search [QUERY]",
 		Short: "Find messages, newest first",
-		Long: `Find messages, newest first. A query has words, "phrases in quotes", AND OR NOT ( ),
-from:WHO to:WHO conversation:NAME, sent>=2026-01-01 and received<2026-02-01.
-The search is recorded with its query and reason before its result is shown. KEPT says what holds a
-message (held, where the matter is none of yours), or until when the schedule keeps it.`,
+		Long: `Find messages, newest first. A query is KQL: words, "phrases in quotes", AND OR NOT ( ), prefix*,
+NEAR(5), from: to: participants: custodian: group: conversation: kind: has:attachment filename: lang:
+mrn: prio: sent received (sent>=2026-01-01, received:"last month", in the site's time zone), hold:
+matter: seq: quarantined:true. --explain says how it was read, and where Microsoft's KQL would read it
+otherwise. The search is recorded with its query and reason before its result is shown.
+
+Every result says through which entry it is complete, against which signed checkpoint it was run, and
+how many messages in its range were disposed of, are in quarantine, or have text that nobody could
+read. KEPT says what holds a message (held, where the matter is none of yours), or until when the
+schedule keeps it. What came after a message is shown with it: versions, recall, receipts.
+
+--count-by gives a hit report instead of messages. --watch goes on until it is interrupted: it is
+recorded when it begins and whenever it finds something, and prints what is new, with --json one
+message a line. An attachment that comes in later is found by the next search, not by a watch of
+messages that came before it.`,
 		Example: `  holdfast search 'potassium NOT "no potassium"' --reason 'complaint 2026-014'
   holdfast search 'from:berg sent>=2026-01-01' --matter M-7 --limit 200
-  holdfast search --query-file - --matter M-7 --format json < query.txt`,
+  holdfast search --query-file - --matter M-7 --format json < query.txt
+  holdfast search 'potassium NEAR(5) dialysis' --matter M-7 --explain
+  holdfast search 'custodian:berg received:"last month"' --matter M-7 --count-by custodian
+  holdfast search 'hold:4711' --matter M-7 --all --json
+  holdfast search --saved potassium --matter M-7 --watch`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runSearch(cmd.Context(), g, o, args) },
 	}
 	o.why.addFlags(cmd)
 	o.asked.addFlags(cmd)
-	cmd.Flags().IntVar(&o.limit, "limit", api.DefaultLimit, "show at most `N` messages")
+	f := cmd.Flags()
+	f.StringVar(&o.saved, "saved", "", "instead of a query: the search of that `NAME` that was saved for the matter")
+	f.IntVar(&o.limit, "limit", api.DefaultLimit, "show at most `N` messages")
+	f.StringVar(&o.sort, "sort", api.SortSeq, "newest first by `ORDER`: seq, the place in the log, or sent, the time that the device claimed")
+	f.StringVar(&o.cursor, "cursor", "", "the next page: the `CURSOR` that the page before gave")
+	f.BoolVar(&o.all, "all", false, "all pages, one after the other")
+	f.BoolVar(&o.explain, "explain", false, "say how the query was read")
+	f.StringVar(&o.countBy, "count-by", "", "count instead, by `WHAT`: custodian, month, conversation or term")
+	f.BoolVar(&o.watch, "watch", false, "then go on and show what is new, until interrupted")
+	f.DurationVar(&o.every, "every", 5*time.Second, "how often a watch asks, `TIME` from 1s on")
 	addCount(cmd, &o.before, "before", "only messages before entry `SEQ`: the next page")
-	addCount(cmd, &o.asOf, "as-of", "search the first `N` entries only, so that all pages count the same")
+	addCount(cmd, &o.after, "after", "only messages after entry `SEQ`")
+	addCount(cmd, &o.asOf, "as-of", "search the first entries through `SEQ` only, so that all pages count the same")
+	choices(cmd, "sort", api.SortSeq, api.SortSent)
+	choices(cmd, "count-by", api.ByCustodian, api.ByMonth, api.ByConversation, api.ByTerm)
+	cmd.MarkFlagsMutuallyExclusive("all", "watch", "count-by")
+	cmd.MarkFlagsMutuallyExclusive("cursor", "before")
 	return cmd
 }
 
 func runSearch(ctx context.Context, g *globals, o *searchOptions, args []string) error {
-	q, err := o.asked.read(ctx, g, args)
-	if err != nil {
-		return err
+	var q string
+	var err error
+	switch {
+	case o.saved == "":
+		if q, err = o.asked.read(ctx, g, args); err != nil {
+			return err
+		}
+	case len(args) > 0 || o.asked.file != "":
+		return usage("give a query or --saved, and not both")
+	case o.matter == "":
+		return usage("--saved takes --matter: the matter for which the search was saved")
 	}
 	if o.limit < 1 || o.limit > api.MaxLimit {
 		return usage("--limit is 1 to %d", api.MaxLimit)
 	}
-	req := api.SearchRequest{Query: q, Reason: o.reason, Matter: o.matter, Limit: o.limit, Before: o.before, AsOf: o.asOf}
-	found, err := ask(ctx, g, func(c *api.Client) (*api.SearchResponse, error) { return c.Search(ctx, req) })
-	if err != nil {
-		return err
+	if o.every < time.Second {
+		return usage("--every is 1s or longer")
 	}
+	if o.countBy != "" {
+		return runCount(ctx, g, o, q)
+	}
+	req := api.SearchRequest{
+		Query: q, Saved: o.saved, Reason: o.reason, Matter: o.matter, Limit: o.limit, Sort: o.sort, Cursor: o.cursor,
+		Before: o.before, After: o.after, AsOf: o.asOf, Explain: o.explain,
+	}
+	if o.watch {
+		return runWatch(ctx, g, req, o.every)
+	}
+	for page := 0; ; page++ {
+		found, err := ask(ctx, g, func(c *api.Client) (*api.SearchResponse, error) { return c.Search(ctx, req) })
+		if err != nil {
+			return err
+		}
+		if err := g.writeFound(found, o.sort, o.all && (page > 0 || found.Cursor != "")); err != nil {
+			return err
+		}
+		if !o.all || found.Cursor == "" {
+			return nil
+		}
+		req.Cursor, req.Before, req.After, req.AsOf, req.Explain = found.Cursor, 0, 0, 0, false
+	}
+}
+
+// writeFound writes an answer; of several, nothing is said of the next page.
+func (g *globals) writeFound(found *api.SearchResponse, sort string, all bool) error {
 	if g.format == formatJSON {
 		return g.writeJSON(found)
+	}
+	if found.Explain != nil {
+		if err := g.sayExplained(found.Explain); err != nil {
+			return err
+		}
 	}
 	if len(found.Hits) > 0 {
 		if err := g.writeHits(found.Hits); err != nil {
 			return err
 		}
 	}
-	return g.saySearched(found)
+	if all && found.Cursor != "" {
+		return nil
+	}
+	return g.saySearched(found, sort)
+}
+
+// sayExplained says how a query was read.
+func (g *globals) sayExplained(x *query.Explanation) error {
+	lines := []string{"read as: " + visible(x.Canonical)}
+	for _, p := range x.Parts {
+		lines = append(lines, "  "+visible(p.Text)+": "+visible(p.Reads))
+	}
+	for _, d := range x.Differs {
+		lines = append(lines, "unlike Microsoft's KQL: "+visible(d))
+	}
+	return g.say("%s", strings.Join(lines, "\n"))
 }
 
 // writeHits writes a table of hits, with how long each is kept where that is
@@ -106,7 +195,50 @@ func summary(h *api.Hit) string {
 	for _, a := range h.Attachments {
 		parts = append(parts, "[attachment "+a.Name+"]")
 	}
-	return strings.Join(parts, " ")
+	return strings.Join(append(parts, marks(h)...), " ")
+}
+
+// marks are what hangs at a hit, in a few words.
+func marks(h *api.Hit) (parts []string) {
+	mark := func(n int, what string) {
+		if n > 0 {
+			parts = append(parts, "["+what+"]")
+		}
+	}
+	if h.Of != 0 {
+		parts = append(parts, "[version of "+number(h.Of)+"]")
+	}
+	mark(len(h.Edits), "edited: "+seqsOf(h.Edits))
+	mark(len(h.Recalls), "recalled: "+seqsOf(h.Recalls))
+	if r := h.Receipts; r != nil {
+		parts = append(parts, "["+receipts(r)+"]")
+	}
+	if h.Late != 0 {
+		parts = append(parts, "[found by an attachment that came in as entry "+number(h.Late)+"]")
+	}
+	return parts
+}
+
+// receipts are a message's receipts in a few words.
+func receipts(r *api.Receipts) string {
+	var parts []string
+	for _, n := range []struct {
+		count uint64
+		what  string
+	}{{r.Delivered, "delivered"}, {r.Read, "read"}, {r.Acknowledged, "acknowledged"}} {
+		if n.count > 0 {
+			parts = append(parts, number(n.count)+" "+n.what)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func seqsOf(list []api.Follower) string {
+	seqs := make([]uint64, len(list))
+	for i, f := range list {
+		seqs[i] = f.Seq
+	}
+	return numbers(seqs)
 }
 
 // whom says whom a name in the query was taken for.
@@ -123,21 +255,39 @@ func whom(n *api.Named) string {
 }
 
 // saySearched tells how much was found, and what the search could not see.
-func (g *globals) saySearched(found *api.SearchResponse) error {
+func (g *globals) saySearched(found *api.SearchResponse, sort string) error {
 	lines := []string{number(found.Total) + " found through entry " + number(found.Through) + ", " + number(uint64(len(found.Hits))) + " shown"}
-	if n := len(found.Hits); n > 0 && uint64(n) < found.Total {
+	switch n := len(found.Hits); {
+	case found.Cursor == "" || n == 0:
+	case sort == api.SortSent:
+		lines = append(lines, "the next page: --cursor "+found.Cursor)
+	default:
 		lines = append(lines, "the next page: --before "+number(found.Hits[n-1].Seq)+" --as-of "+number(found.Through))
 	}
-	for i := range found.People {
-		lines = append(lines, whom(&found.People[i]))
+	return g.say("%s", strings.Join(append(lines, extent(&found.Extent)...), "\n"))
+}
+
+// extent tells what a look could not see, and against what it was run.
+func extent(x *api.Extent) (lines []string) {
+	for i := range x.People {
+		lines = append(lines, whom(&x.People[i]))
 	}
-	if found.Unindexed > 0 {
-		lines = append(lines, "warning: "+number(found.Unindexed)+" entries could not be searched; there may be more")
+	if x.Unindexed > 0 {
+		lines = append(lines, "warning: "+number(x.Unindexed)+" entries could not be searched; there may be more")
 	}
-	if found.Quarantined > 0 {
-		lines = append(lines, number(found.Quarantined)+" quarantined entries cannot be searched"+named(found.Quarantine))
+	if x.WithoutText > 0 {
+		lines = append(lines, number(x.WithoutText)+" more might match by text that nobody could read, such as a picture's")
 	}
-	return g.say("%s", strings.Join(lines, "\n"))
+	if x.Disposed > 0 {
+		lines = append(lines, number(x.Disposed)+" messages of its range were disposed of")
+	}
+	if x.Quarantined > 0 {
+		lines = append(lines, number(x.Quarantined)+" quarantined entries cannot be searched"+named(x.Quarantine))
+	}
+	if c := x.Checkpoint; c != nil {
+		lines = append(lines, "run against the checkpoint of "+number(c.Size)+" entries, root hash "+visible(c.Root))
+	}
+	return lines
 }
 
 // named lists quarantined entries with their codes, and says when there are

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,24 +14,36 @@ import (
 	"holdfast/internal/api"
 )
 
+type showOptions struct {
+	why
+	context int
+}
+
 func newShow(g *globals) *cobra.Command {
-	o := &why{}
+	o := &showOptions{}
 	cmd := &cobra.Command{
 		Use:   "show SEQ...",
 		Short: "Show whole entries by number",
 		Long: `Show whole entries by their number in the log, as search prints it. It is recorded before anything is shown.
-With each comes what holds it and when it is due; of one that was disposed of, its certificate.`,
+With each comes what holds it and when it is due; of one that was disposed of, its certificate; of a
+message its versions, recall and receipts. --context adds the messages before and after it in the same
+conversation; of those outside your scope it says how many there are.`,
 		Example: `  holdfast show 4711 --reason 'complaint 2026-014'
+  holdfast show 4711 --context 10 --matter M-7
   holdfast show 4711 4712 --matter M-7 --format json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runShow(cmd.Context(), g, o, args) },
 	}
 	o.addFlags(cmd)
+	cmd.Flags().IntVar(&o.context, "context", 0, "with `N` messages before and after it in the same conversation")
 	return cmd
 }
 
-func runShow(ctx context.Context, g *globals, o *why, args []string) error {
-	req := api.ShowRequest{Reason: o.reason, Matter: o.matter}
+func runShow(ctx context.Context, g *globals, o *showOptions, args []string) error {
+	if o.context < 0 || o.context > api.MaxContext {
+		return usage("--context is 0 to %d", api.MaxContext)
+	}
+	req := api.ShowRequest{Reason: o.reason, Matter: o.matter, Context: o.context}
 	for _, a := range args {
 		seq, err := parseSeq(a)
 		if err != nil {
@@ -51,9 +64,42 @@ func runShow(ctx context.Context, g *globals, o *why, args []string) error {
 				return err
 			}
 		}
-		if err := g.writeEntry(&shown.Entries[i]); err != nil {
+		if err := g.writeAmong(&shown.Entries[i]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// writeAmong writes an entry, between what was said before and after it.
+func (g *globals) writeAmong(e *api.Shown) error {
+	if e.Context == nil {
+		return g.writeEntry(e)
+	}
+	between := func(what string, hits []api.Hit) error {
+		if len(hits) == 0 {
+			_, err := fmt.Fprintf(g.Out, "nothing %s in this conversation that you may see\n", what)
+			return err
+		}
+		return g.writeSaid(hits)
+	}
+	if err := between("before", e.Context.Before); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(g.Out); err != nil {
+		return err
+	}
+	if err := g.writeEntry(e); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(g.Out); err != nil {
+		return err
+	}
+	if err := between("after", e.Context.After); err != nil {
+		return err
+	}
+	if n := e.Context.NotInScope; n > 0 {
+		return g.say("%d messages between these are not in your scope", n)
 	}
 	return nil
 }
@@ -99,7 +145,48 @@ func messageFields(m *api.Hit) []field {
 		{"flags", strings.Join(m.Flags, ", ")},
 	}
 	for _, a := range m.Attachments {
-		fields = append(fields, field{"attachment", fmt.Sprintf("%s (%s, %d bytes): %s", a.Name, a.Mime, a.Size, a.Status)})
+		text := ""
+		if a.Text != "" {
+			text = ", text: " + a.Text
+		}
+		fields = append(fields, field{"attachment", fmt.Sprintf("%s (%s, %d bytes): %s%s", a.Name, a.Mime, a.Size, a.Status, text)})
+	}
+	return append(fields, followerFields(&m.Followers)...)
+}
+
+// followerFields describe what hangs at a message.
+func followerFields(f *api.Followers) []field {
+	var fields []field
+	if f.Of != 0 {
+		fields = append(fields, field{"version of", number(f.Of)})
+	}
+	say := func(name string, list []api.Follower) {
+		for i := range list {
+			l := &list[i]
+			text := fmt.Sprintf("entry %d, %s UTC, by %s", l.Seq, sentStamp(cmp.Or(l.At, l.Sent)), l.From)
+			switch {
+			case l.Missing != "":
+				text = fmt.Sprintf("entry %d: %s", l.Seq, l.Missing)
+			case l.Text != "":
+				text += ": " + l.Text
+			}
+			fields = append(fields, field{cmp.Or(name, l.Status, l.Typ), text})
+		}
+	}
+	say("edited", f.Edits)
+	say("recalled", f.Recalls)
+	if f.Receipts != nil {
+		say("", f.Receipts.Of)
+	}
+	say("", f.Others)
+	if f.Unopened > 0 {
+		fields = append(fields, field{"and", number(f.Unopened) + " more entries about it"})
+	}
+	if f.NotInScope > 0 {
+		fields = append(fields, field{"and", number(f.NotInScope) + " entries about it that are not in your scope"})
+	}
+	if f.Unexamined {
+		fields = append(fields, field{"warning", "the index is behind: there may be more about it"})
 	}
 	return fields
 }
