@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"unicode"
 
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/sfnt"
@@ -59,7 +60,7 @@ var open = [faces]func() (*typeface, error){
 	sync.OnceValues(func() (*typeface, error) { return newTypeface(rareGzip) }),
 }
 
-func newTypeface(packed []byte) (*typeface, error) {
+func unpack(packed []byte) ([]byte, error) {
 	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return nil, fmt.Errorf("page: an embedded font: %w", err)
@@ -67,6 +68,14 @@ func newTypeface(packed []byte) (*typeface, error) {
 	file, err := io.ReadAll(z)
 	if err != nil {
 		return nil, fmt.Errorf("page: an embedded font: %w", err)
+	}
+	return file, nil
+}
+
+func newTypeface(packed []byte) (*typeface, error) {
+	file, err := unpack(packed)
+	if err != nil {
+		return nil, err
 	}
 	f, err := sfnt.Parse(file)
 	if err != nil {
@@ -83,6 +92,14 @@ func newTypeface(packed []byte) (*typeface, error) {
 		t.width[r] = absent
 		glyph, err := f.GlyphIndex(&buf, rune(r))
 		if err != nil || glyph == 0 {
+			continue
+		}
+		outline, err := tables.outline(uint16(glyph))
+		if err != nil {
+			return nil, err
+		}
+		// A sign that is drawn as nothing is as good as none.
+		if len(outline) == 0 && !unicode.Is(unicode.Zs, rune(r)) {
 			continue
 		}
 		advance, err := f.GlyphAdvance(&buf, glyph, fixed.I(int(em)), font.HintingNone)

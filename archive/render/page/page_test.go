@@ -129,11 +129,6 @@ func keep(t testing.TB, s shelf) {
 	}
 }
 
-func TestSample(t *testing.T) {
-	keep(t, show(t, PDF(), options(t), sample()))
-	keep(t, show(t, HTML(), options(t), sample()))
-}
-
 func hostile(t testing.TB) []string {
 	t.Helper()
 	b, err := os.ReadFile("../testdata/hostile.jsonl")
@@ -184,15 +179,37 @@ func long(n int) *render.Unit {
 	return u
 }
 
-func TestMore(t *testing.T) {
-	keep(t, show(t, PDF(), options(t), villain(hostile(t)), long(1600)))
-	keep(t, show(t, HTML(), options(t), villain(hostile(t))))
+func TestTheSameBytesAgain(t *testing.T) {
+	for _, f := range []render.Format{PDF(), HTML()} {
+		one, two := show(t, f, options(t), sample(), villain(hostile(t)[:20])), show(t, f, options(t), sample(), villain(hostile(t)[:20]))
+		for name, b := range one {
+			if !bytes.Equal(b.Bytes(), two[name].Bytes()) {
+				t.Errorf("%s is not the same twice", name)
+			}
+		}
+		keep(t, one)
+	}
+}
+
+func BenchmarkHTML(b *testing.B) {
+	u := long(1600)
+	bytes := 0
+	for b.Loop() {
+		for _, f := range show(b, HTML(), options(b), u) {
+			bytes += f.Len()
+		}
+	}
+	b.ReportMetric(float64(b.N*1600)/b.Elapsed().Seconds(), "messages/s")
+	b.ReportMetric(float64(bytes)/b.Elapsed().Seconds()/1e6, "MB/s")
 }
 
 func BenchmarkPDF(b *testing.B) {
 	for _, n := range []int{5, 100, 1600} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			u := long(n)
+			if _, err := newPalette(); err != nil {
+				b.Fatal(err)
+			}
 			bytes, pages := 0, 0
 			for b.Loop() {
 				for _, f := range show(b, PDF(), options(b), u) {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rivo/uniseg"
@@ -112,7 +113,7 @@ func (p setter) wrap(para string, asked face, size, width float64) [][]glyph {
 			used += widthOf(set)
 			continue
 		}
-		for _, cluster := range p.clusters(segment, asked, size) {
+		for _, cluster := range p.clusters(segment, asked, size, width) {
 			w := widthOf(cluster)
 			if used+w > width && len(line) > 0 {
 				flush()
@@ -125,20 +126,22 @@ func (p setter) wrap(para string, asked face, size, width float64) [][]glyph {
 	return out
 }
 
-// clusters returns how s is drawn, cut where a reader sees one sign end. A
-// sign of more runes than a line has room for is cut as well.
-func (p setter) clusters(s string, asked face, size float64) [][]glyph {
-	const most = 8
+// clusters returns how s is drawn, cut where a reader sees one sign end; one
+// that is wider than a line is cut as well.
+func (p setter) clusters(s string, asked face, size, width float64) [][]glyph {
 	var out [][]glyph
 	state := -1
 	for s != "" {
 		var cluster string
 		cluster, s, _, state = uniseg.FirstGraphemeClusterInString(s, state)
 		set := p.glyphs(cluster, asked, size)
-		for len(set) > most {
-			out, set = append(out, set[:most:most]), set[most:]
+		if widthOf(set) <= width {
+			out = append(out, set)
+			continue
 		}
-		out = append(out, set)
+		for g := range slices.Chunk(set, 1) {
+			out = append(out, g)
+		}
 	}
 	return out
 }

@@ -342,3 +342,21 @@ func TestMoreThanTenThousandEventsMakeParts(t *testing.T) {
 	}
 	valid(t, s)
 }
+
+func BenchmarkRSMF(b *testing.B) {
+	u := &render.Unit{Kind: render.ConversationDay, Stem: "day/big", Day: "2026-03-08", Part: 1, Parts: 1}
+	for i := range 1000 {
+		e := says(uint64(i*3+1), []render.Person{ana, li}[i%2], strings.Repeat("the patient in bed twelve ", 6))
+		read := hangs(e.Seq+1, e.Seq, "receipt", li, "")
+		read.Status = "read"
+		u.Entries = append(u.Entries, e, read)
+	}
+	bytes := 0
+	for b.Loop() {
+		for _, f := range show(b, allowed, u).files {
+			bytes += f.Len()
+		}
+	}
+	b.ReportMetric(float64(b.N*1000)/b.Elapsed().Seconds(), "messages/s")
+	b.ReportMetric(float64(bytes)/b.Elapsed().Seconds()/1e6, "MB/s")
+}

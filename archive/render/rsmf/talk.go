@@ -108,22 +108,27 @@ func (w *writer) comings(items []item) []item {
 		if k != nil {
 			it.moves = len(k.moves)
 		}
-		if k == nil || k.typ != typeChannel || len(members(e)) == 0 {
+		// A list is looked at once, and when it may have changed.
+		changes := e.Typ == typMember
+		if k == nil || k.typ != typeChannel || now[k] != nil && !changes {
 			out = append(out, it)
 			continue
 		}
-		before, seen := now[k]
-		if changes := e.Typ == typMember; !seen || changes {
-			now[k] = members(e)
-		}
-		if e.Typ != typMember {
+		before, after := now[k], members(e)
+		if len(after) == 0 {
 			out = append(out, it)
 			continue
 		}
-		came, left := without(members(e), before), without(before, members(e))
+		now[k] = after
+		if !changes {
+			out = append(out, it)
+			continue
+		}
+		seen := before != nil
+		came, left := without(after, before), without(before, after)
 		switch {
 		case !seen:
-			it.ev.Body = "[member] the members are now: " + people(members(e))
+			it.ev.Body = "[member] the members are now: " + people(after)
 			out = append(out, it)
 		case len(came)+len(left) == 0:
 			it.ev.Body = "[member] the members stay as they were"
