@@ -63,7 +63,7 @@ type Keys interface {
 
 // Options of an index. The zero value is right for production.
 type Options struct {
-	BatchDocs int           // entries indexed in one batch; default 2000
+	BatchDocs int           // entries indexed in one batch; default 8000
 	Linger    time.Duration // how long the follower waits for a small batch to grow; default 200 ms, negative: not at all
 	ScanLimit uint64        // most unindexed entries that one search scans; default 200,000
 	Room      func() bool   // whether the disk has room for the index; while not, Follow waits and searches scan. Default: always
@@ -74,7 +74,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.BatchDocs <= 0 {
-		o.BatchDocs = 2000
+		o.BatchDocs = 8000
 	}
 	if o.Linger == 0 {
 		o.Linger = 200 * time.Millisecond
