@@ -52,6 +52,7 @@ type house struct {
 	searchErr error
 	found     SearchResponse
 	search    func(q *query.Query, page Page) (*SearchResponse, error) // instead of found
+	messages  []Hit                                                    // of talk
 	counted   CountResponse
 	shown     []Shown
 	produce   func(ctx context.Context, p Production, sink Sink) (*Produced, error)

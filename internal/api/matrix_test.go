@@ -28,6 +28,7 @@ var bodies = map[string]string{
 	"POST /v1/conversation":    `{"id":"c1","reason":"r"}`,
 	"POST /v1/timeline":        `{"seq":3,"reason":"r"}`,
 	"POST /v1/export":          `{"query":"canary","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena"}`,
+	"POST /v1/certify":         `{"custodian":"Anna Lund","from":"2026-01-01","to":"today","reason":"r"}`,
 	"POST /v1/export/ask":      `{"query":"canary","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena"}`,
 	"POST /v1/export/approved": `{"query":"canary","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena","at":1,"request":7}`,
 

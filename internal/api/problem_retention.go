@@ -48,6 +48,7 @@ var retentionErrors = []struct {
 	{retention.ErrCopyUnknown, http.StatusNotFound, CodeNotFound, ExitUsage},
 	{retention.ErrBusy, http.StatusServiceUnavailable, CodeBusy, ExitTemporary},
 	{retention.ErrRunning, http.StatusServiceUnavailable, CodeBusy, ExitTemporary},
+	{retention.ErrSurveying, http.StatusServiceUnavailable, CodeNotReady, ExitTemporary},
 	{retention.ErrUnsettled, http.StatusServiceUnavailable, CodeBusy, ExitTemporary},
 }
 

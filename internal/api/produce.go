@@ -41,6 +41,9 @@ type Produced struct {
 	// Custodians are the relay users whose messages were produced, senders and
 	// recipients, each once; nil when that is not known.
 	Custodians []string
+
+	Production uint64 // seq of the entry that began it
+	Bates      string // first and last number; "" without
 }
 
 // Sink takes a production's files, one at a time: each is closed before the
@@ -149,7 +152,7 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request, c *caller, req 
 		case made == nil:
 			return audit.Outcome{}, errors.New("a production without a summary")
 		}
-		done = Completion{Access: seq, Matched: made.Matched, Produced: made.Produced, Withheld: made.Withheld, Through: made.Through, Quarantined: made.Quarantined}
+		done = Completion{Access: seq, Matched: made.Matched, Produced: made.Produced, Withheld: made.Withheld, Through: made.Through, Quarantined: made.Quarantined, Production: made.Production, Bates: made.Bates}
 		o := audit.Outcome{Total: made.Matched, Shown: made.Produced, Through: made.Through}
 		if made.Custodians != nil {
 			parties := make([][]string, 0, len(made.Custodians))

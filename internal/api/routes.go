@@ -43,6 +43,7 @@ func (s *Server) routes() []route {
 		{name: "POST /v1/show", answer: s.show, endpoint: role.Show},
 		{name: "POST /v1/conversation", answer: s.conversation, endpoint: role.Conversation},
 		{name: "POST /v1/timeline", answer: s.timeline, endpoint: role.Timeline},
+		{name: "POST /v1/certify", answer: s.certify, endpoint: role.Certify},
 		{name: "POST /v1/export", answer: s.export, endpoint: role.Export},
 		{name: "POST /v1/export/ask", answer: s.askExport, endpoint: role.Export, also: role.RequestsMake},
 		{name: "POST /v1/export/approved", answer: s.exportApproved, endpoint: role.Export, also: role.RequestsExecute},

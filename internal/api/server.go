@@ -107,6 +107,7 @@ type Parts struct {
 	Wipes     Wipes
 	Approvals Approvals
 	Docket    Docket
+	Coverage  Coverer
 	Watch     *audit.Watch   // what is usual at the site; nil: nothing is flagged
 	Zone      *time.Location // of dates in queries; nil: UTC
 	Saved     Saved

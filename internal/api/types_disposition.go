@@ -139,12 +139,14 @@ type RunRequest struct {
 }
 
 // WorkLine is one line of a long task: exactly one member is there. The last
-// line has a plan, what was run, or a problem; without it the answer was cut off.
+// line has a plan, what was run or certified, or a problem; without it the answer was cut off.
 type WorkLine struct {
 	Progress *Progress `json:"progress,omitempty"`
 	Plan     *Plan     `json:"plan,omitempty"`
 	Ran      *Ran      `json:"ran,omitempty"`
 	Problem  *Problem  `json:"problem,omitempty"`
+
+	Certified *Certified `json:"certified,omitempty"`
 }
 
 // CertificatesRequest asks for certificates.

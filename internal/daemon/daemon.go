@@ -35,6 +35,9 @@ type Options struct {
 	Version string
 	Logger  *slog.Logger
 	Ready   func() // called once the API answers; may be nil
+	// Extract runs what reads attachments' text, internal/extract's Child: an
+	// absolute path and arguments. Empty: no text is read, and searches say so.
+	Extract []string
 }
 
 // ErrSocket is returned when the API's socket cannot be made.
@@ -73,7 +76,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	o.Logger.Info("serving", "archive", a.Identity().ArchiveID, "entries", a.Size(), "version", o.Version)
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.server.Serve(running, listener) })
-	g.Go(func() error { return ended(running, p.index.Follow(running)) })
+	g.Go(func() error { return ended(running, p.index.Follow(whileReading(running))) })
 	if desk != nil {
 		g.Go(func() error { return p.server.ServeTLS(running, desk.Listener, desk.certificate) })
 	}
@@ -123,6 +126,7 @@ type parts struct {
 	counts  leafCounts
 	damage  unreadable
 	gone    gone
+	texts   *fileTexts
 	zone    *time.Location // the site's
 	folk
 }
@@ -135,6 +139,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	}
 	p := &parts{archive: a, logger: o.Logger, version: o.Version, started: time.Now().UTC(), zone: c.Zone()}
 	catchUp := func(ctx context.Context, size uint64) error { return p.state.CatchUp(ctx, size) }
+	p.texts = newTexts(a, o.Extract, o.Logger)
 	p.registers = newRegisters(c.Directory != nil, catchUp)
 	p.book = p.newBook(o, catchUp)
 	p.docket = p.newDocket(catchUp)
@@ -164,7 +169,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	p.server, err = api.New(api.Parts{
 		Ledger: a, Store: a, Alarms: p.state, Status: p, Search: p, Show: p.render, Produce: p,
 		Ready: p.ready, Registry: registry, Log: o.Logger,
-		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Wipes: wipesAPI{p}, Approvals: approvalsAPI{p}, Docket: p.docket, Saved: p.docket,
+		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Wipes: wipesAPI{p}, Approvals: approvalsAPI{p}, Docket: p.docket, Saved: p.docket, Coverage: coverageAPI{p},
 		Zone: p.zone, GroupStays: peopleAPI{p}.GroupStays, SizeAt: p.SizeAt,
 		Retention: p.retention(), Watch: watch, LargeExport: uint64(c.Watch.LargeExport), // #nosec G115 -- checked
 	})

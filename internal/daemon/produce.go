@@ -2,12 +2,18 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"math"
+	"net/http"
 	"slices"
+	"time"
 
+	"holdfast/archive/docket"
 	"holdfast/archive/export"
 	"holdfast/archive/proof"
+	"holdfast/archive/query"
+	"holdfast/archive/render"
 	"holdfast/archive/search"
 	"holdfast/internal/api"
 	"holdfast/internal/role"
@@ -15,42 +21,210 @@ import (
 
 // Produce implements api.Producer.
 func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) (*api.Produced, error) {
-	at := req.At
-	if at == 0 {
-		at = p.archive.Size()
+	w := &work{parts: p, req: &req, at: req.At}
+	if w.at == 0 {
+		w.at = p.archive.Size()
 	}
-	found, err := p.index.Search(ctx, req.Query, search.SearchOptions{Limit: math.MaxInt, AsOf: at})
-	if err != nil {
-		return nil, searchProblem(err)
-	}
-	if found.Unindexed > 0 {
-		return nil, errIncomplete
-	}
-	if err := p.state.CatchUp(ctx, at); err != nil {
+	if err := w.find(ctx); err != nil {
 		return nil, err
 	}
-	hits := seqsOf(found.Hits)
-	slices.Reverse(hits)
-	summary, err := export.Produce(ctx, export.Source{Log: p.archive, Places: p.state}, export.Request{
+	if err := w.begin(ctx); err != nil {
+		return nil, err
+	}
+	req.Begin(api.Begun{Production: w.seq, At: w.at})
+	summary, err := w.produce(ctx, sink)
+	if err != nil {
+		return nil, w.end(ctx, err)
+	}
+	c := summary.Manifest.Counts
+	made := &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: w.found.ThroughSeq - 1, Quarantined: c.Quarantined,
+		Custodians: summary.Usrs, Production: w.seq}
+	if b := summary.Bates; b != nil && b.First != "" {
+		made.Bates = b.First + " to " + b.Last
+	}
+	return made, w.complete(ctx, summary)
+}
+
+// work is one production on its way.
+type work struct {
+	*parts
+	req   *api.Production
+	at    uint64
+	found search.Result
+	seqs  []uint64 // of what matched, ascending
+
+	seq     uint64        // of the entry that began it: its number
+	bates   *docket.Range // nil: nothing is numbered
+	anchor  []byte        // the checkpoint that it is proven against
+	created time.Time
+	apart   withholding
+}
+
+// find searches for what is to be produced.
+func (w *work) find(ctx context.Context) (err error) {
+	if w.found, err = w.index.Search(ctx, w.req.Query, search.SearchOptions{Limit: math.MaxInt, AsOf: w.at}); err != nil {
+		return searchProblem(err)
+	}
+	if w.found.Unindexed > 0 {
+		return errIncomplete
+	}
+	if err := w.state.CatchUp(ctx, w.at); err != nil {
+		return err
+	}
+	for _, hit := range w.found.Hits {
+		w.seqs = append(w.seqs, hit.Seq)
+	}
+	w.found.Hits = nil
+	slices.Sort(w.seqs)
+	w.apart, err = w.withheld(ctx)
+	return err
+}
+
+// begin puts into the log that the production is being made, or finds the entry
+// that did.
+func (w *work) begin(ctx context.Context) error {
+	if r := w.req.Asked.Resume; r != nil {
+		return w.resume(r.Production)
+	}
+	if err := w.number(ctx); err != nil {
+		return err
+	}
+	var err error
+	if w.anchor, err = w.archive.Checkpoint(ctx); err != nil {
+		return err
+	}
+	asked := w.req.Asked
+	n := docket.NewProduction{
+		Matter: asked.Matter, Query: w.req.Query.String(), Language: query.Language, Format: asked.As, At: w.at,
+		Recipient: docket.Recipient{Name: asked.Recipient}, Purpose: docket.Purpose{Category: docket.Category(asked.Purpose), Text: asked.About},
+		Authority: asked.Authority, Access: w.req.Access, Digest: w.req.Digest, Anchor: string(w.anchor),
+	}
+	for _, tag := range asked.Include {
+		n.Include = append(n.Include, docket.Tag(tag))
+	}
+	if w.bates != nil {
+		n.Bates = w.bates.Seq
+	}
+	if w.seq, err = w.docket.Begin(ctx, w.req.Principal, n); err != nil {
+		return err
+	}
+	return w.dated()
+}
+
+// dated takes the time of the entry that began the production for the time at
+// which it was made.
+func (w *work) dated() error {
+	leaf, err := w.archive.Leaf(w.seq)
+	w.created = leaf.ReceivedTime()
+	return err
+}
+
+// number reserves Bates numbers: one for each message and each attachment that
+// may come.
+func (w *work) number(ctx context.Context) error {
+	if w.req.Asked.Bates == "" {
+		return nil
+	}
+	count, err := w.documents(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := w.docket.Reserve(ctx, w.req.Principal, docket.Numbering{Matter: w.req.Asked.Matter, Prefix: w.req.Asked.Bates, Count: max(count, 1)})
+	if err != nil {
+		return err
+	}
+	w.bates = &r
+	return nil
+}
+
+// resume takes up a production that was cut off: by the one who asked for it,
+// for exactly what was asked.
+func (w *work) resume(seq uint64) error {
+	made, ok := w.docket.Production(seq)
+	if !ok || made.State != docket.StateUnfinished || made.By.ID() != w.req.Principal.ID() || made.Digest != w.req.Digest || made.At != w.at {
+		return errNotResumed
+	}
+	w.seq, w.bates, w.anchor = seq, made.Bates, []byte(made.Anchor)
+	return w.dated()
+}
+
+// errNotResumed refuses to go on with what was not begun like this.
+var errNotResumed = &api.Problem{
+	Title: "no export was begun like this and is still open", Status: http.StatusConflict, Code: api.CodeState, Exit: api.ExitUsage,
+	Hint: "resume with exactly the command that was cut off; if that is not it, remove the partial folder and export anew",
+}
+
+// produce makes the files.
+func (w *work) produce(ctx context.Context, sink api.Sink) (*export.Summary, error) {
+	asked := w.req.Asked
+	r := export.Request{
 		Seqs: func(yield func(uint64, error) bool) {
-			for _, seq := range hits {
+			for _, seq := range w.seqs {
 				if !yield(seq, nil) {
 					return
 				}
 			}
 		},
-		Exclusions: p.unseen(at, hits),
-		At:         at, Through: found.ThroughSeq - 1, Total: found.Total,
-		Principal: req.Principal.String(), Tool: "holdfastd " + p.version,
-		Query: req.Typed, Parsed: req.Query.String(), Matter: req.Matter, Reason: req.Reason,
-		Names: namesOf(req.People), Scope: scopeOf(req.Scope),
-	}, sink)
-	if err != nil {
+		Exclusions: w.unseen(w.at, w.seqs),
+		At:         w.at, Through: w.found.ThroughSeq - 1, Total: w.found.Total,
+		Principal: w.req.Principal.String(), Tool: "holdfastd " + w.version,
+		Query: w.req.Typed, Parsed: w.req.Query.String(), Matter: asked.Matter, Reason: asked.Reason,
+		Names: namesOf(w.req.People), Scope: scopeOf(w.req.Scope), Progress: w.req.Progress,
+		Format: asked.As, Unit: render.UnitKind(asked.Unit), Zone: w.zone, Legend: asked.Legend,
+		Split: export.Split{Bytes: asked.Split.Bytes, Custodian: asked.Split.Custodian}, Recipient: asked.Recipient, Purpose: asked.Purpose,
+		Anchor: w.anchor, Created: w.created,
+		Family: w.family, Withhold: w.apart.why, Tagged: w.apart.seqs, Redact: w.redactions(),
+		Custodians: w.custodians, Attachment: w.attachment, FileText: w.fileText,
+	}
+	if w.bates != nil {
+		r.Bates = export.Bates{Prefix: w.bates.Prefix, Start: w.bates.First, Digits: w.bates.Digits}
+	}
+	var err error
+	if r.Holds, err = w.holds(ctx); err != nil {
 		return nil, err
 	}
-	c := summary.Manifest.Counts
-	return &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: found.ThroughSeq - 1, Quarantined: c.Quarantined,
-		Custodians: summary.Usrs}, nil
+	return export.Produce(ctx, export.Source{Log: w.archive, Places: w.state}, r, sink)
+}
+
+// end notes that the production came to nothing. One that was cut off stays
+// open, to be gone on with.
+func (w *work) end(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return errors.Join(err, w.docket.Fail(ctx, w.seq, api.CodeOf(err)))
+}
+
+// complete puts into the log what was produced, for the accounting of
+// disclosures and for asking it back.
+func (w *work) complete(ctx context.Context, s *export.Summary) error {
+	c := s.Manifest.Counts
+	made := docket.Made{Manifest: s.Digest, Files: s.Files, Bytes: s.Bytes, Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Redacted: s.Redacted}
+	if n := len(s.Spans); n > 0 && w.bates != nil {
+		made.First, made.Last = s.Spans[0].Bates, s.Spans[n-1].Bates+s.Spans[n-1].Count-1
+	}
+	return w.docket.Complete(ctx, w.seq, made, rowsOf(s.Spans), s.MRNs)
+}
+
+// rowsOf tells entry by entry which numbers it has.
+func rowsOf(spans []export.Span) iter.Seq[docket.Row] {
+	return func(yield func(docket.Row) bool) {
+		for _, s := range spans {
+			for i := range s.Entries {
+				row := docket.Row{Seqs: []uint64{s.Seq + i}}
+				switch {
+				case s.Count == 0:
+				case s.Entries == 1:
+					row.First, row.Last = s.Bates, s.Bates+s.Count-1
+				default:
+					row.First, row.Last = s.Bates+i, s.Bates+i
+				}
+				if !yield(row) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func namesOf(people []api.Named) []export.Name {

@@ -25,7 +25,7 @@ import (
 // other registers, so that it is there before the log is read.
 func (p *parts) newBook(o Options, catchUp func(ctx context.Context, size uint64) error) *retention.Book {
 	return retention.New(retention.Options{
-		Log: p.archive, CatchUp: catchUp, Relay: relayParties{p}, People: retained{p}, Requests: pairs{p},
+		Log: p.archive, CatchUp: catchUp, Relay: relayParties{p}, Texts: p.texts, People: retained{p}, Requests: pairs{p},
 		Forget: func(ctx context.Context, files []uint64) error { return p.index.Forget(ctx, files) },
 		Signer: p.archive.IdentitySigner(), Identity: p.archive.Identity(), Tool: "holdfastd " + p.version,
 		Grace:  time.Duration(o.Config.Retention.GraceDays) * 24 * time.Hour,

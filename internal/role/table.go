@@ -19,6 +19,7 @@ const (
 	Count        Endpoint = "count"
 	Conversation Endpoint = "conversation"
 	Timeline     Endpoint = "timeline"
+	Certify      Endpoint = "certify"
 
 	Audit        Endpoint = "audit"
 	AccessReport Endpoint = "access-report"
@@ -135,6 +136,7 @@ var table = []Row{
 	{Show, "read entries", []Role{ComplianceOfficer}},
 	{Conversation, "read a conversation as it was known at a time", []Role{ComplianceOfficer}},
 	{Timeline, "who could see a message, and who read it when", []Role{ComplianceOfficer}},
+	{Certify, "certify how far the archive has what a custodian sent and was sent (not with a narrowed role)", []Role{ComplianceOfficer, Auditor}},
 	{Export, "make a production", []Role{ComplianceOfficer}},
 
 	{Audit, "who looked at what", []Role{Auditor}},

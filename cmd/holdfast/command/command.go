@@ -112,7 +112,7 @@ export needs --reason or --matter and is recorded in the archive before its resu
 		return usage("%s; see `%s --help`", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newStatus(g), newSearch(g), newShow(g), newConversation(g), newTimeline(g), newExport(g), newVerify(g),
+		newStatus(g), newSearch(g), newShow(g), newConversation(g), newTimeline(g), newExport(g), newVerify(g), newCertify(g),
 		newCheckpoint(g), newAudit(g), newAlarms(g), newVersion(g),
 		newLogin(g), newLogout(g), newWhoami(g), newRoles(g), newBreakGlass(g), newSessions(g), newFactor(g),
 		newDirectory(g), newDevices(g), newRequests(g),

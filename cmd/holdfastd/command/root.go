@@ -62,7 +62,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
 	})
-	root.AddCommand(newInit(), newServe(), newVerify())
+	root.AddCommand(newInit(), newServe(), newVerify(), newExtract())
 	return root
 }
 

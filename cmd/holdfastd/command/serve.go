@@ -33,8 +33,12 @@ It never makes an archive. Under systemd it says when it is ready (Type=notify).
 			}
 			logger := newLogger(c.ErrOrStderr(), cfg.LogLevel)
 			slog.SetDefault(logger) // libraries that log by themselves, bleve for one, do so in the same form
+			self, err := ownPath()
+			if err != nil {
+				return err
+			}
 			return daemon.Run(c.Context(), daemon.Options{
-				Config: cfg, Version: build.Version(), Logger: logger,
+				Config: cfg, Version: build.Version(), Logger: logger, Extract: []string{self, extractName},
 				Ready: func() {
 					if _, err := sd.SdNotify(false, sd.SdNotifyReady); err != nil {
 						logger.Warn("systemd was not told of the start", "err", err)
