@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"holdfast/archive"
+	"holdfast/archive/proof"
 )
 
 func TestLabels(t *testing.T) {
@@ -129,5 +130,23 @@ func TestReserve(t *testing.T) {
 		if err == nil && (r.First != tt.from || r.Count != tt.n.Count || r.Matter == "m-1") {
 			t.Errorf("%+v: %+v", tt.n, r)
 		}
+	}
+}
+
+// While nobody knows whether an entry reached the log, no numbers are given out
+// that it might have burned.
+func TestUnknownFate(t *testing.T) {
+	l := newLog()
+	l.fail = func() (error, bool) { return archive.ErrFailed, false }
+	n := Numbering{Matter: "M-1", Prefix: "A", Count: 3}
+	_, err := l.book.Reserve(t.Context(), officer(1), n)
+	want(t, "Reserve", err, archive.ErrFailed)
+	l.fail = nil
+	_, err = l.book.Reserve(t.Context(), officer(1), n)
+	want(t, "before it shows", err, ErrBusy)
+	l.put(proof.KindMessage, proof.ClassGeneral, nil)
+	r, err := l.book.Reserve(t.Context(), officer(1), n)
+	if err != nil || r.First != 1 {
+		t.Errorf("once it shows: %+v, %v", r, err)
 	}
 }
