@@ -105,6 +105,9 @@ func (w *erasureWard) prove(before *scan, after string, gone, kept []string) *er
 // none of the ways of looking is blind.
 func (w *erasureWard) foundWhole(s *scan, canary string) bool {
 	at := s.found[canary]
+	if w.filed[canary] {
+		return at[inBlob] && at[inText] && at[inIndex] && at[inPostings]
+	}
 	if w.indexed[canary] {
 		return at[inRecord] && at[inIndex] && at[inPostings]
 	}

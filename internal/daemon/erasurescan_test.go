@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -66,6 +67,7 @@ const (
 	inIndex    = "index"    // a term of a dictionary
 	inPostings = "postings" // that the term's list names entries
 	inBlob     = "blob"
+	inText     = "text" // of an attachment, beside it
 	inPlain    = "plain"
 )
 
@@ -364,11 +366,19 @@ func (s *scan) record(at place, plain []byte) {
 	}
 }
 
-// attachment tries every key that stood in a message on a file, chunk by chunk,
-// and as well as a file that was cut short.
+// attachment tries every key that stood in a message on a file, as the key of an
+// attachment's text, and chunk by chunk, also of a file that was cut short.
 func (s *scan) attachment(path string, b []byte) {
 	const sealed = envelope.ChunkSize + 16
 	for key := range s.blobs {
+		textKey, err := hkdf.Key(sha256.New, key[:], nil, "holdfast blob text v1", 32)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if canaries := canariesIn(counterMode(s.t, textKey, b)); len(canaries) > 0 {
+			s.pieces[place{inText, path, 0}] = canaries
+			s.note(inText, canaries)
+		}
 		var canaries []string
 		for from := 0; from < len(b); from += sealed {
 			chunk := b[from:min(len(b), from+sealed)]

@@ -39,6 +39,8 @@ type erasureWard struct {
 	said    []*saying
 	canary  map[string][]int // canary → the sayings that keep it alive, by place in said
 	indexed map[string]bool  // canaries that the index has
+	filed   map[string]bool  // canaries inside attachments
+	awaited []archive.BlobBody
 }
 
 // saying is one entry with canaries.
@@ -100,7 +102,7 @@ func newErasureWard(t *testing.T, leaves uint64) *erasureWard {
 	}
 	w := &erasureWard{
 		t: t, dir: filepath.Join(filepath.Dir(temp), "data"), logs: &lockedBuffer{}, holds: keyHolder{recovery: recovery},
-		prev: map[string]string{}, canary: map[string][]int{}, indexed: map[string]bool{},
+		prev: map[string]string{}, canary: map[string][]int{}, indexed: map[string]bool{}, filed: map[string]bool{},
 	}
 	rand.Read(w.holds.master[:])
 	w.opts = archive.Options{Master: w.holds.master, Reserve: 1, LowWater: 1, LogFileLeaves: leaves}
@@ -150,6 +152,7 @@ func (w *erasureWard) month(m, messages int) {
 		}
 	}
 	w.quarantine(m)
+	w.comeIn()
 	for now := time.Now(); time.Now().Month() == now.Month(); {
 		time.Sleep(24 * time.Hour)
 	}
@@ -167,16 +170,22 @@ func (w *erasureWard) newCanary(indexed bool, of ...int) string {
 	return c
 }
 
-// attach seals an attachment into the archive.
+// attach seals an attachment into the archive: a text, a docx or a PDF.
 func (w *erasureWard) attach(of int) file {
 	content := w.newCanary(false, of)
+	w.filed[content] = true
 	var key, bid [32]byte
 	rand.Read(key[:])
 	rand.Read(bid[:])
 	var sealed bytes.Buffer
 	text := strings.Repeat("scan ", 20) + content
-	if of == 0 {
+	switch {
+	case of == 0:
 		text = strings.Repeat("page ", envelope.ChunkSize/5+1) + content // in the second chunk
+	case of%6 == 2:
+		text = storedDocx(w.t, "seen on the ward "+content)
+	case of%6 == 4:
+		text = plainPDF(w.t, "seen on the ward "+content)
 	}
 	sum, size, err := envelope.SealAttachment(&sealed, strings.NewReader(text), key)
 	w.must(err)
@@ -186,6 +195,23 @@ func (w *erasureWard) attach(of int) file {
 	}}
 	w.must(w.log.PutBlob(context.Background(), f.said.BID, sum, &sealed))
 	return f
+}
+
+// comeIn has the attachments come in that are awaited, long after their
+// messages.
+func (w *erasureWard) comeIn() {
+	for _, b := range w.awaited {
+		b.Status = archive.BlobStored
+		w.blobEntry(b)
+	}
+	w.awaited = nil
+}
+
+func (w *erasureWard) blobEntry(b archive.BlobBody) {
+	body, err := json.Marshal(b)
+	w.must(err)
+	_, err = w.log.Append(context.Background(), archive.Batch{Entries: []archive.Entry{{Kind: proof.KindBlob, Class: proof.ClassControl, Body: body}}})
+	w.must(err)
 }
 
 // say appends a message, or an edit of one, with canaries in all it has.
@@ -213,9 +239,13 @@ func (w *erasureWard) say(month int, from string, edits *saying, files ...file) 
 		s.files = append(s.files, w.attach(of))
 	}
 	var blobs []archive.BlobNote
+	status := archive.BlobStored
+	if of%8 == 2 && month >= 0 {
+		status = archive.BlobPending
+	}
 	for _, f := range s.files {
 		p.Att = append(p.Att, f.said)
-		blobs = append(blobs, archive.BlobNote{BID: f.said.BID, Status: archive.BlobStored})
+		blobs = append(blobs, archive.BlobNote{BID: f.said.BID, Status: status})
 	}
 	for _, f := range files { // of another message, too
 		name := strings.TrimSuffix(f.said.Name, ".pdf")
@@ -235,6 +265,13 @@ func (w *erasureWard) say(month int, from string, edits *saying, files ...file) 
 		Dedupe: &archive.Dedupe{Device: p.Dev, N: p.N, Digest: s.digest},
 	})
 	w.said = append(w.said, s)
+	for _, b := range blobs {
+		if b.Status == archive.BlobPending {
+			awaited := archive.BlobBody{Epoch: erasureEpoch, RelaySeq: w.relay, BID: b.BID, Status: b.Status}
+			w.blobEntry(awaited)
+			w.awaited = append(w.awaited, awaited)
+		}
+	}
 	return s
 }
 
