@@ -281,7 +281,7 @@ func TestCounts(t *testing.T) {
 	c := found[CountResponse](t, w, s, "POST /v1/count", `{"query":"word","by":"custodian","reason":"r","explain":true}`)
 	// Not 14: messages between both are one person's.
 	want := []Bucket{{Key: bo, Name: "Bo Dahl", Count: 10}, {Key: "usr:u8", Name: "Eve", Count: 3}}
-	if !slices.Equal(c.Buckets, want) && (len(c.Buckets) != 2 || c.Buckets[0].Count != 0) {
+	if !slices.Equal(c.Buckets, want) {
 		t.Errorf("buckets %+v", c.Buckets)
 	}
 	if c.Explain == nil || c.Several != 2 || c.Checkpoint == nil {
@@ -397,6 +397,7 @@ func TestTimeline(t *testing.T) {
 		{Seq: 17, Typ: envelope.TypRecall, From: "Anna", FromUsr: "u1", Sent: "2026-03-01T09:00:00.000Z"},
 		{Seq: 21, Typ: envelope.TypReceipt, Status: "delivered", From: "Dag", FromUsr: "u9", At: "2026-03-01T09:05:00.000Z"},
 	} {
+		f.Received = day(1)
 		m.add(f)
 	}
 	member := Hit{Seq: 18, Typ: envelope.TypMember, From: "Anna", FromUsr: "u1", Sent: "2026-03-01T08:30:00.000Z", Members: []Participant{{"u1", "Anna"}, {"u2", "Bo"}, {"u4", "Eve"}}}

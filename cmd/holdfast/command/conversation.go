@@ -35,16 +35,18 @@ look is recorded before anything is shown. Of messages outside your scope it say
 	}
 	o.addFlags(cmd)
 	cmd.Flags().IntVar(&o.limit, "limit", api.DefaultLimit, "show at most `N` messages")
-	cmd.Flags().StringVar(&o.asOf, "as-of", "", "as it was known at a `TIME` (2026-01-01, 2026-01-01T08:00:00Z, 7d ago as 7d), or when the log ended with entry SEQ")
+	cmd.Flags().StringVar(&o.asOf, "as-of", "", "as it was known at a `TIME` (2026-01-01 in UTC, 2026-01-01T08:00:00Z, or 7d for so long ago), or when the log ended with entry SEQ")
 	cmd.Flags().StringVar(&o.cursor, "cursor", "", "the next page: the `CURSOR` that the page before gave")
 	cmd.Flags().BoolVar(&o.all, "all", false, "all pages, one after the other")
-	cmd.MarkFlagsMutuallyExclusive("cursor", "as-of")
 	return cmd
 }
 
 func runConversation(ctx context.Context, g *globals, o *conversationOptions, id string) error {
 	if o.limit < 1 || o.limit > api.MaxLimit {
 		return usage("--limit is 1 to %d", api.MaxLimit)
+	}
+	if o.cursor != "" && o.asOf != "" {
+		return usage("give --cursor or --as-of, and not both: a cursor is as of when its first page was")
 	}
 	req := api.ConversationRequest{ID: id, Reason: o.reason, Matter: o.matter, Limit: o.limit, Cursor: o.cursor}
 	if o.asOf != "" {
@@ -58,12 +60,14 @@ func runConversation(ctx context.Context, g *globals, o *conversationOptions, id
 			req.At = &at
 		}
 	}
-	for page := 0; ; page++ {
+	for shown := 0; ; {
 		c, err := ask(ctx, g, func(c *api.Client) (*api.ConversationResponse, error) { return c.Conversation(ctx, req) })
 		if err != nil {
 			return err
 		}
-		if err := g.writeConversation(c, page, o.all); err != nil {
+		first := shown == 0
+		shown += len(c.Messages)
+		if err := g.writeConversation(c, first, o.all, shown); err != nil {
 			return err
 		}
 		if !o.all || c.Cursor == "" {
@@ -73,12 +77,13 @@ func runConversation(ctx context.Context, g *globals, o *conversationOptions, id
 	}
 }
 
-// writeConversation writes one page of a conversation.
-func (g *globals) writeConversation(c *api.ConversationResponse, page int, all bool) error {
+// writeConversation writes one page of a conversation, with which so many
+// messages have been shown.
+func (g *globals) writeConversation(c *api.ConversationResponse, first, all bool, shown int) error {
 	if g.format == formatJSON {
 		return g.writeJSON(c)
 	}
-	if page == 0 {
+	if first {
 		members := make([]string, 0, len(c.Members))
 		for _, m := range c.Members {
 			members = append(members, m.Name)
@@ -93,7 +98,7 @@ func (g *globals) writeConversation(c *api.ConversationResponse, page int, all b
 	if all && c.Cursor != "" {
 		return nil
 	}
-	lines := []string{number(c.Total) + " messages through entry " + number(c.Through) + ", " + number(uint64(len(c.Messages))) + " shown"}
+	lines := []string{number(c.Total) + " messages through entry " + number(c.Through) + ", " + number(uint64(shown)) + " shown"} // #nosec G115 -- a count
 	if c.NotInScope > 0 {
 		lines = append(lines, number(c.NotInScope)+" messages of it are not in your scope")
 	}

@@ -150,7 +150,10 @@ func (h *house) Search(_ context.Context, q *query.Query, page api.Page) (*api.S
 	h.set(func() { h.looks++ })
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	found := &api.SearchResponse{Extent: api.Extent{Through: 13 + uint64(len(h.late)), Quarantined: 1}, Hits: []api.Hit{}}
+	found := &api.SearchResponse{Extent: api.Extent{Through: 13, Quarantined: 1}, Hits: []api.Hit{}}
+	if len(h.late) > 0 {
+		found.Through = h.late[0].Seq
+	}
 	all := slices.Concat(h.late, hits)
 	if page.Oldest {
 		slices.Reverse(all)

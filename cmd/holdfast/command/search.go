@@ -70,8 +70,6 @@ messages that came before it.`,
 	addCount(cmd, &o.asOf, "as-of", "search the first entries through `SEQ` only, so that all pages count the same")
 	choices(cmd, "sort", api.SortSeq, api.SortSent)
 	choices(cmd, "count-by", api.ByCustodian, api.ByMonth, api.ByConversation, api.ByTerm)
-	cmd.MarkFlagsMutuallyExclusive("all", "watch", "count-by")
-	cmd.MarkFlagsMutuallyExclusive("cursor", "before")
 	return cmd
 }
 
@@ -91,8 +89,13 @@ func runSearch(ctx context.Context, g *globals, o *searchOptions, args []string)
 	if o.limit < 1 || o.limit > api.MaxLimit {
 		return usage("--limit is 1 to %d", api.MaxLimit)
 	}
-	if o.every < time.Second {
+	switch {
+	case o.every < time.Second:
 		return usage("--every is 1s or longer")
+	case o.all && (o.watch || o.countBy != ""), o.watch && o.countBy != "":
+		return usage("give one of --all, --watch and --count-by")
+	case o.cursor != "" && o.before != 0:
+		return usage("give --cursor or --before, and not both")
 	}
 	if o.countBy != "" {
 		return runCount(ctx, g, o, q)
@@ -104,12 +107,13 @@ func runSearch(ctx context.Context, g *globals, o *searchOptions, args []string)
 	if o.watch {
 		return runWatch(ctx, g, req, o.every)
 	}
-	for page := 0; ; page++ {
+	for shown := 0; ; {
 		found, err := ask(ctx, g, func(c *api.Client) (*api.SearchResponse, error) { return c.Search(ctx, req) })
 		if err != nil {
 			return err
 		}
-		if err := g.writeFound(found, o.sort, o.all && (page > 0 || found.Cursor != "")); err != nil {
+		shown += len(found.Hits)
+		if err := g.writeFound(found, o, shown); err != nil {
 			return err
 		}
 		if !o.all || found.Cursor == "" {
@@ -119,8 +123,9 @@ func runSearch(ctx context.Context, g *globals, o *searchOptions, args []string)
 	}
 }
 
-// writeFound writes an answer; of several, nothing is said of the next page.
-func (g *globals) writeFound(found *api.SearchResponse, sort string, all bool) error {
+// writeFound writes an answer, with which so many hits have been shown. What is
+// to be said of all pages is said at the last.
+func (g *globals) writeFound(found *api.SearchResponse, o *searchOptions, shown int) error {
 	if g.format == formatJSON {
 		return g.writeJSON(found)
 	}
@@ -134,10 +139,10 @@ func (g *globals) writeFound(found *api.SearchResponse, sort string, all bool) e
 			return err
 		}
 	}
-	if all && found.Cursor != "" {
+	if o.all && found.Cursor != "" {
 		return nil
 	}
-	return g.saySearched(found, sort)
+	return g.saySearched(found, o.sort, shown)
 }
 
 // sayExplained says how a query was read.
@@ -255,8 +260,8 @@ func whom(n *api.Named) string {
 }
 
 // saySearched tells how much was found, and what the search could not see.
-func (g *globals) saySearched(found *api.SearchResponse, sort string) error {
-	lines := []string{number(found.Total) + " found through entry " + number(found.Through) + ", " + number(uint64(len(found.Hits))) + " shown"}
+func (g *globals) saySearched(found *api.SearchResponse, sort string, shown int) error {
+	lines := []string{number(found.Total) + " found through entry " + number(found.Through) + ", " + number(uint64(shown)) + " shown"} // #nosec G115 -- a count
 	switch n := len(found.Hits); {
 	case found.Cursor == "" || n == 0:
 	case sort == api.SortSent:
