@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -357,7 +358,94 @@ func TestFuzzyAsWholeTable(t *testing.T) {
 	})
 }
 
-// numbers that a test prints.
+func TestNear(t *testing.T) {
+	d := &Doc{Text: "one two three four. five one", Files: []File{{Name: "six.pdf", Text: "seven"}}}
+	for text, want := range map[string]bool{
+		"one NEAR(2) four": true, "one NEAR(0) four": false, "four NEAR(2) one": true, "one NEAR(0) two": true, "four NEAR(0) three": true, "two NEAR(2) five": true, "two NEAR(1) five": false,
+		`"one two" NEAR(1) four`: true, `"one two" NEAR(0) four`: false, `four NEAR(1) "one two"`: true, `"one two" NEAR "two three"`: false, "one NEAR(4) one": true, "one NEAR(3) one": false,
+		"two NEAR two": false, "tw* NEAR two": false, "one NEAR six": false, "six NEAR seven": false, "six NEAR(0) pdf": true, "one NEAR(0) two NEAR(0) three": true, "one NEAR(0) two NEAR(0) four": false,
+		"(nine OR one) NEAR(0) (two OR ten)": true, "NOT one NEAR(0) four": true,
+	} {
+		q, err := Parse(text)
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		if q.Match(d) != want {
+			t.Errorf("%s: %v", text, !want)
+		}
+	}
+}
+
+// One unread file is enough for a maybe, and only Judge asks.
+func TestUnreadFile(t *testing.T) {
+	q, err := Parse("potassium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &Doc{Files: []File{{Text: "heparin"}, {Unread: true}}}
+	if q.Judge(d) != Maybe || q.Match(d) {
+		t.Errorf("judged %d, match %v", q.Judge(d), q.Match(d))
+	}
+}
+
+// A late attachment stands for its message.
+func TestLate(t *testing.T) {
+	d := &Doc{Seq: 9, Late: true, Of: 5, Files: []File{{Text: "potassium"}}}
+	for text, want := range map[string]bool{"potassium seq:5": true, "potassium seq:9": false, "potassium AND hold:1": true, "potassium AND hold:2": false} {
+		q, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q, err = q.Bind(held{}); err != nil || q.Match(d) != want {
+			t.Errorf("%s: %v, %v", text, !want, err)
+		}
+	}
+}
+
+// held is a binding in which hold:1 covers 5, matter:1 covers 6, and hold:2 covers 9.
+type held struct{ binding }
+
+func (held) Held(p Property, value string) (*roaring64.Bitmap, error) {
+	switch {
+	case p == ForMatter:
+		return roaring64.BitmapOf(6), nil
+	case value == "1":
+		return roaring64.BitmapOf(5), nil
+	}
+	return roaring64.BitmapOf(9), nil
+}
+
+var errUnbound = errors.New("not known")
+
+// unknown is a binding that knows no group and no hold.
+type unknown struct{ binding }
+
+func (unknown) Members(string) ([]Stay, error)                   { return nil, errUnbound }
+func (unknown) Held(Property, string) (*roaring64.Bitmap, error) { return nil, errUnbound }
+
+func TestBind(t *testing.T) {
+	q, err := Parse("hold:1 matter:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound, err := q.Bind(held{})
+	if err != nil || bound.Match(&Doc{Seq: 5}) || bound.Match(&Doc{Seq: 6}) {
+		t.Errorf("a hold and a matter of one name are taken for one: %v", err)
+	}
+	for _, text := range []string{"a group:x", "NOT hold:1", "matter:x OR b"} {
+		q, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.Bind(unknown{}); !errors.Is(err, errUnbound) {
+			t.Errorf("%s: %v", text, err)
+		}
+		if q.Match(&Doc{Seq: 1}) != strings.HasPrefix(text, "NOT") {
+			t.Errorf("%s finds something before it is bound", text)
+		}
+	}
+}
+
 func TestSpan(t *testing.T) {
 	day := func(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
 	for text, want := range map[string]struct {

@@ -137,8 +137,9 @@ func TestErrors(t *testing.T) {
 		`ANY(a b)`:                         {1, "in quotes"},
 		`“a”`:                              {1, "straight"},
 		`...`:                              {1, "leave it out"},
-		strings.Repeat("NOT ", 32) + "a NEAR b NEAR c":                                       {1, "simplify"},
-		"(" + strings.Repeat("a OR ", 20) + "a) NEAR (" + strings.Repeat("a OR ", 20) + "a)": {1, "split"},
+		strings.Repeat("NOT ", 32) + "a NEAR b NEAR c":                                                                 {1, "simplify"},
+		strings.Repeat("("+strings.Repeat("a OR ", 7)+"a) NEAR ("+strings.Repeat("a OR ", 7)+"a) OR ", 2) + "b NEAR b": {1, "split"},
+		"(" + strings.Repeat("a OR ", 20) + "a) NEAR (" + strings.Repeat("a OR ", 20) + "a)":                           {1, "split"},
 	} {
 		_, err := Parse(in)
 		var syntax *SyntaxError

@@ -78,6 +78,9 @@ func (r Reading) unit(column int, s string) (first, last Moment, err error) {
 		to = from.plus(1)
 	}
 	start, end := from.begins(zone), to.begins(zone)
+	if !start.Before(end) {
+		return Moment{}, Moment{}, syntax(column, "this day never was in the archive's time zone, whose clocks went past it", "write the day before or after")
+	}
 	first, last = Moment{Start: start}, Moment{Start: end.Add(-time.Second)}
 	if isMidnight(start) && isMidnight(end) {
 		first.Date = true

@@ -72,6 +72,19 @@ func TestRelative(t *testing.T) {
 			t.Errorf("%s at %s in %s: %s, want %s", tt.in, tt.now, tt.zone, got, tt.want)
 		}
 	}
+	for _, tt := range []struct{ zone, day, begins string }{
+		{"America/Toronto", "1919-03-31", "1919-03-31T04:30:00Z"},  // half past eleven was followed by half past midnight
+		{"America/St_Johns", "2006-10-29", "2006-10-29T02:30:00Z"}, // a minute past midnight was followed by a minute past eleven
+		{"Pacific/Apia", "2011-12-31", "2011-12-30T10:00:00Z"},     // the 30th never was
+	} {
+		q, err := ParseIn(Reading{Zone: zone(t, tt.zone)}, "sent>="+tt.day)
+		if err != nil || q.String() != "sent>="+tt.begins {
+			t.Errorf("%s in %s: %s, %v; it began at %s", tt.day, tt.zone, q, err, tt.begins)
+		}
+	}
+	if q, err := ParseIn(Reading{Zone: zone(t, "Pacific/Apia")}, "sent=2011-12-30"); err == nil {
+		t.Errorf("a day that never was is read as %s", q)
+	}
 	for _, in := range []string{`sent>=0002-01-01`, `sent<=0002-01-01`} {
 		var syntax *SyntaxError
 		if _, err := ParseIn(Reading{Zone: zone(t, "Asia/Tokyo")}, in); !errors.As(err, &syntax) && in == `sent>=0002-01-01` {

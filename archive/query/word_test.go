@@ -2,6 +2,7 @@ package query
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -11,7 +12,7 @@ import (
 func TestUnaccent(t *testing.T) {
 	for in, want := range map[string]string{
 		"café": "cafe", "ñandú": "nandu", "ångström": "angstrom", "łódź": "lodz", "søster": "soster", "œdème": "oedeme", "þæð": "thaed", "i̇stanbul": "istanbul",
-		"ёлка": "елка", "άλφα": "αλφα", "שָׁלוֹם": "שלום", "مُحَمَّد": "محمد", "हिन्दी": "हिन्दी", "が": "が", "한": "한", "患": "患", "5": "5", "👍": "👍",
+		"ёлка": "елка", "άλφα": "αλφα", "שָׁלוֹם": "שלום", "مُحَمَّد": "محمد", "हिन्दी": "हिन्दी", "が": "が", "한": "한", "患": "患", "5": "5", "👍": "👍", "٠\u0301": "٠\u0301", "1\u0301": "1\u0301",
 	} {
 		if got := Unaccent(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
@@ -52,6 +53,17 @@ func TestAccepts(t *testing.T) {
 			if w.Accepts(token) {
 				t.Errorf("%v accepts %s", w, token)
 			}
+		}
+	}
+}
+
+func TestStems(t *testing.T) {
+	for token, want := range map[string][2]string{
+		"bleeding": {"bleed", "bleeding"}, "habitación": {"habitacion", "habit"}, "habitacion": {"habitacion", "habit"}, "medicación": {"medicacion", "medic"},
+		"ab": {}, "5mg": {}, "患": {}, "łódź": {"lodz", ""}, "über": {"uber", "uber"}, strings.Repeat("a", 41): {},
+	} {
+		if en, es := Stems(token); en != want[0] || es != want[1] {
+			t.Errorf("%s: %q and %q, want %q", token, en, es, want)
 		}
 	}
 }
