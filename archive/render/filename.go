@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -45,9 +46,11 @@ func special(s string, i int, before, r rune, n int, rest string) bool {
 	switch {
 	case r == utf8.RuneError && n == 1, Unsafe(r), hidden(r) && !needed(before, r, rest), strings.ContainsRune(`/\:*?"<>|`, r):
 		return true
-	case i == 0 && (strings.ContainsRune(".-~ ", r) || device(s) || s == "unnamed"):
+	case (i == 0 || rest == "") && unicode.IsSpace(r):
 		return true
-	case rest == "" && (r == '.' || r == ' '):
+	case i == 0 && (strings.ContainsRune(".-~", r) || device(s) || s == "unnamed"):
+		return true
+	case rest == "" && r == '.':
 		return true
 	}
 	return r == '%' && len(rest) >= 2 && strings.Trim(rest[:2], "0123456789abcdefABCDEF") == ""

@@ -177,6 +177,7 @@ func (c *composer) particulars(b *strings.Builder, e *render.Entry) {
 		put("From-Name", f.Name)
 	}
 	headers(b, "X-Holdfast-To", usrs(e.To))
+	headers(b, "X-Holdfast-To-Names", names(e.To))
 	put("Sent", stamp(e.Sent))
 	put("Relayed", stamp(e.Relayed))
 	put("Received", stamp(e.Received))

@@ -24,6 +24,10 @@ const (
 	// wordText is how many octets of text one encoded word holds: in base64 and
 	// with its frame it has at most 75 octets (RFC 2047 section 2).
 	wordText = 45
+	// nameText is how many octets of a display name are shown: an encoded word of
+	// them stands behind the field's name. What is longer ends in cutOff.
+	nameText = 42
+	cutOff   = "…"
 	// longWord is the longest run of signs without a space that stands as it is.
 	longWord = 200
 )
@@ -95,28 +99,43 @@ func literal(value string) bool {
 func encoded(value string) []string {
 	var all []string
 	for most := wordText / 3; value != ""; most = wordText {
-		n := min(len(value), most)
-		for n < len(value) && !utf8.RuneStart(value[n]) {
-			n--
-		}
-		all = append(all, "=?utf-8?B?"+base64.StdEncoding.EncodeToString([]byte(value[:n]))+"?=")
+		n := whole(value, most)
+		all = append(all, encodedWord(value[:n]))
 		value = value[n:]
 	}
 	return all
 }
 
+func encodedWord(s string) string {
+	return "=?utf-8?B?" + base64.StdEncoding.EncodeToString([]byte(s)) + "?="
+}
+
+// whole returns how many octets of s, at most so many, end with a character.
+func whole(s string, most int) int {
+	n := min(len(s), most)
+	for n < len(s) && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return n
+}
+
 // mailbox returns a person as the words of a mailbox (RFC 5322 section 3.4):
-// the display name, quoted or encoded, and the address.
+// the display name, quoted or encoded, and the address. A name that is too long
+// for one word is cut: there are readers that put spaces between the encoded
+// words of a display name, though RFC 2047 section 6.2 forbids it.
 func mailbox(p *render.Person) []string {
 	address := "<" + p.Address() + ">"
 	name := p.Label()
+	if len(name) > nameText {
+		name = name[:whole(name, nameText-len(cutOff))] + cutOff
+	}
 	switch {
 	case name == "":
 		return []string{address}
-	case len(name) <= wordText && strings.Trim(name, inName) == "":
+	case strings.Trim(name, inName) == "":
 		return []string{`"` + name + `"`, address}
 	}
-	return append(encoded(name), address)
+	return []string{encodedWord(name), address}
 }
 
 // mailboxes writes a field of people.
@@ -142,10 +161,10 @@ func disposition(b *strings.Builder, kind, name string) {
 	}
 	var pieces []string
 	piece := "utf-8''"
-	for i := range len(name) {
-		sign := name[i : i+1]
+	for _, r := range name {
+		sign := string(r)
 		if !strings.Contains(inExtended, sign) {
-			sign = fmt.Sprintf("%%%02X", name[i])
+			sign = percent(sign)
 		}
 		if len(piece)+len(sign) > wordText {
 			pieces = append(pieces, piece)
@@ -164,4 +183,13 @@ func disposition(b *strings.Builder, kind, name string) {
 		fmt.Fprintf(b, "\r\n filename*%d*=%s", i, p)
 	}
 	b.WriteString("\r\n")
+}
+
+// percent returns the octets of s as an extended value has them.
+func percent(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		fmt.Fprintf(&b, "%%%02X", s[i])
+	}
+	return b.String()
 }
