@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"holdfast/archive/render"
 	"holdfast/ingest/envelope"
 	"holdfast/internal/jws"
 )
@@ -57,7 +58,7 @@ func custodyBytes(rows [][]string) []byte {
 	w.UseCRLF = true
 	for _, row := range rows {
 		for i := range row {
-			row[i] = cell(row[i])
+			row[i] = render.Cell(row[i])
 		}
 		// Write fails only when its destination does, and a buffer does not.
 		_ = w.Write(row)

@@ -3,22 +3,10 @@ package export
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
 	"unicode/utf8"
-)
 
-// unsafeRune reports whether r can change how the text around it is shown:
-// controls, and the marks, embeddings, overrides and isolates of the
-// bidirectional algorithm (Unicode UAX #9).
-func unsafeRune(r rune) bool {
-	switch {
-	case r < 0x20, 0x7f <= r && r <= 0x9f:
-		return true
-	case r == 0x061c, r == 0x200e, r == 0x200f, 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069:
-		return true
-	}
-	return r == 0x2028 || r == 0x2029 || r == 0xfeff
-}
+	"holdfast/archive/render"
+)
 
 // marshalLine returns v as JSON without a line break, in which every unsafe
 // rune is escaped: a JSON reader gets the same value back, a terminal is not
@@ -39,7 +27,7 @@ func marshalLine(v any) ([]byte, error) {
 	out := make([]byte, 0, len(b)+64)
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
-		if unsafeRune(r) {
+		if render.Unsafe(r) {
 			out = appendEscape(out, r)
 		} else {
 			out = append(out, b[:n]...)
@@ -58,7 +46,7 @@ func hasUnsafe(b []byte) bool {
 			continue
 		}
 		r, n := utf8.DecodeRune(b[i:])
-		if unsafeRune(r) {
+		if render.Unsafe(r) {
 			return true
 		}
 		i += n
@@ -70,21 +58,4 @@ func hasUnsafe(b []byte) bool {
 func appendEscape(b []byte, r rune) []byte {
 	const hex = "0123456789abcdef"
 	return append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
-}
-
-// cell returns s as a CSV cell that no spreadsheet takes for a formula and
-// whose unsafe runes are visible.
-func cell(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if unsafeRune(r) {
-			b.Write(appendEscape(nil, r))
-			continue
-		}
-		b.WriteRune(r)
-	}
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + b.String()
-	}
-	return b.String()
 }

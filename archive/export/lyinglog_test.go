@@ -32,6 +32,8 @@ type lyingLog struct {
 	records []archive.Record
 	hashes  []tlog.Hash
 	enrol   crypto.Signer
+
+	cosigner note.Signer // of checkpoints; nil: none
 }
 
 func newLyingLog(t testing.TB) *lyingLog {
@@ -204,7 +206,11 @@ func (l *lyingLog) checkpoint(signer note.Signer) ([]byte, proof.Checkpoint) {
 	var err error
 	point.Root, err = tlog.TreeHash(int64(point.Size), l.reader())
 	must(l.t, err)
-	signed, err := proof.SignCheckpoint(point, signer)
+	signers := []note.Signer{signer}
+	if l.cosigner != nil {
+		signers = append(signers, l.cosigner)
+	}
+	signed, err := proof.SignCheckpoint(point, signers...)
 	must(l.t, err)
 	return signed, point
 }

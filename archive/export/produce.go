@@ -56,8 +56,10 @@ type producer struct {
 	redacted  []loose               // entries with covered text
 	first     [sha256.Size]byte     // of what was rendered, in the first pass
 	check     hash.Hash             // likewise, in the pass that is under way
-	number    uint64                // the next Bates number
-	files     []File                // as listed
+	buf       []byte
+	unlisted  map[uint64]struct{} // of JSON lines, what has no proof
+	number    uint64              // the next Bates number
+	files     []File              // as listed
 	annexHash string
 }
 
@@ -145,7 +147,7 @@ func prepare(ctx context.Context, src Source, req *Request) (*producer, error) {
 	p := &producer{
 		log: src.Log, req: req, created: clock(), passes: 2,
 		tally:  tally{withheld: map[string]uint64{}, tagged: map[string]uint64{}, excluded: map[string]uint64{}, usrs: map[string]bool{}, mrns: map[string]bool{}},
-		hashes: map[uint64]rendered{}, attached: map[uint64][]attached{}, rests: map[uint64]struct{}{},
+		hashes: map[uint64]rendered{}, attached: map[uint64][]attached{}, rests: map[uint64]struct{}{}, unlisted: map[uint64]struct{}{},
 	}
 	if err := req.check(src.Log.Size()); err != nil {
 		return nil, err
@@ -202,15 +204,22 @@ func (p *producer) begin() { p.check, p.number = sha256.New(), p.req.Bates.Start
 // passed notes that the pass has come to an item of a unit. The second pass has
 // to come to the same.
 func (p *producer) passed(it *item) {
-	leaf, err := it.rec.Leaf.Marshal()
-	if err == nil {
-		p.check.Write(leaf)
+	if p.lines && !it.proven() {
+		return
+	}
+	p.buf = it.rec.Leaf.AppendTo(p.buf[:0]) // a leaf that was read is well formed
+	p.check.Write(p.buf)
+	if p.lines {
+		return
 	}
 	fmt.Fprintf(p.check, "%d %q %q %q\n", it.row.Seq, it.row.Unproven, it.row.Withheld, it.row.Bates)
 }
 
 // count tells what became of one seq; once for each.
 func (p *producer) count(it *item) {
+	if p.lines && !it.proven() {
+		p.unlisted[it.seq] = struct{}{}
+	}
 	if it.reason == "" {
 		p.produced++
 	} else {

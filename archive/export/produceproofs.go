@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
 	"holdfast/archive"
+	"holdfast/archive/proof"
 )
 
 // A proofsWriter writes the entries of proofs.json.
@@ -17,13 +19,16 @@ type proofsWriter struct {
 	w    *fileWriter
 	any  bool
 	seqs uint64
+
+	paths pathFinder
+	buf   []byte
 }
 
 // writeProofs goes over everything again and writes why it can be believed:
 // first what records rest on, then the records in the order of rendering.
 func (p *producer) writeProofs(ctx context.Context) error {
 	f, err := writeFile(p.sink, fileProofs, func(w *fileWriter) (uint64, error) {
-		out := &proofsWriter{p: p, w: w}
+		out := &proofsWriter{p: p, w: w, paths: pathFinder{log: p.log, size: p.point.Size}}
 		if err := out.head(ctx); err != nil {
 			return 0, err
 		}
@@ -33,17 +38,11 @@ func (p *producer) writeProofs(ctx context.Context) error {
 			}
 		}
 		p.begin()
-		var ordinal uint64
-		v := -1
-		err := p.eachUnit(ctx, func(*item) { p.step() }, func(u *unit) error {
-			for v+1 < len(p.volumes) && p.volumes[v+1].from <= ordinal {
-				v++
-			}
-			u.volume = v
-			p.complete(u, p.volumes[v].prefix)
-			ordinal++
-			return out.unit(ctx, u, ordinal-1)
-		})
+		pass := out.units
+		if p.lines && p.planned == nil {
+			pass = out.rows
+		}
+		err := pass(ctx)
 		if err != nil {
 			return 0, err
 		}
@@ -55,6 +54,54 @@ func (p *producer) writeProofs(ctx context.Context) error {
 	})
 	p.files = append(p.files, f)
 	return err
+}
+
+// units writes the proofs of all units.
+func (o *proofsWriter) units(ctx context.Context) error {
+	p := o.p
+	var ordinal uint64
+	v := -1
+	return p.eachUnit(ctx, func(*item) { p.step() }, func(u *unit) error {
+		for v+1 < len(p.volumes) && p.volumes[v+1].from <= ordinal {
+			v++
+		}
+		u.volume = v
+		p.complete(u, p.volumes[v].prefix)
+		ordinal++
+		return o.unit(ctx, u, ordinal-1)
+	})
+}
+
+// rows writes the proofs of JSON lines, which hold all else that there is to
+// say of an entry: it makes no row again.
+func (o *proofsWriter) rows(ctx context.Context) error {
+	p := o.p
+	return p.eachMember(ctx, func(m member) error {
+		p.step()
+		if _, ok := p.unlisted[m.seq]; ok {
+			return nil
+		}
+		rec, err := p.log.Record(ctx, m.seq)
+		if lost(err) {
+			return ErrChanged
+		}
+		if err != nil {
+			return fmt.Errorf("read entry %d: %w", m.seq, err)
+		}
+		it := &item{rec: rec, shown: true}
+		if rec.Leaf.Kind == proof.KindMessage {
+			var note archive.MessageNote
+			if err := json.Unmarshal(rec.Note, &note); err != nil {
+				return ErrChanged
+			}
+			p.known.err = nil
+			if it.device = p.known.device(note.Device, rec.Leaf); p.known.err != nil {
+				return p.known.err
+			}
+		}
+		p.passed(it)
+		return o.item(ctx, it)
+	})
 }
 
 func (o *proofsWriter) head(ctx context.Context) error {
@@ -76,7 +123,7 @@ func (o *proofsWriter) head(ctx context.Context) error {
 }
 
 func (o *proofsWriter) prove(ctx context.Context, as string, rec archive.Record) (proofEntry, error) {
-	path, err := o.p.log.Prove(ctx, rec.Leaf.Seq, o.p.point.Size)
+	path, err := o.paths.path(ctx, rec.Leaf.Seq)
 	if err != nil {
 		return proofEntry{}, fmt.Errorf("prove entry %d: %w", rec.Leaf.Seq, err)
 	}
@@ -185,19 +232,18 @@ func (o *proofsWriter) evidence(ctx context.Context, seq uint64) error {
 }
 
 func (o *proofsWriter) write(e proofEntry) error {
-	b, err := marshalLine(e)
-	if err != nil {
-		return err
-	}
-	if len(b) > MaxLine {
-		return fmt.Errorf("%w: the proof of entry %d would be longer than a line may be", ErrRequest, e.Seq)
-	}
+	var err error
+	o.buf = o.buf[:0]
 	if o.any {
-		if _, err := o.w.Write([]byte(",\n")); err != nil {
-			return err
-		}
+		o.buf = append(o.buf, ',', '\n')
 	}
 	o.any = true
-	_, err = o.w.Write(b)
+	if o.buf, err = e.appendTo(o.buf); err != nil {
+		return err
+	}
+	if len(o.buf) > MaxLine {
+		return fmt.Errorf("%w: the proof of entry %d would be longer than a line may be", ErrRequest, e.Seq)
+	}
+	_, err = o.w.Write(o.buf)
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"holdfast/archive/render"
 )
 
 // Result is what a verification came to.
@@ -74,6 +76,7 @@ type Verdict struct {
 	Findings   []Finding         `json:"findings"`
 	Unlisted   uint64            `json:"findings_unlisted,omitempty"` // beyond MaxFindings
 	selfSigned bool
+	witness    bool // a witness's key was given
 }
 
 // OK reports whether everything holds, back to a key from elsewhere.
@@ -100,7 +103,7 @@ func (v *Verdict) entry(name string, line, seq uint64, p Problem, detail string)
 func visible(name string) string {
 	var b []byte
 	for _, r := range name {
-		if unsafeRune(r) {
+		if render.Unsafe(r) {
 			b = appendEscape(b, r)
 		} else {
 			b = append(b, string(r)...)
@@ -128,6 +131,18 @@ func (v *Verdict) conclude() {
 	if v.Withheld > 0 {
 		v.NotProven = append(v.NotProven, fmt.Sprintf("the %d rows whose data is withheld: the archive states them, and only its signature stands for them", v.Withheld))
 	}
+	if v.Unproven > 0 {
+		v.NotProven = append(v.NotProven, fmt.Sprintf("the %d rows of which text is covered, or that name what is covered or withheld: the archive states them, and only its signature stands for them", v.Unproven))
+	}
+	if v.Unrendered > 0 {
+		v.NotProven = append(v.NotProven, fmt.Sprintf("the rendering of %d rows: their documents embed attachments, or another version of the program made them; they are as they were signed", v.Unrendered))
+	}
+	if v.Format != "" && v.Format != JSONL {
+		v.NotProven = append(v.NotProven, "what the archive adds to its entries: custodians, holds, what hangs at what, what was read of attachments")
+	}
+	if v.witness && v.Witness == "" {
+		v.NotProven = append(v.NotProven, "that the witness saw the checkpoint: it has no cosignature of the key that was given")
+	}
 	switch {
 	case v.Result == NotProduction:
 		v.NotProven = []string{"anything: without a signed manifest this is not a production"}
@@ -148,6 +163,12 @@ func (v *Verdict) conclude() {
 		"each row says what its entry says: it was rendered anew and compared byte for byte",
 		"the archive's identity key, which the log's first entry names, signed the manifest, and every file is as it lists it",
 	}
+	if v.Natives > 0 {
+		v.Proven = append(v.Proven, fmt.Sprintf("%d attachments are what their senders attached: sealed again they have the hashes that the messages state", v.Natives))
+	}
+	if v.Witness != "" {
+		v.Proven = append(v.Proven, "the witness "+v.Witness+" cosigned the checkpoint")
+	}
 }
 
 // WriteText writes v for people, the same for the same verdict.
@@ -159,7 +180,16 @@ func (v *Verdict) WriteText(w io.Writer) error {
 	}
 	if v.Result != NotProduction {
 		fmt.Fprintf(&b, "made        %s, as of %d entries\n", v.Created, v.At)
+		if v.Format != "" && v.Format != JSONL {
+			fmt.Fprintf(&b, "format      %s\n", v.Format)
+		}
 		fmt.Fprintf(&b, "rows        %d: %d proven, %d with data withheld; %d matched and not listed\n", v.Records, v.Verified, v.Withheld, v.Excluded)
+		if v.Unproven > 0 {
+			fmt.Fprintf(&b, "unproven    %d: text is covered, or they name what is covered or withheld\n", v.Unproven)
+		}
+		if v.Unrendered > 0 {
+			fmt.Fprintf(&b, "rendering   not proven for %d rows\n", v.Unrendered)
+		}
 		for _, name := range slices.Sorted(maps.Keys(v.Assurance)) {
 			fmt.Fprintf(&b, "assurance   %s: %d\n", visible(name), v.Assurance[name])
 		}

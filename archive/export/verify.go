@@ -56,7 +56,7 @@ type verifier struct {
 func Verify(ctx context.Context, fsys fs.FS, keys VerifyKeys, progress func(done, total uint64)) (*Verdict, error) {
 	v := &verifier{
 		ctx: ctx, fsys: root(fsys), keys: keys, progress: progress,
-		v: &Verdict{Assurance: map[string]uint64{}, Annex: "absent", Findings: []Finding{}, selfSigned: keys.Log == nil},
+		v: &Verdict{Assurance: map[string]uint64{}, Annex: "absent", Findings: []Finding{}, selfSigned: keys.Log == nil, witness: keys.Witness != nil},
 	}
 	if v.readManifest() {
 		v.checkContent()
@@ -108,7 +108,7 @@ func (v *verifier) readManifest() bool {
 		v.v.file(fileManifest, Changed, "it is not a manifest: %v", err)
 		return true
 	}
-	v.v.Created, v.v.At = visible(v.m.Created), v.m.At
+	v.v.Created, v.v.At, v.v.Format = visible(v.m.Created), v.m.At, v.m.Format
 	return true
 }
 
@@ -223,8 +223,20 @@ func (v *verifier) readHead(r *lineReader) error {
 	}
 	v.v.Origin, v.v.LogSize, v.v.Root = visible(v.point.Origin), v.point.Size, hex.EncodeToString(v.point.Root[:])
 	v.signed = text
+	v.witnessed()
 	v.key, err = v.id.Key()
 	return err
+}
+
+// witnessed looks for the witness's cosignature on the checkpoint.
+func (v *verifier) witnessed() {
+	if v.keys.Witness == nil {
+		return
+	}
+	n, err := note.Open([]byte(v.signed), note.VerifierList(v.keys.Witness))
+	if err == nil && len(n.Sigs) > 0 {
+		v.v.Witness = visible(v.keys.Witness.Name())
+	}
 }
 
 // proofsOpen is the first line of proofs.json.
