@@ -1,6 +1,7 @@
 """Reads mails with Python's email package as it comes (policy=default) and
-prints them as JSON. Arguments: eml for one mail on standard input, mbox and a
-path for those of an mboxrd file. Complains about every defect that the package
+prints them as JSON. Arguments: eml and paths of files with one mail each; mbox
+and the path of an mboxrd file, of whose mails only the SHA-256 is printed, with
+the quoting undone and CR LF. Complains about every defect that the package
 finds, in headers and parts too, and about lines that RFC 5322 forbids."""
 import email, email.policy, hashlib, json, mailbox, re, sys
 
@@ -46,5 +47,9 @@ if sys.argv[1] == "eml":
 else:
     lines(open(sys.argv[2], "rb").read(), b"\n")
     box = mailbox.mbox(sys.argv[2], create=False)
-    mails = [read(re.sub(rb"(?m)^>(>*From )", rb"\1", box.get_bytes(k)).replace(b"\n", b"\r\n")) for k in box.keys()]
+    mails = []
+    for key in box.keys():
+        raw = re.sub(rb"(?m)^>(>*From )", rb"\1", box.get_bytes(key)).replace(b"\n", b"\r\n")
+        assert not email.message_from_bytes(raw, policy=email.policy.default).defects
+        mails.append({"sha256": hashlib.sha256(raw).hexdigest()})
 json.dump(mails, sys.stdout)
