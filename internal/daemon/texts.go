@@ -84,8 +84,8 @@ func (t *fileTexts) read(ctx context.Context, a *envelope.Attachment) (query.Fil
 		return reading.Unread(a), nil
 	}
 	known, err := t.archive.BlobText(a.BID, s.sum, s.key)
-	if err == nil {
-		return fileOf(a, known), nil
+	if err == nil && (known.Tool == extract.Tool || t.reader == nil) {
+		return fileOf(a, known), nil // what another version read, this one may read better
 	}
 	if t.reader == nil {
 		return reading.Unread(a), nil

@@ -3,7 +3,10 @@ package daemon
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +14,11 @@ import (
 	"time"
 
 	"codeberg.org/go-pdf/fpdf"
+
+	"holdfast/archive"
+	"holdfast/archive/query"
+	"holdfast/archive/search"
+	"holdfast/internal/config"
 )
 
 // storedDocx makes a docx of one paragraph, not compressed.
@@ -145,5 +153,70 @@ func TestAttachmentsAreRead(t *testing.T) {
 	found, err := filepath.Glob(w.path("data/blobs/*/*.text"))
 	if err != nil || len(found) != 6 {
 		t.Errorf("%d texts lie beside 6 attachments, %v", len(found), err)
+	}
+}
+
+// An attachment that comes in after its message is found from then on, at its
+// message's place; a search as of before does not see it.
+func TestLateAttachmentIsFoundAtItsMessage(t *testing.T) {
+	w := newErasureWard(t, 16)
+	w.in2019(func() { w.month(0, 8) })
+	s := w.serve()
+	s.indexedAll()
+	late := w.said[2] // as say has it
+	q, err := query.Parse(late.files[0].canary)
+	w.must(err)
+	found, err := s.index.Search(t.Context(), q, search.SearchOptions{Limit: 5})
+	w.must(err)
+	if found.Total != 1 || found.Hits[0].Seq != late.seq || found.Hits[0].Entry <= late.seq+1 {
+		t.Fatalf("%+v, not at %d", found, late.seq)
+	}
+	before, err := s.index.Search(t.Context(), q, search.SearchOptions{Limit: 5, AsOf: found.Hits[0].Entry})
+	w.must(err)
+	if before.Total != 0 || before.Unread == 0 {
+		t.Errorf("as of before it came in: %+v", before)
+	}
+	after, err := s.index.Search(t.Context(), q, search.SearchOptions{Limit: 5, AsOf: found.Hits[0].Entry + 1})
+	w.must(err)
+	if after.Total != 1 {
+		t.Errorf("as of when it came in: %+v", after)
+	}
+}
+
+// Who searches does not wait until attachments are read, and is told.
+func TestSearchDoesNotRead(t *testing.T) {
+	w := newErasureWard(t, 16)
+	w.in2019(func() { w.month(0, 8) })
+	s := w.serve()
+	s.stop()
+	found, err := filepath.Glob(filepath.Join(w.dir, "blobs", "*", "*"+".text"))
+	w.must(err)
+	for _, path := range found {
+		w.must(os.Remove(path))
+	}
+	w.log, err = archive.Open(t.Context(), w.dir, w.opts)
+	w.must(err)
+	p, err := newParts(t.Context(), w.log, Options{Config: &config.Config{Data: w.dir}, Extract: extractor, Logger: slog.New(slog.DiscardHandler)})
+	w.must(err)
+	defer func() { w.must(errors.Join(p.index.Close(), w.log.Close())) }()
+	read := func(ctx context.Context) (texts int) {
+		for doc, err := range (docs{p}).Docs(ctx, 0, w.log.Size()) {
+			w.must(err)
+			for _, f := range doc.Files {
+				if f.Text != "" {
+					texts++
+				} else if !f.Unread {
+					t.Errorf("%d: nobody has read it, and nobody is told", doc.Seq)
+				}
+			}
+		}
+		return texts
+	}
+	if n := read(t.Context()); n != 0 {
+		t.Errorf("%d were read by who only looks", n)
+	}
+	n := read(whileReading(t.Context()))
+	if n == 0 || read(t.Context()) != n {
+		t.Errorf("%d were read by who indexes, %d are there", n, read(t.Context()))
 	}
 }

@@ -62,7 +62,7 @@ var children = map[string]func(){
 	"child-stack":  func() { confined(func() { fmt.Fprint(io.Discard, deeper(1)) }) },
 	"child-cpu": func() {
 		confined(func() {
-			for {
+			for n := uint64(1); n != 0; n++ {
 			}
 		})
 	},
