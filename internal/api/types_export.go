@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"holdfast/archive/audit"
+	"holdfast/archive/docket"
 )
 
 // FormatJSONL is the format of a production as JSON lines.
@@ -20,7 +21,11 @@ func Formats() []string {
 
 // Purposes are the categories of what a production is for.
 func Purposes() []string {
-	return []string{"litigation", "subpoena", "oversight", "public-health", "law-enforcement", "patient-access", "operations", "treatment", "payment", "authorization", "other"}
+	var out []string
+	for _, c := range docket.Categories() {
+		out = append(out, string(c))
+	}
+	return out
 }
 
 // ExportRequest asks for a production.
@@ -87,7 +92,7 @@ const (
 	maxRedacts = 100
 )
 
-var batesPrefix = regexp.MustCompile(`^[A-Z0-9-]{1,16}$`)
+var batesPrefix = regexp.MustCompile(`^[A-Z0-9-]{0,15}[A-Z-]$`)
 
 // check refuses what no production can be made of.
 func (r *ExportRequest) check() error {
@@ -104,7 +109,7 @@ func (r *ExportRequest) check() error {
 	case utf8.RuneCountInString(r.Legend) > maxLegend:
 		return badRequest(fmt.Sprintf("a legend of more than %d characters", maxLegend), "say it shorter: it stands on every page")
 	case r.Bates != "" && !batesPrefix.MatchString(r.Bates):
-		return badRequest("a prefix that no Bates number has", "give capital letters, digits and hyphens, at most 16")
+		return badRequest("a prefix that no Bates number has", "give capital letters, digits and hyphens, at most 16, and no digit last: numbers follow")
 	case r.Bates != "" && r.Matter == "":
 		return badRequest("Bates numbers without a matter", "name the matter: numbers are never given twice within one")
 	case len(r.Include) > 0 && !audit.Says(r.Authority):
