@@ -26,6 +26,7 @@ func faceSet(t testing.TB) setter {
 // What is drawn leaves a mark: no rune that comes through the escapes, except a
 // space, has a glyph without an outline.
 func TestNoGlyphIsBlank(t *testing.T) {
+	t.Parallel()
 	p := faceSet(t)
 	drawn, blank := 0, []rune{}
 	for r := rune(0x20); r < 0x10000; r++ {
@@ -68,6 +69,7 @@ func TestFontsCover(t *testing.T) {
 // A cut font has the outlines and advances of the whole one, as another reader
 // of TrueType sees them, made of other glyphs or not.
 func TestCutFontsDrawTheSame(t *testing.T) {
+	t.Parallel()
 	p := faceSet(t)
 	for f, text := range map[face]string{sans: "Aéếﬁ→שل█", bold: "Bçñ", wide: "漢字한글かﾃ。", rare: "㗎"} {
 		runes := []rune(text)

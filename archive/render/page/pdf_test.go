@@ -131,6 +131,7 @@ func TestPDFSaysItsText(t *testing.T) {
 // What pdftotext reads proves nothing about what is drawn: every word of the
 // sample has ink where it stands.
 func TestPDFDrawsWhatItSays(t *testing.T) {
+	t.Parallel()
 	file := samplePDF(t)
 	const scale = 2.0
 	pages := map[int]image.Image{}
@@ -151,6 +152,7 @@ func TestPDFDrawsWhatItSays(t *testing.T) {
 }
 
 func TestPDFDrawsEachScript(t *testing.T) {
+	t.Parallel()
 	scripts := []string{"patient", "ñandúáéíóú", "Nguyễn", "ασθενής", "пациент", "患者血钾", "㗎㕮", "カリウム再検査", "확인했습니다", "שלום", "المريض", "→≤≥±µ€☎✓"}
 	u := long(len(scripts))
 	for i := range u.Entries {
@@ -187,6 +189,7 @@ func TestPDFDrawsEachScript(t *testing.T) {
 }
 
 func TestPDFKeepsWithinItsMargins(t *testing.T) {
+	t.Parallel()
 	wide := long(3)
 	wide.Stem = "day/wide"
 	wide.Entries[0].Text = strings.Repeat("x", 5000)
@@ -203,6 +206,7 @@ func TestPDFKeepsWithinItsMargins(t *testing.T) {
 }
 
 func TestPDFOfADayOfTwoHundredPages(t *testing.T) {
+	t.Parallel()
 	file := show(t, PDF(), options(t), long(1600))["day/long.pdf"].Bytes()
 	out, _ := run(t, file, "pdftotext", "-layout")
 	pages := strings.Split(strings.TrimSuffix(string(out), "\f"), "\f")
