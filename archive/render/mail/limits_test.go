@@ -19,7 +19,7 @@ import (
 )
 
 func unit(e render.Entry) *render.Unit {
-	return &render.Unit{Kind: render.Message, Stem: fmt.Sprintf("eml/%012d", e.Seq), Entries: []render.Entry{e}}
+	return &render.Unit{Kind: render.Message, Stem: fmt.Sprintf("%012d", e.Seq), Entries: []render.Entry{e}}
 }
 
 func read(t *testing.T, path string) []byte {

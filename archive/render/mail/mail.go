@@ -16,7 +16,7 @@ import (
 	"holdfast/archive/render"
 )
 
-// EML is one file for each unit, STEM.eml: a message with what hangs at it and
+// EML is one file for each unit, eml/STEM.eml: a message with what hangs at it and
 // its attachments. Lines end CR LF.
 func EML() render.Format {
 	return render.Format{
@@ -24,7 +24,7 @@ func EML() render.Format {
 		Units:  []render.UnitKind{render.Message},
 		Embeds: true,
 		New: func(o render.Options, sink render.Sink) (render.Writer, error) {
-			return &folder{composer: newComposer(o), sink: sink}, nil
+			return &folder{composer: newComposer(o), sink: sink, out: bufio.NewWriterSize(nil, bufferSize)}, nil
 		},
 	}
 }
@@ -53,20 +53,21 @@ const bufferSize = 64 << 10
 type folder struct {
 	*composer
 	sink render.Sink
+	out  *bufio.Writer
 }
 
 // Unit implements render.Writer.
 func (w *folder) Unit(u *render.Unit) (err error) {
-	f, err := w.sink.Create(u.Stem + ".eml")
+	f, err := w.sink.Create("eml/" + u.Stem + ".eml")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	out := bufio.NewWriterSize(f, bufferSize)
-	if err := w.compose(out, u); err != nil {
+	w.out.Reset(f)
+	if err := w.compose(w.out, u); err != nil {
 		return err
 	}
-	return out.Flush()
+	return w.out.Flush()
 }
 
 // Close implements render.Writer: every file was whole when its unit was done.

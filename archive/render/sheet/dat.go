@@ -185,20 +185,27 @@ func (t *table) datRow(d document) {
 			continue
 		}
 		values := slices.Clone(d[field])
-		var all strings.Builder
+		var taken [3]int
 		for j, v := range values {
-			all.WriteString(v)
+			if !plain(v) {
+				for k, sign := range signs {
+					taken[k] += strings.Count(v, sign)
+				}
+			}
 			values[j] = render.Item(inRow(v))
 		}
-		for _, sign := range []string{separator, quote, newline} {
-			if n := strings.Count(all.String(), sign); n > 0 {
-				stripped = append(stripped, fmt.Sprintf("%s %U x%d", field, []rune(sign)[0], n))
+		for k, n := range taken {
+			if n > 0 {
+				stripped = append(stripped, fmt.Sprintf("%s %U x%d", field, []rune(signs[k])[0], n))
 			}
 		}
 		t.value(strings.Join(values, ";"), i)
 	}
 	t.rows.WriteString("\r\n")
 }
+
+// signs have a meaning in a load file.
+var signs = [3]string{separator, quote, newline}
 
 var (
 	strip  = strings.NewReplacer(separator, "", quote, "", newline, "")
@@ -208,6 +215,9 @@ var (
 // inRow returns v as one line without the signs that have a meaning in a load
 // file; a line break is newline.
 func inRow(v string) string {
+	if plain(v) {
+		return v
+	}
 	lines := strings.Split(breaks.Replace(strip.Replace(v)), newline)
 	for i := range lines {
 		lines[i] = render.Visible(lines[i])
@@ -215,10 +225,23 @@ func inRow(v string) string {
 	return strings.Join(lines, newline)
 }
 
+// plain reports whether v stands in a row as it is: it is nothing but ASCII
+// without controls and backslashes.
+func plain(v string) bool {
+	for i := range len(v) {
+		if v[i] < 0x20 || v[i] >= 0x7f || v[i] == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
 // value writes the i-th value of a row.
 func (t *table) value(v string, i int) {
 	if i > 0 {
 		t.rows.WriteString(separator)
 	}
-	t.rows.WriteString(quote + v + quote)
+	t.rows.WriteString(quote)
+	t.rows.WriteString(v)
+	t.rows.WriteString(quote)
 }
