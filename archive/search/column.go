@@ -22,19 +22,32 @@ type column struct {
 	nano   map[uint32]uint32
 	late   map[uint32]uint64 // the entries that late documents stand for
 	lates  *roaring.Bitmap   // the late documents
+
+	messages    *roaring.Bitmap // what any query can find
+	quarantined *roaring.Bitmap // what a query can find that asks for it
+	unread      *roaring.Bitmap // messages with text that could not be read
 }
 
 // seq returns the seq of a document.
 func (c *column) seq(doc uint32) uint64 { return c.start + uint64(c.places[doc]) }
 
+// about returns the seq of the message that a document is, or stands for.
+func (c *column) about(doc uint32) uint64 {
+	if len(c.late) > 0 {
+		if of, ok := c.late[doc]; ok {
+			return of
+		}
+	}
+	return c.seq(doc)
+}
+
 // item returns a document as a hit to be ranked.
 func (c *column) item(doc uint32) item {
-	it := item{sent: instant{c.milli[doc], c.nano[doc]}, entry: c.seq(doc)}
-	it.seq = it.entry
-	if of, ok := c.late[doc]; ok {
-		it.seq = of
+	x := item{sent: instant{milli: c.milli[doc]}, seq: c.about(doc), entry: c.seq(doc)}
+	if len(c.nano) > 0 {
+		x.sent.nano = c.nano[doc]
 	}
-	return it
+	return x
 }
 
 // readColumn reads a segment's column.
@@ -80,7 +93,27 @@ func readColumn(seg segment.Segment, start uint64) (*column, error) {
 		c.newest[i] = uint32(i) // #nosec G115 -- a document number
 	}
 	slices.SortFunc(c.newest, func(a, b uint32) int { return cmp.Compare(c.places[b], c.places[a]) })
-	return c, c.readLate(seg)
+	return c, errors.Join(c.readLate(seg), c.readSets(seg))
+}
+
+// readSets finds what queries can find.
+func (c *column) readSets(seg segment.Segment) error {
+	e := evaluator{seg: seg}
+	hangs, err := e.terms(fieldProperty, propHangs)
+	if err != nil {
+		return err
+	}
+	if c.quarantined, err = e.terms(fieldProperty, propQuarantined); err != nil {
+		return err
+	}
+	if c.unread, err = e.terms(fieldProperty, propUnread); err != nil {
+		return err
+	}
+	c.messages = roaring.New()
+	c.messages.AddRange(0, seg.Count())
+	c.messages.AndNot(hangs)
+	c.messages.AndNot(c.quarantined)
+	return nil
 }
 
 // readLate finds the late documents.
@@ -164,11 +197,7 @@ func (c *column) where(set *roaring.Bitmap, ok func(seq uint64) bool) *roaring.B
 	var docs []uint32
 	for it := set.Iterator(); it.HasNext(); {
 		doc := it.Next()
-		seq := c.seq(doc)
-		if of, late := c.late[doc]; late {
-			seq = of
-		}
-		if ok(seq) {
+		if ok(c.about(doc)) {
 			docs = append(docs, doc)
 		}
 	}
@@ -178,7 +207,8 @@ func (c *column) where(set *roaring.Bitmap, ok func(seq uint64) bool) *roaring.B
 // top offers the documents of set to best.
 func (c *column) top(set *roaring.Bitmap, best *best) {
 	hits := set.GetCardinality()
-	if hits == 0 || best.limit == 0 {
+	// What is late stands for something older, and so comes later still.
+	if hits == 0 || len(c.newest) == 0 || !best.wants(c.seq(c.newest[0])+1) {
 		return
 	}
 	// Walking down all documents finds the first k hits after about
@@ -189,7 +219,9 @@ func (c *column) top(set *roaring.Bitmap, best *best) {
 		return
 	}
 	for it := set.Iterator(); it.HasNext(); {
-		best.offer(c.item(it.Next()))
+		if doc := it.Next(); best.wants(c.about(doc) + 1) {
+			best.offer(c.item(doc))
+		}
 	}
 }
 

@@ -25,10 +25,17 @@ func newSlot(dict segment.TermDictionary, terms []string) (*slot, error) {
 		if err != nil {
 			return nil, err
 		}
-		if list.Count() == 0 {
-			continue
+		if list.Count() > 0 {
+			s.lists = append(s.lists, list)
 		}
-		s.lists = append(s.lists, list)
+	}
+	if len(s.lists) == 1 { // as most words have one form in a segment: its set need not be copied
+		if it, ok := s.lists[0].Iterator(false, false, false, nil).(interface{ ActualBitmap() *roaring.Bitmap }); ok && it.ActualBitmap() != nil {
+			s.docs = it.ActualBitmap()
+			return s, nil
+		}
+	}
+	for _, list := range s.lists {
 		if err := listInto(list, s.docs); err != nil {
 			return nil, err
 		}

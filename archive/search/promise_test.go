@@ -37,7 +37,7 @@ func TestPassagesAreApart(t *testing.T) {
 func TestFormsAfterRestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	src := newSource(100, &query.Doc{Text: "calling the canciones of José"})
+	src := newSource(100, &query.Doc{Text: "calling the canciones of José, hablamos"})
 	x := openIndex(t, dir, src, Options{})
 	catchUp(t, x)
 	if err := x.Close(); err != nil {
@@ -45,7 +45,7 @@ func TestFormsAfterRestart(t *testing.T) {
 	}
 	src.fail = errors.New("nothing is scanned")
 	x = openIndex(t, dir, src, Options{})
-	for _, text := range []string{"called", "canción", "jose", "jos*", `"the canciones of jose"`} {
+	for _, text := range []string{"called", "canción", "hablar", "jose", "jos*", `"the canciones of jose"`} {
 		expectHits(t, x, text, 0, Hit{})
 	}
 	expectHits(t, x, `"called"`, 0)

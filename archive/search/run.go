@@ -1,10 +1,12 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	segment "github.com/blevesearch/scorch_segment_api/v2"
@@ -114,6 +116,7 @@ type searched struct {
 	state
 	seg           segment.Segment
 	eval          *evaluator
+	newest        uint64 // seq of its newest entry
 	found, unread *roaring.Bitmap
 }
 
@@ -301,6 +304,8 @@ func (s *run) indexed(ctx context.Context, st *state) error {
 		if err := group.Wait(); err != nil {
 			return err
 		}
+		// The newest first: the others may then hold no hit of the page.
+		slices.SortFunc(all, func(a, b searched) int { return cmp.Compare(b.newest, a.newest) })
 		for i := range all {
 			s.result.Total += all[i].found.GetCardinality()
 			s.result.Unread += all[i].unread.GetCardinality()
@@ -320,16 +325,16 @@ func (s *run) segment(of *searched, words wordTerms) (err error) {
 	if of.found, of.unread, err = of.eval.run(s.q); err != nil {
 		return err
 	}
-	if of.found.IsEmpty() && of.unread.IsEmpty() {
-		return nil
+	c, err := of.column()
+	if err != nil {
+		return err
+	}
+	if len(c.newest) > 0 {
+		of.newest = c.seq(c.newest[0])
 	}
 	later := of.through > s.size // the index is ahead of the state asked for
 	if !later && s.lates.none() {
 		return nil
-	}
-	c, err := of.column()
-	if err != nil {
-		return err
 	}
 	if later {
 		of.found, of.unread = c.below(of.found, s.size), c.below(of.unread, s.size)

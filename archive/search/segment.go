@@ -30,22 +30,14 @@ type evaluator struct {
 var errPostings = errors.New("a postings list of an unknown kind")
 
 func newEvaluator(seg segment.Segment, words wordTerms, column func() (*column, error)) (*evaluator, error) {
-	e := &evaluator{seg: seg, words: words, column: column, slots: map[*query.Text][]*slot{}}
-	hangs, err := e.terms(fieldProperty, propHangs)
+	c, err := column()
 	if err != nil {
 		return nil, err
 	}
-	if e.quarantined, err = e.terms(fieldProperty, propQuarantined); err != nil {
-		return nil, err
-	}
-	if e.unread, err = e.terms(fieldProperty, propUnread); err != nil {
-		return nil, err
-	}
-	e.messages = roaring.New()
-	e.messages.AddRange(0, seg.Count())
-	e.messages.AndNot(hangs)
-	e.messages.AndNot(e.quarantined)
-	return e, nil
+	return &evaluator{
+		seg: seg, words: words, column: column, slots: map[*query.Text][]*slot{},
+		messages: c.messages, quarantined: c.quarantined, unread: c.unread,
+	}, nil
 }
 
 // run returns the documents for which q.Match is true, and those others for
@@ -61,7 +53,7 @@ func (e *evaluator) run(q *query.Query) (found, unread *roaring.Bitmap, err erro
 	if partly.IsEmpty() {
 		return found, partly.Clone(), nil
 	}
-	yes, least, err := e.judge(q.Root(), partly)
+	yes, least, err := e.judge(q.Root(), partly, false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -155,15 +147,17 @@ func cost(n query.Node) int {
 }
 
 // judge returns the documents for which a node is Yes, and those for which it is
-// at least Maybe, as query.Judge has them.
-func (e *evaluator) judge(n query.Node, within *roaring.Bitmap) (yes, least *roaring.Bitmap, err error) {
+// at least Maybe, as query.Judge has them; within has only what is unread or in
+// quarantine. Unless whole is set, what is unread may be missing from yes: it is
+// asked for under a NOT alone, and costs a look at positions.
+func (e *evaluator) judge(n query.Node, within *roaring.Bitmap, whole bool) (yes, least *roaring.Bitmap, err error) {
 	switch n := n.(type) {
 	case *query.And:
-		return e.judgeAll(n.Of, within)
+		return e.judgeAll(n.Of, within, whole)
 	case *query.Or:
 		yes, least = roaring.New(), roaring.New()
 		for _, p := range n.Of {
-			y, l, err := e.judge(p, within)
+			y, l, err := e.judge(p, within, whole)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -172,29 +166,32 @@ func (e *evaluator) judge(n query.Node, within *roaring.Bitmap) (yes, least *roa
 		}
 		return yes, least, nil
 	case *query.Not:
-		y, l, err := e.judge(n.Of, within)
+		y, l, err := e.judge(n.Of, within, true)
 		if err != nil {
 			return nil, nil, err
 		}
 		return roaring.AndNot(within, l), roaring.AndNot(within, y), nil
 	}
+	if isRead(n) && !whole { // no words of a quarantined entry are known
+		return roaring.New(), within.Clone(), nil
+	}
 	if yes, err = e.eval(n, within); err != nil {
 		return nil, nil, err
+	}
+	if isRead(n) {
+		return yes, within.Clone(), nil
 	}
 	least = yes.Clone()
 	if !isKnown(n) {
 		least.Or(roaring.And(within, e.quarantined))
 	}
-	if isRead(n) {
-		least.Or(roaring.And(within, e.unread))
-	}
 	return yes, least, nil
 }
 
-func (e *evaluator) judgeAll(parts []query.Node, within *roaring.Bitmap) (yes, least *roaring.Bitmap, err error) {
+func (e *evaluator) judgeAll(parts []query.Node, within *roaring.Bitmap, whole bool) (yes, least *roaring.Bitmap, err error) {
 	yes, least = within.Clone(), within.Clone()
 	for _, p := range parts {
-		y, l, err := e.judge(p, within)
+		y, l, err := e.judge(p, within, whole)
 		if err != nil {
 			return nil, nil, err
 		}
