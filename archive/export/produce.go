@@ -49,7 +49,6 @@ type producer struct {
 	volumes   []volume
 	hashes    map[uint64]rendered   // by ordinal, of units that cannot be rendered again from proofs alone
 	attached  map[uint64][]attached // by seq
-	natives   []member              // entries with files of their own beside the records, in order
 	rests     map[uint64]struct{}   // evidence
 	loose     []loose               // rows without a proof, in order
 	privilege []member              // what is withheld by somebody's word
