@@ -14,10 +14,13 @@ type message struct {
 	ID   string `json:"id"`
 	Typ  string `json:"typ"`
 	In   string `json:"in"`
+	Ref  string `json:"ref"`
 	From string `json:"from"`
 	Text string `json:"text"`
 	Att  []struct {
 		Name string `json:"name"`
+		MIME string `json:"mime"`
+		Data []byte `json:"data"`
 	} `json:"att"`
 }
 
@@ -79,10 +82,22 @@ func (s *set) count(accept func(*message) bool) int {
 	return n
 }
 
-// withPhrase counts the messages in whose text the words stand one after the
-// other, regardless of case.
+// withPhrase counts the messages in whose text, or in the text of an attachment,
+// the words stand one after the other, regardless of case.
 func (s *set) withPhrase(words ...string) int {
-	return s.count(func(m *message) bool { return phraseIn(split(m.Text), words) })
+	return s.count(func(m *message) bool { return m.has(words) })
+}
+
+func (m *message) has(words []string) bool {
+	if phraseIn(split(m.Text), words) {
+		return true
+	}
+	for _, a := range m.Att {
+		if strings.HasPrefix(a.MIME, "text/") && phraseIn(split(string(a.Data)), words) {
+			return true
+		}
+	}
+	return false
 }
 
 // split cuts a text into words in lower case, each Chinese sign one by itself.
@@ -118,6 +133,21 @@ func (s *set) from(user string) int {
 // inConversation counts the messages of a conversation.
 func (s *set) inConversation(id string) int {
 	return s.count(func(m *message) bool { return m.In == id })
+}
+
+// hangingIn counts what hangs at the messages of a conversation: receipts and
+// their like.
+func (s *set) hangingIn(id string) int {
+	in := map[string]string{}
+	n := 0
+	for i := range s.messages {
+		m := &s.messages[i]
+		in[m.ID] = m.In
+		if !m.says() && m.Ref != "" && in[m.Ref] == id {
+			n++
+		}
+	}
+	return n
 }
 
 // withAttachment returns the first message that has one.
