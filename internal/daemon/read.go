@@ -30,10 +30,26 @@ func (k kin) Followers(ctx context.Context, digests [][32]byte, asOf uint64) (fo
 	return found, true, searchProblem(err)
 }
 
-// Target returns the message with a digest.
+// maxTail is how many entries that the index does not have yet are looked through
+// for the message that an edit is a version of.
+const maxTail = 10_000
+
+// Target returns the message with a digest; also one that is too new for the index.
 func (k kin) Target(ctx context.Context, digest [32]byte) (uint64, bool, error) {
+	size, lag := k.archive.Size(), k.index.Lag()
 	seq, ok, err := k.index.Target(ctx, digest)
-	return seq, ok, searchProblem(err)
+	if err != nil || ok || lag == 0 || lag > maxTail {
+		return seq, ok, searchProblem(err)
+	}
+	for doc, err := range (docs{k.parts}).Docs(ctx, size-min(lag, size), size) {
+		if err != nil {
+			return 0, false, err
+		}
+		if doc.Digest == digest && !doc.Late {
+			return doc.Seq, true, nil
+		}
+	}
+	return 0, false, nil
 }
 
 // SizeAt returns how many entries had been received at t, or before.
