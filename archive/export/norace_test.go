@@ -7,4 +7,5 @@ const (
 	crowdSize   = 3000 // of TestMemoryDoesNotGrow
 
 	formatChanges = 1000 // of TestEveryChangeOfEveryFormatIsNamed
+	drawn         = "40" // cases of TestWhateverIsProducedIsVerified
 )

@@ -57,7 +57,11 @@ func draw(t *testing.T, rt *rapid.T) (*ward, files) {
 }
 
 func drawRequest(rt *rapid.T, w *ward, f files) Request {
-	format := rapid.SampledFrom(FormatNames()).Draw(rt, "format")
+	all := FormatNames()
+	if rapid.IntRange(0, 9).Draw(rt, "slow") > 0 {
+		all = slices.DeleteFunc(all, func(name string) bool { return name == "pdf" })
+	}
+	format := rapid.SampledFrom(all).Draw(rt, "format")
 	req := full(w, f, format)
 	if known, ok := formatOf(format); ok {
 		req.Unit = rapid.SampledFrom(known.Units).Draw(rt, "unit")

@@ -8,4 +8,5 @@ const (
 	crowdSize   = 600
 
 	formatChanges = 60
+	drawn         = "8" // cases of TestWhateverIsProducedIsVerified
 )

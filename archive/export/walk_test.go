@@ -105,8 +105,12 @@ func TestEveryFormatIsVerified(t *testing.T) {
 		if known, ok := formatOf(format); ok {
 			units = known.Units
 		}
+		splits := []Split{{}, {Bytes: 20_000}, {Custodian: true}, {Custodian: true, Bytes: 9_000}}
+		if format == "pdf" { // which embeds fonts in each document
+			units, splits = units[:1], splits[3:]
+		}
 		for _, unit := range units {
-			for _, split := range []Split{{}, {Bytes: 20_000}, {Custodian: true}, {Custodian: true, Bytes: 9_000}} {
+			for _, split := range splits {
 				t.Run(fmt.Sprintf("%s %s %v", format, unit, split), func(t *testing.T) {
 					req := full(w, f, format)
 					req.Unit, req.Split = unit, split
