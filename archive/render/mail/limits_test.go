@@ -153,7 +153,8 @@ func (b broke) Write(p []byte) (int, error) {
 }
 
 func TestFailedWritesAreErrors(t *testing.T) {
-	u := full(1, strings.Repeat("text and more text ", 5000))
+	u := full(1, "x")
+	u.Entries[0].Text = strings.Repeat("text and more text ", 10000)
 	for _, f := range []render.Format{EML(), MBOX()} {
 		whole := 1 << 30
 		write := func(room int) error {

@@ -132,9 +132,13 @@ func (q *quoter) Write(b []byte) (int, error) {
 // of a mail, or for one that was quoted.
 func (q *quoter) put(line []byte) error {
 	if bytes.HasPrefix(bytes.TrimLeft(line, ">"), []byte("From ")) {
-		q.to.WriteByte('>')
+		if err := q.to.WriteByte('>'); err != nil {
+			return err
+		}
 	}
-	q.to.Write(bytes.TrimSuffix(line, []byte("\r")))
+	if _, err := q.to.Write(bytes.TrimSuffix(line, []byte("\r"))); err != nil {
+		return err
+	}
 	return q.to.WriteByte('\n')
 }
 
