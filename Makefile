@@ -60,7 +60,7 @@ fmt-check:
 	[ -z "$$bad" ] || { echo "not gofmt-formatted; run make fmt:" >&2; echo "$$bad" >&2; exit 1; }
 
 # What reads productions back that is not ours.
-READERS := python3=python3 pdftotext=poppler-utils pdftoppm=poppler-utils mutt=mutt unzip=unzip age=age
+READERS := python3=python3 pdftotext=poppler-utils pdftoppm=poppler-utils unzip=unzip formail=procmail age=age
 
 need:
 	@.ci/need $(READERS) gcc='gcc libc6-dev' samba='$(SAMBA)' samba-tool='$(SAMBA)' ldbsearch='$(SAMBA)' ldapsearch='$(SAMBA)'
