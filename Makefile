@@ -22,7 +22,7 @@ SAMBA := samba samba-ad-provision samba-dsdb-modules ldb-tools ldap-utils
 # What is left of what was disposed of, sought in every byte; prints what it found.
 ERASURE := ^TestFaultErasure
 
-.PHONY: help build demo demo-ad test bench faults lint fmt fmt-check vet staticcheck gosec floors race ad need
+.PHONY: help build demo demo-ad test bench scale peers faults lint fmt fmt-check vet staticcheck gosec floors race ad need
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -42,6 +42,12 @@ test: fmt-check need floors vet staticcheck gosec race ad ## every check that a 
 
 bench: ## benchmarks; CORPUS=FILE.jsonl.gz searches that file's messages instead of generated ones
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m $(BENCHPKGS)
+
+scale: ## 200 queries over both corpora in CORPUS=DIR: the index against a brute-force reading; prints how many differ
+	@[ -n "$(CORPUS)" ] || { echo "make: say which folder holds nus-sms-en.jsonl.gz and mts-dialog-train.jsonl.gz: make scale CORPUS=DIR" >&2; exit 1; }
+	@mkdir -p $(BIN)
+	$(GO) test -tags scale -run '^TestScale$$' -timeout 60m -count=1 -v ./archive/search > $(BIN)/scale.log 2>&1 || { cat $(BIN)/scale.log; exit 1; }
+	@grep '^scale: ' $(BIN)/scale.log
 
 faults: need ## kill -9, power loss, full and failing disks, and what a disposition leaves, for up to an hour
 	@.ci/need strace=strace

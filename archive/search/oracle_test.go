@@ -14,32 +14,29 @@ import (
 // says and without query.Match: of archive/query it knows the parsed tree alone.
 type oracle struct {
 	entries []*oracleEntry
+	book    oracleBook
 	tokens  map[string][]string // of the names seen
+	folded  map[string]string   // the ids seen
 }
 
 // oracleEntry is an entry cut into words.
 type oracleEntry struct {
 	*query.Doc
-	text  []string
+	text  []*oracleKnown
 	files []oracleFile
 }
 
-type oracleFile struct{ name, text []string }
+type oracleFile struct{ name, text []*oracleKnown }
 
 // newOracle cuts the entries that are the newest of their message; what hangs
 // at another is no hit.
 func newOracle(docs []*query.Doc) *oracle {
-	o := &oracle{tokens: map[string][]string{}}
-	same := map[string]string{} // one string for each word
-	cut := func(text string) []string {
-		tokens := oracleTokens(text)
-		for i, token := range tokens {
-			if _, known := same[token]; !known {
-				same[token] = token
-			}
-			tokens[i] = same[token]
+	o := &oracle{book: oracleBook{}, tokens: map[string][]string{}, folded: map[string]string{}}
+	cut := func(text string) (words []*oracleKnown) {
+		for _, token := range oracleTokens(text) {
+			words = append(words, o.book.of(token))
 		}
-		return tokens
+		return words
 	}
 	newest := map[uint64]uint64{}
 	about := func(d *query.Doc) uint64 {
@@ -66,7 +63,7 @@ func newOracle(docs []*query.Doc) *oracle {
 	return o
 }
 
-// answer is what the oracle says of a query: the hits in order, and how many
+// oracleAnswer is what the oracle says of a query: the hits in order, and how many
 // entries more may be.
 type oracleAnswer struct {
 	hits   []Hit
@@ -151,7 +148,7 @@ func (a *oracleQuery) read(n query.Node) (quarantine bool) {
 		a.read(n.A)
 		a.read(n.B)
 	case *query.Text:
-		if a.words[n] = oracleWords(n); a.words[n] == nil {
+		if a.words[n] = a.book.words(n); a.words[n] == nil {
 			a.fault = fmt.Errorf("%q has %d words for the parser, but %q here", n.Value, len(n.Words), oracleTokens(n.Value))
 		}
 	}
@@ -179,9 +176,9 @@ func (a *oracleQuery) says(n query.Node, e *oracleEntry, unfound oracleTruth) or
 	case *query.Not:
 		return oracleYes - a.says(n.Of, e, unfound)
 	case *query.Seq:
-		return oracleIf(slices.Contains([]int{0, 1}, cmp.Compare(e.seq(), n.From)) && slices.Contains([]int{-1, 0}, cmp.Compare(e.seq(), n.To)))
+		return oracleIf(n.From <= e.seq() && e.seq() <= n.To)
 	case *query.Held:
-		return oracleIf(n.Set != nil && slices.Contains(n.Set.ToArray(), e.seq()))
+		return oracleIf(n.Set != nil && n.Set.Contains(e.seq()))
 	case *query.Quarantined:
 		return oracleIf(e.Quarantined == n.Is)
 	case *query.Time:
@@ -218,7 +215,7 @@ func (e *oracleEntry) seq() uint64 {
 }
 
 // passages are the texts through which nothing runs into the next.
-func (e *oracleEntry) passages(namesOnly bool) (all [][]string) {
+func (e *oracleEntry) passages(namesOnly bool) (all [][]*oracleKnown) {
 	if !namesOnly {
 		all = append(all, e.text)
 	}
@@ -232,11 +229,11 @@ func (e *oracleEntry) passages(namesOnly bool) (all [][]string) {
 }
 
 func (a *oracleQuery) stands(words []*oracleWord, e *oracleEntry, namesOnly bool) bool {
-	return slices.ContainsFunc(e.passages(namesOnly), func(p []string) bool { return len(oraclePlaces(words, p)) > 0 })
+	return slices.ContainsFunc(e.passages(namesOnly), func(p []*oracleKnown) bool { return len(oraclePlaces(words, p)) > 0 })
 }
 
 // oraclePlaces are where in a passage the words stand one after the other.
-func oraclePlaces(words []*oracleWord, passage []string) (at []int) {
+func oraclePlaces(words []*oracleWord, passage []*oracleKnown) (at []int) {
 	for i := 0; i+len(words) <= len(passage); i++ {
 		all := true
 		for j, w := range words {
@@ -274,7 +271,7 @@ func (a *oracleQuery) has(n query.Node, e *oracleEntry) bool {
 	case *query.Group:
 		for _, s := range n.Stays {
 			if (s.From.IsZero() || !e.Received.Before(s.From)) && (s.To.IsZero() || e.Received.Before(s.To)) &&
-				slices.ContainsFunc(slices.Concat(e.From, e.To, e.Members), func(p query.Party) bool { return oracleIs(p, s.Usrs) }) {
+				slices.ContainsFunc(slices.Concat(e.From, e.To, e.Members), func(p query.Party) bool { return a.is(p, s.Usrs) }) {
 				return true
 			}
 		}
@@ -285,7 +282,7 @@ func (a *oracleQuery) has(n query.Node, e *oracleEntry) bool {
 	case *query.Has:
 		return len(e.Files) > 0
 	case *query.Lang:
-		return e.Lang != "" && strings.HasPrefix(oracleFold(e.Lang)+"-", n.Value+"-")
+		return e.Lang != "" && strings.HasPrefix(oracleFold(e.Lang)+"-", oracleFold(n.Value)+"-")
 	case *query.MRN:
 		return e.MRN != "" && oracleFold(e.MRN) == oracleFold(n.Value)
 	case *query.Prio:
@@ -307,17 +304,25 @@ func (a *oracleQuery) person(n *query.Person, e *oracleEntry) bool {
 		of = slices.Concat(e.From, e.To, e.Members)
 	}
 	return slices.ContainsFunc(of, func(p query.Party) bool {
-		if oracleIs(p, n.Usrs) {
+		if a.is(p, n.Usrs) {
 			return true
 		}
-		return n.Property != query.Custodian && (oracleIs(p, []string{n.Value}) || a.named(n.Value, p.Name))
+		return n.Property != query.Custodian && (a.is(p, []string{n.Value}) || a.named(n.Value, p.Name))
 	})
 }
 
-// oracleIs says whether one of the ids is the party's.
-func oracleIs(p query.Party, ids []string) bool {
+// is says whether one of the ids is the party's.
+func (a *oracleQuery) is(p query.Party, ids []string) bool {
+	fold := func(id string) string {
+		folded, known := a.folded[id]
+		if !known {
+			folded = oracleFold(id)
+			a.folded[id] = folded
+		}
+		return folded
+	}
 	return slices.ContainsFunc(ids, func(id string) bool {
-		return slices.ContainsFunc([]string{p.Usr, p.UPN, p.Mail}, func(have string) bool { return have != "" && oracleFold(have) == oracleFold(id) })
+		return slices.ContainsFunc([]string{p.Usr, p.UPN, p.Mail}, func(have string) bool { return have != "" && fold(have) == fold(id) })
 	})
 }
 

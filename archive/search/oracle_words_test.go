@@ -95,47 +95,51 @@ func oracleEdits(a, b []rune) int {
 	return table[len(a)][len(b)]
 }
 
-// oracleWord is one word of a query and what it was found to accept.
+// oracleKnown is what is known of a token of a text or a query.
+type oracleKnown struct{ token, plain, en, es string }
+
+// oracleBook remembers what is known of every token seen.
+type oracleBook map[string]*oracleKnown
+
+func (b oracleBook) of(token string) *oracleKnown {
+	known := b[token]
+	if known == nil {
+		known = &oracleKnown{token: token, plain: oracleUnaccent(token)}
+		known.en, known.es = oracleStems(token)
+		b[token] = known
+	}
+	return known
+}
+
+// oracleWord is one word of a query.
 type oracleWord struct {
 	form     query.Form
-	text     string
 	distance int
-	accepted map[string]bool
+	*oracleKnown
 }
 
-func (w *oracleWord) accepts(token string) bool {
-	yes, known := w.accepted[token]
-	if !known {
-		yes = w.look(token)
-		w.accepted[token] = yes
-	}
-	return yes
-}
-
-func (w *oracleWord) look(token string) bool {
-	have, want := oracleUnaccent(token), oracleUnaccent(w.text)
+func (w *oracleWord) accepts(of *oracleKnown) bool {
 	switch w.form {
 	case query.Exact:
-		return token == w.text
+		return of.token == w.token
 	case query.Folded:
-		return have == want
+		return of.plain == w.plain
 	case query.Prefix:
-		return strings.HasPrefix(have, want)
+		return strings.HasPrefix(of.plain, w.plain)
 	case query.Suffix:
-		return strings.HasSuffix(have, want)
+		return strings.HasSuffix(of.plain, w.plain)
 	case query.Infix:
-		return strings.Contains(have, want)
+		return strings.Contains(of.plain, w.plain)
 	case query.Fuzzy:
-		return oracleEdits([]rune(have), []rune(want)) <= w.distance
+		a, b := []rune(of.plain), []rune(w.plain)
+		return max(len(a)-len(b), len(b)-len(a)) <= w.distance && oracleEdits(a, b) <= w.distance
 	}
-	en, es := oracleStems(token)
-	ofEn, ofEs := oracleStems(w.text)
-	return have == want || en != "" && en == ofEn || es != "" && es == ofEs
+	return of.plain == w.plain || of.en != "" && of.en == w.en || of.es != "" && of.es == w.es
 }
 
-// oracleWords cuts a clause's own words again; of the parser's it takes the
-// forms alone. It returns nil when the parser cut them otherwise.
-func oracleWords(n *query.Text) []*oracleWord {
+// words cuts a clause's own words again; of the parser's it takes the forms
+// alone. It returns nil when the parser cut them otherwise.
+func (b oracleBook) words(n *query.Text) []*oracleWord {
 	value := n.Value
 	if n.Words[0].Form == query.Fuzzy {
 		value, _, _ = strings.Cut(value, "~")
@@ -146,7 +150,7 @@ func oracleWords(n *query.Text) []*oracleWord {
 	}
 	words := make([]*oracleWord, len(tokens))
 	for i, token := range tokens {
-		words[i] = &oracleWord{n.Words[i].Form, token, n.Words[i].Distance, map[string]bool{}}
+		words[i] = &oracleWord{n.Words[i].Form, n.Words[i].Distance, b.of(token)}
 	}
 	return words
 }
