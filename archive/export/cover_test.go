@@ -72,7 +72,7 @@ var compactForm = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z
 type chain struct {
 	*ward
 	files
-	message, edit, receipt, redelivery, event, blob, next uint64
+	message, edit, receipt, redelivery, event, event2, blob, next uint64
 }
 
 func newChain(t *testing.T) *chain {
@@ -89,13 +89,17 @@ func newChain(t *testing.T) *chain {
 	var note archive.MessageNote
 	c.message, note = w.deliver("anna", compact, p)
 	ref := &envelope.Ref{Dev: p.Dev, Mid: p.Mid, Digest: digestOf(compact)}
-	c.edit = w.send("anna", "Mr Quist of bed 8 has hepatitis", func(e *envelope.Payload) { e.Typ, e.Ref = envelope.TypEdit, ref })
+	var editMid string
+	c.edit = w.send("anna", "Mr Quist of bed 8 has hepatitis", func(e *envelope.Payload) {
+		e.Typ, e.Ref, editMid = envelope.TypEdit, ref, e.Mid
+	})
 	c.receipt = w.send("li", "", func(r *envelope.Payload) {
 		r.Typ, r.Ref, r.Body, r.Status, r.At = envelope.TypReceipt, ref, nil, "read", relayTime
 	})
 	c.redelivery = w.relayed(proof.KindRedelivery, proof.ClassGeneral, note, fmt.Appendf(nil, `{"of":%d}`, c.message), nil)
 	c.event = w.relayed(proof.KindRelay, proof.ClassGeneral, archive.RelayNote{ID: "r2", Kind: "relay.delivered", Time: relayTime}, fmt.Appendf(nil, `{"mid":%q}`, p.Mid), nil)
 	c.blob = w.blob(c.message, late.BID, archive.BlobStored)
+	c.event2 = w.relayed(proof.KindRelay, proof.ClassGeneral, archive.RelayNote{ID: "r3", Kind: "relay.delivered", Time: relayTime}, fmt.Appendf(nil, `{"mid":%q}`, editMid), nil)
 	c.next = w.send("anna", "dinner is at six", func(n *envelope.Payload) { n.Prev = ref.Digest })
 	return c
 }
@@ -143,8 +147,8 @@ func TestNothingOfWhatIsCoveredLeaves(t *testing.T) {
 				if s.Redacted != 2 || !strings.Contains(text, covered) {
 					t.Errorf("%d redacted, %d unproven", s.Redacted, v.Unproven)
 				}
-				// The redacted, the receipt, redelivery, event, blob and next message have no proof; all others have.
-				if v.Unproven != 7 {
+				// The redacted, the receipt, redelivery, events, blob and next message have no proof; all others have.
+				if v.Unproven != 8 {
 					t.Errorf("%d rows without a proof", v.Unproven)
 				}
 			})
@@ -165,7 +169,7 @@ func TestNothingOfWhatIsWithheldLeaves(t *testing.T) {
 					if !among {
 						// What is tagged did not match: only what tells of it did.
 						req.Tagged, req.Family = []uint64{c.message, c.edit}, nil
-						req.Seqs = these(c.receipt, c.redelivery, c.event, c.blob, c.next)
+						req.Seqs = these(c.receipt, c.redelivery, c.event, c.blob, c.event2, c.next)
 						req.Withhold = func(seq uint64) (Withheld, bool) {
 							return Withheld{Tag: "privileged", Basis: "attorney-client"}, seq == c.message || seq == c.edit
 						}
