@@ -10,6 +10,7 @@ import (
 
 	"holdfast/archive/proof"
 	"holdfast/archive/render"
+	"holdfast/ingest/envelope"
 )
 
 // Limits of one unit: what is larger has several parts.
@@ -166,7 +167,7 @@ func (p *producer) plan(ctx context.Context) error {
 			return err
 		}
 		pl.size = it.rec.Leaf.BodyLen
-		pl.day = dayOf(it.rec.Leaf.ReceivedTime(), p.zone)
+		pl.day = dayOf(when(it), p.zone)
 		id := uint64(0)
 		if c := it.row.Conversation; c != nil && it.reason == "" {
 			id = maphash.String(seed, c.ID)
@@ -252,6 +253,21 @@ func (p *producer) within(a, b member) int {
 		return cmp.Compare(a.root(), b.root())
 	}
 	return 0
+}
+
+// when returns the time by which an entry belongs to a day: the one that a
+// reader sees beside it, the sender's own. Of what is withheld that may tell too
+// much: it goes by when it was received.
+func when(it *item) time.Time {
+	if it.reason != "" {
+		return it.rec.Leaf.ReceivedTime()
+	}
+	for _, text := range []string{it.row.Sent, it.row.Relayed} {
+		if t, err := envelope.ParseTime(text); err == nil {
+			return t
+		}
+	}
+	return it.rec.Leaf.ReceivedTime()
 }
 
 // dayOf returns the day of t in zone, in days since 1970.
