@@ -119,21 +119,24 @@ func (w *work) dated() error {
 	return err
 }
 
-// number reserves Bates numbers: one for each message and each attachment that
-// may come.
+// number reserves Bates numbers, as many as the production will take.
 func (w *work) number(ctx context.Context) error {
 	if w.req.Asked.Bates == "" {
 		return nil
 	}
-	count, err := w.documents(ctx)
+	r, err := w.request(ctx)
 	if err != nil {
 		return err
 	}
-	r, err := w.docket.Reserve(ctx, w.req.Principal, docket.Numbering{Matter: w.req.Asked.Matter, Prefix: w.req.Asked.Bates, Count: max(count, 1)})
+	count, err := export.Numbers(ctx, w.source(), r)
 	if err != nil {
 		return err
 	}
-	w.bates = &r
+	given, err := w.docket.Reserve(ctx, w.req.Principal, docket.Numbering{Matter: w.req.Asked.Matter, Prefix: w.req.Asked.Bates, Count: max(count, 1)})
+	if err != nil {
+		return err
+	}
+	w.bates = &given
 	return nil
 }
 
@@ -154,8 +157,20 @@ var errNotResumed = &api.Problem{
 	Hint: "resume with exactly the command that was cut off; if that is not it, remove the partial folder and export anew",
 }
 
+// source is where the production comes from.
+func (w *work) source() export.Source { return export.Source{Log: w.archive, Places: w.state} }
+
 // produce makes the files.
 func (w *work) produce(ctx context.Context, sink api.Sink) (*export.Summary, error) {
+	r, err := w.request(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return export.Produce(ctx, w.source(), r, sink)
+}
+
+// request says what to produce, and how.
+func (w *work) request(ctx context.Context) (export.Request, error) {
 	asked := w.req.Asked
 	r := export.Request{
 		Seqs: func(yield func(uint64, error) bool) {
@@ -176,14 +191,13 @@ func (w *work) produce(ctx context.Context, sink api.Sink) (*export.Summary, err
 		Family: w.family, Withhold: w.apart.why, Tagged: w.apart.seqs, Redact: w.redactions(),
 		Custodians: w.custodians, Attachment: w.attachment, FileText: w.fileText,
 	}
+	r.Bates.Prefix = asked.Bates
 	if w.bates != nil {
 		r.Bates = export.Bates{Prefix: w.bates.Prefix, Start: w.bates.First, Digits: w.bates.Digits}
 	}
 	var err error
-	if r.Holds, err = w.holds(ctx); err != nil {
-		return nil, err
-	}
-	return export.Produce(ctx, export.Source{Log: w.archive, Places: w.state}, r, sink)
+	r.Holds, err = w.holds(ctx)
+	return r, err
 }
 
 // end notes that the production came to nothing. One that was cut off stays

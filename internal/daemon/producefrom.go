@@ -57,7 +57,8 @@ func (w *work) withheld(ctx context.Context) (withholding, error) {
 			}
 		}
 	}
-	out.seqs = slices.Sorted(maps.Keys(out.by))
+	out.seqs = slices.AppendSeq([]uint64{}, maps.Keys(out.by))
+	slices.Sort(out.seqs)
 	return out, nil
 }
 
@@ -152,34 +153,20 @@ func digestOf(ref *envelope.Ref) (digest [32]byte, ok bool) {
 	return [32]byte(b), true
 }
 
-// family is what hangs at a message, for the production of it.
+// family is what hangs at a message itself, for the production of it.
 func (w *work) family(ctx context.Context, rec archive.Record) ([]uint64, error) {
 	if rec.Leaf.Kind != proof.KindMessage {
 		return nil, nil
 	}
-	return w.below(ctx, rec.Leaf.Seq)
-}
-
-// documents counts what may have a Bates number.
-func (w *work) documents(ctx context.Context) (uint64, error) {
-	var n uint64
-	for _, seq := range w.seqs {
-		family, err := w.below(ctx, seq)
-		if err != nil {
-			return 0, err
-		}
-		for _, at := range append(family, seq) {
-			m, err := w.read(ctx, at)
-			if err != nil {
-				return 0, err
-			}
-			n++
-			if m != nil {
-				n += uint64(len(m.payload.Att))
-			}
-		}
+	m, err := w.read(ctx, rec.Leaf.Seq)
+	if err != nil || m == nil {
+		return nil, err
 	}
-	return n, nil
+	found, err := w.index.Followers(ctx, [][32]byte{m.digest}, w.at)
+	if err != nil {
+		return nil, searchProblem(err)
+	}
+	return found[m.digest], nil
 }
 
 // redactions are what the export asked to have covered.
