@@ -307,7 +307,8 @@ func TestQueriesForHolds(t *testing.T) {
 	w, s := watched(t, []string{"person:" + cy}, []string{anna}, role.Grant{Role: role.ComplianceOfficer})
 	talk(w)
 	w.noteSize(t, s, 30)
-	w.vault.holds = newVault(w).holds // M-1's 50 and M-2's 60
+	other := newVault(w)
+	w.vault.holds, w.vault.matters = other.holds, append(w.vault.matters, other.matters[1]) // M-1's 50, and M-2 with 60
 	var asked [][]uint64
 	s.HeldSet = func(_ context.Context, holds []uint64) (*roaring64.Bitmap, uint64, error) {
 		asked = append(asked, holds)

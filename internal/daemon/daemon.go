@@ -144,7 +144,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	p.book = p.newBook(o, catchUp)
 	p.docket = p.newDocket(catchUp)
 	p.state = state.New(a, pins, p.appliers())
-	p.render = &api.Renderer{Log: a, State: p.state, Kin: kin{p}}
+	p.render = &api.Renderer{Log: a, State: p.state, Kin: kin{p}, FileText: p.texts.Status}
 	if err := p.state.CatchUp(ctx, a.Size()); err != nil {
 		return nil, err
 	}
