@@ -73,7 +73,7 @@ func addresses() (uint64, error) {
 var calls = []uint32{
 	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_CLOSE,
 	unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MADVISE, unix.SYS_MPROTECT, unix.SYS_MREMAP, unix.SYS_BRK,
-	unix.SYS_CLONE, unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_SCHED_GETAFFINITY, unix.SYS_SET_ROBUST_LIST,
+	unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_SCHED_GETAFFINITY, unix.SYS_SET_ROBUST_LIST, unix.SYS_RSEQ, unix.SYS_GETRANDOM,
 	unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_TGKILL,
 	unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN, unix.SYS_SIGALTSTACK, unix.SYS_RESTART_SYSCALL,
 	unix.SYS_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_CLOCK_NANOSLEEP,
@@ -86,27 +86,32 @@ var calls = []uint32{
 // numbers (linux/audit.h): the same number is another call in another one.
 var architectures = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
 
-// allowed leaves the process, in all its threads, no system call but calls: any
-// other one fails with EPERM (seccomp(2)).
+// allowed leaves the process, in all its threads, no system call but calls, and
+// clone for threads alone (seccomp(2)). Any other one fails with ENOSYS: the C
+// library then starts threads by clone, whose flags can be looked at.
 func allowed() error {
 	arch, known := architectures[runtime.GOARCH]
 	if !known {
 		return fmt.Errorf("system calls of %s are not known to it", runtime.GOARCH)
 	}
-	const at, number = 4, 0 // offsets in seccomp_data
+	const number, at, first = 0, 4, 16 // offsets in seccomp_data: of the number, the arch, the first argument's low half
+	load := func(offset uint32) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
+	}
+	end := func(verdict uint32) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: verdict}
+	}
+	const equal, set = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
+	refused := end(unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS))
+	n := uint8(len(calls)) // #nosec G115 -- some thirty
 	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: at},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: arch, Jt: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_KILL_PROCESS},
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number},
+		load(at), {Code: equal, K: arch, Jt: 1}, end(unix.SECCOMP_RET_KILL_PROCESS),
+		load(number), {Code: equal, K: unix.SYS_CLONE, Jt: n + 1}, // to where its flags are looked at
 	}
 	for i, call := range calls {
-		// To the last instruction, over the calls behind this one and the refusal.
-		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jt: uint8(len(calls) - i)}) // #nosec G115 -- some thirty
+		filter = append(filter, unix.SockFilter{Code: equal, K: call, Jt: n + 3 - uint8(i)}) // #nosec G115 -- likewise; to the last
 	}
-	filter = append(filter,
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
+	filter = append(filter, refused, load(first), unix.SockFilter{Code: set, K: unix.CLONE_THREAD, Jt: 1}, refused, end(unix.SECCOMP_RET_ALLOW))
 	if len(filter) > math.MaxUint8 {
 		return fmt.Errorf("a filter of %d instructions", len(filter))
 	}

@@ -17,7 +17,7 @@ import (
 // Bounds of a docx, beside those of the process.
 const (
 	maxParts    = 10_000
-	maxUnpacked = 64 << 20 // bytes of all the parts that are read
+	maxUnpacked = 32 << 20 // bytes of all the parts that are read
 	maxXMLDepth = 512
 )
 

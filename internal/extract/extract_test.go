@@ -115,6 +115,17 @@ func TestNothingEscapes(t *testing.T) {
 	}
 }
 
+// Whatever of Go's runtime a parser makes work, works: more threads, collected
+// memory.
+func TestRuntimeWorks(t *testing.T) {
+	for range 5 {
+		got, err := reader(t, "child-threads", nil).Read(t.Context(), "a.txt", "", 4, strings.NewReader("text"))
+		if err != nil || got != (Text{StatusText, "escaped: ", Tool}) {
+			t.Fatalf("%+v, %v", got, err)
+		}
+	}
+}
+
 // Who waits no longer gets no answer, and the child goes.
 func TestReadEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

@@ -7,9 +7,12 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
+	"runtime"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 )
@@ -33,7 +36,7 @@ var children = map[string]func(){
 			os.Exit(1)
 		}
 	},
-	"child-hang":    func() { time.Sleep(time.Hour) },
+	"child-hang":    hang,
 	"child-exit":    func() { os.Exit(3) },
 	"child-garbage": func() { fmt.Print("HFX1 and then what nobody expects") },
 	"child-nothing": func() {},
@@ -55,7 +58,7 @@ var children = map[string]func(){
 		if err := cmd.Start(); err != nil {
 			os.Exit(9)
 		}
-		time.Sleep(time.Hour)
+		hang()
 	},
 	"child-panic":  func() { confined(func() { panic("a name") }) },
 	"child-memory": func() { confined(grow) },
@@ -66,7 +69,29 @@ var children = map[string]func(){
 			}
 		})
 	},
+	"child-threads": func() {
+		confined(func() {
+			var threads sync.WaitGroup
+			ready := make(chan struct{})
+			for range 20 {
+				threads.Go(func() {
+					runtime.LockOSThread()
+					<-ready
+				})
+			}
+			close(ready)
+			threads.Wait()
+			report(nil)
+		})
+	},
 	"child-tries": func() { confined(func() { report(escapes()) }) },
+}
+
+// hang waits for what never comes.
+func hang() {
+	never := make(chan os.Signal, 1)
+	signal.Notify(never, syscall.SIGUSR1)
+	<-never
 }
 
 // confined runs f as the child would a parser.
