@@ -49,6 +49,9 @@ scale: ## 200 queries over both corpora in CORPUS=DIR: the index against a brute
 	$(GO) test -tags scale -run '^TestScale$$' -timeout 60m -count=1 -v ./archive/search > $(BIN)/scale.log 2>&1 || { cat $(BIN)/scale.log; exit 1; }
 	@grep '^scale: ' $(BIN)/scale.log
 
+peers: ## our index beside plain bleve and SQLite FTS5, neither encrypted, in one run; MESSAGES=1000000 for seven years of a hospital
+	cd internal/peers && $(GO) vet . && $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 240m .
+
 faults: need ## kill -9, power loss, full and failing disks, and what a disposition leaves, for up to an hour
 	@.ci/need strace=strace
 	@mkdir -p $(BIN)

@@ -97,7 +97,7 @@ func scaleDoc(before []*query.Doc, l scaleLine, i int, at time.Time, other strin
 		d.MRN = "00" + l.Conversation + "A"
 	}
 	d.Members = slices.Concat(d.From, d.To, query.Parties{scaleParty("", i/100)})
-	d.Lang = []string{"en", "en-SG", "", "es-MX", "ES", "zh"}[i%6]
+	d.Lang = []string{"en", "en-SG", "", "es-MX", "ES", "zh", "eng"}[i%7]
 	d.Prio = []string{"routine", "routine", "urgent", "", "stat"}[i%5]
 	d.Digest[0], d.Digest[1], d.Digest[2], d.Digest[20] = byte(i), byte(i>>8), byte(i>>16), 1
 	if i%20 == 0 {

@@ -22,6 +22,8 @@ medicación
 medicaciones
 exact:"medicación"
 exact:medicacion
+medicacion
+presion NOT exact:presion
 habitación NEAR(4) paciente
 niño OR niñito
 presion alta
@@ -50,7 +52,8 @@ exact:CAFÉ OR exact:cafes
 strasse
 Fussen OR größe
 smorrebrod OR lukasz
-ægir thor
+aegir thor
+oeuvre OR ægir
 istanbul
 xray coop
 "hidden space"
