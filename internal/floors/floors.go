@@ -108,8 +108,6 @@ var places = map[string]place{
 	// The demo drives the built commands from outside, as a person would.
 	"internal/demo":   {floor: 6, only: []string{"internal/adtest"}},
 	"internal/floors": {floor: 6, only: []string{}},
-	// A module of its own, of tests alone: other search engines beside ours.
-	"internal/peers": {floor: 6, only: []string{}, tests: true},
 
 	// Other search engines to measure against: a module of its own, of tests alone,
 	// so that nobody who builds the product downloads them.
