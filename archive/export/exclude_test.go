@@ -38,6 +38,10 @@ func (b *brokenLog) Record(ctx context.Context, seq uint64) (archive.Record, err
 	return r, err
 }
 
+func (b *brokenLog) RecordOf(ctx context.Context, leaf proof.Leaf) (archive.Record, error) {
+	return b.Record(ctx, leaf.Seq)
+}
+
 func exclusionsOf(t *testing.T, f fs.FS) []Exclusion {
 	t.Helper()
 	b, err := fs.ReadFile(f, fileAnnex)

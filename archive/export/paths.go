@@ -2,9 +2,11 @@ package export
 
 import (
 	"context"
+	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"holdfast/archive"
 	"holdfast/archive/proof"
 )
 
@@ -19,16 +21,19 @@ const worthwhile = 8
 // leaves of which several are asked for it reads all, and has the upper part
 // of the path from the log once.
 type pathFinder struct {
-	log   Log
-	size  uint64                     // leaves of the tree
-	block uint64                     // number of the block that levels are of
-	asked int                        // how many paths of the block were asked for in a row
-	known bool                       // levels and upper are of the block
-	nodes [2 << blockBits]proof.Hash // of the block, as a heap: 1 is its root, leaves from 256 on
-	upper []proof.Hash               // of the path above the block
+	entries *entryReader
+	size    uint64                     // leaves of the tree
+	block   uint64                     // number of the block that levels are of
+	asked   int                        // how many paths of the block were asked for in a row
+	known   bool                       // levels and upper are of the block
+	nodes   [2 << blockBits]proof.Hash // of the block, as a heap: 1 is its root, leaves from 256 on
+	upper   []proof.Hash               // of the path above the block
+	found   []proof.Hash               // the last path
+	text    []byte
 }
 
-// path returns the inclusion path of seq, from the leaf up.
+// path returns the inclusion path of seq, from the leaf up; it is good until
+// the next.
 func (f *pathFinder) path(ctx context.Context, seq uint64) ([]proof.Hash, error) {
 	block := seq >> blockBits
 	if block != f.block {
@@ -37,36 +42,38 @@ func (f *pathFinder) path(ctx context.Context, seq uint64) ([]proof.Hash, error)
 	f.asked++
 	// A block that the tree does not fill has another shape.
 	if f.asked < worthwhile && !f.known || (block+1)<<blockBits > f.size {
-		return f.log.Prove(ctx, seq, f.size)
+		return f.entries.log.Prove(ctx, seq, f.size)
 	}
 	if !f.known {
 		if err := f.read(ctx, seq); err != nil {
 			return nil, err
 		}
 	}
-	path := make([]proof.Hash, 0, blockBits+len(f.upper))
+	path := f.found[:0]
 	for n := seq&(1<<blockBits-1) | 1<<blockBits; n > 1; n >>= 1 {
 		path = append(path, f.nodes[n^1])
 	}
-	return append(path, f.upper...), nil
+	f.found = append(path, f.upper...)
+	return f.found, nil
 }
 
 // read reads the block in which seq stands.
 func (f *pathFinder) read(ctx context.Context, seq uint64) error {
-	whole, err := f.log.Prove(ctx, seq, f.size)
+	whole, err := f.entries.log.Prove(ctx, seq, f.size)
 	if err != nil {
 		return err
 	}
 	f.upper = whole[blockBits:]
-	n := 1 << blockBits
-	var text []byte
-	for leaf, err := range f.log.Scan(ctx, f.block<<blockBits, (f.block+1)<<blockBits) {
-		if err != nil {
-			return err
-		}
-		text = leaf.AppendTo(text[:0]) // a leaf that was read is well formed
-		f.nodes[n] = proof.LeafHash(text)
-		n++
+	leaves, err := f.entries.leaves(ctx, f.block)
+	if err != nil {
+		return err
+	}
+	if len(leaves) != 1<<blockBits {
+		return fmt.Errorf("read the leaves beside leaf %d: %w", seq, archive.ErrDamaged)
+	}
+	for i := range leaves {
+		f.text = leaves[i].AppendTo(f.text[:0]) // a leaf that was read is well formed
+		f.nodes[1<<blockBits+i] = proof.LeafHash(f.text)
 	}
 	for n := 1<<blockBits - 1; n > 0; n-- {
 		f.nodes[n] = tlog.NodeHash(f.nodes[2*n], f.nodes[2*n+1])

@@ -134,7 +134,7 @@ func (p *producer) family(ctx context.Context, seq uint64) ([]uint64, error) {
 	if p.req.Family == nil {
 		return nil, nil
 	}
-	rec, err := p.log.Record(ctx, seq)
+	rec, err := p.entries.record(ctx, seq)
 	if lost(err) || err == nil && rec.Leaf.Kind != proof.KindMessage {
 		return nil, nil
 	}

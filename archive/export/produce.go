@@ -27,6 +27,7 @@ type producer struct {
 	req     *Request
 	sink    Sink
 	known   *known
+	entries entryReader
 	created time.Time
 	key     ed25519.PublicKey // identity key
 	id      *proof.Identity
@@ -159,6 +160,7 @@ func prepare(ctx context.Context, src Source, req *Request) (*producer, error) {
 	if err := p.anchor(ctx); err != nil {
 		return nil, err
 	}
+	p.entries.log = src.Log
 	p.known = newKnown(ctx, src, req.At, p.id.ArchiveID)
 	if err := p.seekCover(ctx); err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,15 +19,15 @@ type proofsWriter struct {
 	any  bool
 	seqs uint64
 
-	paths pathFinder
-	buf   []byte
+	paths     pathFinder
+	buf, leaf []byte
 }
 
 // writeProofs goes over everything again and writes why it can be believed:
 // first what records rest on, then the records in the order of rendering.
 func (p *producer) writeProofs(ctx context.Context) error {
 	f, err := writeFile(p.sink, fileProofs, func(w *fileWriter) (uint64, error) {
-		out := &proofsWriter{p: p, w: w, paths: pathFinder{log: p.log, size: p.point.Size}}
+		out := &proofsWriter{p: p, w: w, paths: pathFinder{entries: &p.entries, size: p.point.Size}}
 		if err := out.head(ctx); err != nil {
 			return 0, err
 		}
@@ -81,7 +80,7 @@ func (o *proofsWriter) rows(ctx context.Context) error {
 		if _, ok := p.unlisted[m.seq]; ok {
 			return nil
 		}
-		rec, err := p.log.Record(ctx, m.seq)
+		rec, err := p.entries.record(ctx, m.seq)
 		if lost(err) {
 			return ErrChanged
 		}
@@ -90,8 +89,8 @@ func (o *proofsWriter) rows(ctx context.Context) error {
 		}
 		it := &item{rec: rec, shown: true}
 		if rec.Leaf.Kind == proof.KindMessage {
-			var note archive.MessageNote
-			if err := json.Unmarshal(rec.Note, &note); err != nil {
+			note, err := readNote(rec.Note)
+			if err != nil {
 				return ErrChanged
 			}
 			p.known.err = nil
@@ -123,11 +122,19 @@ func (o *proofsWriter) head(ctx context.Context) error {
 }
 
 func (o *proofsWriter) prove(ctx context.Context, as string, rec archive.Record) (proofEntry, error) {
-	path, err := o.paths.path(ctx, rec.Leaf.Seq)
+	path, err := o.path(ctx, rec.Leaf.Seq)
 	if err != nil {
-		return proofEntry{}, fmt.Errorf("prove entry %d: %w", rec.Leaf.Seq, err)
+		return proofEntry{}, err
 	}
 	return newProofEntry(as, rec, path)
+}
+
+func (o *proofsWriter) path(ctx context.Context, seq uint64) ([]proof.Hash, error) {
+	path, err := o.paths.path(ctx, seq)
+	if err != nil {
+		return nil, fmt.Errorf("prove entry %d: %w", seq, err)
+	}
+	return path, nil
 }
 
 // unit writes what one unit is, and the proofs of its items.
@@ -163,16 +170,17 @@ func (o *proofsWriter) item(ctx context.Context, it *item) error {
 		}
 		return o.write(proofEntry{As: asUnproven, Seq: it.row.Seq, Says: it.says.orNil()})
 	}
-	e, err := o.prove(ctx, asRecord, it.rec)
+	path, err := o.path(ctx, it.rec.Leaf.Seq)
 	if err != nil {
 		return err
 	}
-	e.Device = it.device
+	o.leaf = it.rec.Leaf.AppendTo(o.leaf[:0]) // a leaf that was read is well formed
+	r := recordProof{rec: &it.rec, leaf: o.leaf, path: path, device: it.device}
 	if !o.p.lines {
-		e.Body, e.Rests, e.Says = string(it.rec.Body), it.row.rests(0), it.says.orNil()
+		r.body, r.rests, r.says = true, it.row.rests(0), it.says.orNil()
 	}
 	o.seqs++
-	return o.write(e)
+	return o.line(it.rec.Leaf.Seq, r.appendTo)
 }
 
 // orNil returns s, or nil if it says nothing.
@@ -232,17 +240,25 @@ func (o *proofsWriter) evidence(ctx context.Context, seq uint64) error {
 }
 
 func (o *proofsWriter) write(e proofEntry) error {
+	return o.line(e.Seq, func(b []byte) ([]byte, error) {
+		line, err := marshalLine(e)
+		return append(b, line...), err
+	})
+}
+
+// line writes one line of the list.
+func (o *proofsWriter) line(seq uint64, appendTo func([]byte) ([]byte, error)) error {
 	var err error
 	o.buf = o.buf[:0]
 	if o.any {
 		o.buf = append(o.buf, ',', '\n')
 	}
 	o.any = true
-	if o.buf, err = e.appendTo(o.buf); err != nil {
+	if o.buf, err = appendTo(o.buf); err != nil {
 		return err
 	}
 	if len(o.buf) > MaxLine {
-		return fmt.Errorf("%w: the proof of entry %d would be longer than a line may be", ErrRequest, e.Seq)
+		return fmt.Errorf("%w: the proof of entry %d would be longer than a line may be", ErrRequest, seq)
 	}
 	_, err = o.w.Write(o.buf)
 	return err

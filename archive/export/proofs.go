@@ -3,7 +3,6 @@ package export
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"holdfast/archive"
 	"holdfast/archive/proof"
@@ -62,41 +61,6 @@ type proofEntry struct {
 	Bates  uint64 `json:"bates,omitempty"`  // the first number of those
 	Size   uint64 `json:"size,omitempty"`   // of what was rendered, where it embeds what proofs do not hold; bytes
 	SHA256 string `json:"sha256,omitempty"` // likewise, hex
-}
-
-// appendTo appends the entry as its line. The most frequent kind, a record
-// whose body stands in its row, is written by hand: reflection would take as
-// long as reading the entry did.
-func (e *proofEntry) appendTo(b []byte) ([]byte, error) {
-	if e.As != asRecord || e.Body != "" || e.Says != nil || len(e.Rests) > 0 {
-		line, err := marshalLine(e)
-		return append(b, line...), err
-	}
-	b = append(b, `{"as":"record","seq":`...)
-	b = strconv.AppendUint(b, e.Seq, 10)
-	b = append(append(append(b, `,"leaf":"`...), e.Leaf...), `","random":"`...)
-	b = append(append(b, e.Random...), '"')
-	if e.Note != "" {
-		note, err := marshalLine(e.Note)
-		if err != nil {
-			return b, err
-		}
-		b = append(append(b, `,"note":`...), note...)
-	}
-	if e.Device != 0 {
-		b = strconv.AppendUint(append(b, `,"device":`...), e.Device, 10)
-	}
-	for i, h := range e.Path {
-		sep := `,"`
-		if i == 0 {
-			sep = `,"path":["`
-		}
-		b = append(append(append(b, sep...), h...), '"')
-	}
-	if len(e.Path) > 0 {
-		b = append(b, ']')
-	}
-	return append(b, '}'), nil
 }
 
 // newProofEntry makes the proof of rec with the given inclusion path.

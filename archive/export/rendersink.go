@@ -138,21 +138,28 @@ func (s *renderSink) abandon(err error) error {
 
 // A lineWriter renders records.jsonl, the one format that shows entries as they are:
 // it is given rows, not units.
-type lineWriter struct{ w io.WriteCloser }
+type lineWriter struct {
+	w   io.WriteCloser
+	buf []byte
+}
 
 func newLines(sink render.Sink) (*lineWriter, error) {
 	w, err := sink.Create(fileRecords)
 	if err != nil {
 		return nil, err
 	}
-	return &lineWriter{w}, nil
+	return &lineWriter{w: w}, nil
 }
 
 func (l *lineWriter) row(row *Row) error {
-	b, err := row.line()
-	if err != nil {
-		return err
+	if row.size() > MaxLine {
+		return errTooLarge
 	}
-	_, err = l.w.Write(append(b, '\n'))
+	l.buf = row.appendTo(l.buf[:0])
+	if len(l.buf) > MaxLine {
+		return errTooLarge
+	}
+	l.buf = append(l.buf, '\n')
+	_, err := l.w.Write(l.buf)
 	return err
 }

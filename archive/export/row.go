@@ -156,8 +156,8 @@ func (row *Row) event(rec archive.Record) error {
 
 // message fills in what a message's payload and note say.
 func (row *Row) message(rec archive.Record, asof AsOf) (*envelope.Payload, error) {
-	var note archive.MessageNote
-	if err := ijson.Unmarshal(rec.Note, &note); err != nil {
+	note, err := readNote(rec.Note)
+	if err != nil {
 		return nil, fmt.Errorf("%w: note: %w", errUnreadable, err)
 	}
 	compact, err := jws.Parse(rec.Body, envelope.TypMessage)
@@ -256,10 +256,7 @@ func (row *Row) line() ([]byte, error) {
 	if row.size() > MaxLine {
 		return nil, errTooLarge
 	}
-	b, err := marshalLine(row)
-	if err != nil {
-		return nil, err
-	}
+	b := row.appendTo(make([]byte, 0, row.size()+512))
 	if len(b) > MaxLine {
 		return nil, errTooLarge
 	}

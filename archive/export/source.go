@@ -26,6 +26,8 @@ type Log interface {
 	// Record returns one entry. archive.ErrNoBody says that its body is gone,
 	// archive.ErrDamaged that it is not what the leaf commits to.
 	Record(ctx context.Context, seq uint64) (archive.Record, error)
+	// RecordOf is Record for who has the leaf from Scan.
+	RecordOf(ctx context.Context, leaf proof.Leaf) (archive.Record, error)
 	// Scan yields the leaves from seq from up to, not including, to.
 	Scan(ctx context.Context, from, to uint64) iter.Seq2[proof.Leaf, error]
 	// Checkpoint returns a signed checkpoint of the present size.

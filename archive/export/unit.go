@@ -127,7 +127,7 @@ func (p *producer) decide(ctx context.Context, m member) (*item, error) {
 
 // read reads one entry and makes its row; a reason says why it has none.
 func (p *producer) read(ctx context.Context, seq uint64) (*item, error) {
-	rec, err := p.log.Record(ctx, seq)
+	rec, err := p.entries.record(ctx, seq)
 	switch {
 	case errors.Is(err, archive.ErrDisposed):
 		return p.exclude(ctx, seq, ReasonDisposed)

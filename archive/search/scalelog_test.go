@@ -22,7 +22,7 @@ type scaleLine struct {
 var scaleStrange = strings.Split(strings.TrimSpace(`
 El paciente de la habitación 12 no tomó la medicación de la noche
 Las pacientes de las habitaciones 14 y 15 tomaron sus medicaciones
-medicacion pendiente, la enfermera hablará con los médicos mañana por la mañana
+ya está medicado; medicacion pendiente, la enfermera hablará con los médicos mañana por la mañana
 Hablamos ayer: las canciones del niño le calmaron; ¿cómo está hoy el niñito?
 El señor Peña tiene presion alta, la presión de ayer 160/95; vigilar presiones
 exámenes listos, examen de orina normal, ¿quién los recogió?

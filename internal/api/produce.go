@@ -44,6 +44,7 @@ type Produced struct {
 
 	Production uint64 // seq of the entry that began it
 	Bates      string // first and last number; "" without
+	Near       uint64 // near matches of a patient access package: messages listed in its annex
 }
 
 // Sink takes a production's files, one at a time: each is closed before the
@@ -72,6 +73,9 @@ func ValidFile(name string) bool { return fileName.MatchString(name) && len(name
 func (s *Server) exportRequest(w http.ResponseWriter, r *http.Request, c *caller) (*ExportRequest, *query.Query, error) {
 	var req ExportRequest
 	if err := decode(w, r, &req); err != nil {
+		return nil, nil, err
+	}
+	if err := s.patient(&req); err != nil {
 		return nil, nil, err
 	}
 	if err := req.check(); err != nil {
@@ -152,7 +156,7 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request, c *caller, req 
 		case made == nil:
 			return audit.Outcome{}, errors.New("a production without a summary")
 		}
-		done = Completion{Access: seq, Matched: made.Matched, Produced: made.Produced, Withheld: made.Withheld, Through: made.Through, Quarantined: made.Quarantined, Production: made.Production, Bates: made.Bates}
+		done = Completion{Access: seq, Matched: made.Matched, Produced: made.Produced, Withheld: made.Withheld, Through: made.Through, Quarantined: made.Quarantined, Production: made.Production, Bates: made.Bates, Near: made.Near}
 		o := audit.Outcome{Total: made.Matched, Shown: made.Produced, Through: made.Through}
 		if made.Custodians != nil {
 			parties := make([][]string, 0, len(made.Custodians))

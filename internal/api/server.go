@@ -119,6 +119,9 @@ type Parts struct {
 
 	// LargeExport is how many entries one person may export alone; 0 is no limit.
 	LargeExport uint64
+	// ThirdParties is how a patient access package shows people who are not the
+	// patient, unless the export says otherwise; "": by initials.
+	ThirdParties string
 }
 
 // Server answers the API's requests. It holds no data of its own.

@@ -30,7 +30,7 @@ func Purposes() []string {
 
 // ExportRequest asks for a production.
 type ExportRequest struct {
-	Query  string `json:"query"`
+	Query  string `json:"query"` // empty with MRN
 	Reason string `json:"reason,omitempty"`
 	Matter string `json:"matter,omitempty"`
 	As     string `json:"as"`           // the format: one of Formats
@@ -46,6 +46,8 @@ type ExportRequest struct {
 	Redact    []Redact `json:"redact,omitempty"`
 	Include   []string `json:"include,omitempty"`   // tags whose messages are produced all the same
 	Authority string   `json:"authority,omitempty"` // by what right they are
+
+	Patient
 
 	Request uint64  `json:"request,omitempty"` // the approved request, of an export that takes two people
 	Resume  *Resume `json:"resume,omitempty"`  // of one that was cut off
@@ -108,6 +110,8 @@ func (r *ExportRequest) check() error {
 		return badRequest("a statement of more than 500 characters", "say it shorter")
 	case utf8.RuneCountInString(r.Legend) > maxLegend:
 		return badRequest(fmt.Sprintf("a legend of more than %d characters", maxLegend), "say it shorter: it stands on every page")
+	case r.patientFault() != nil:
+		return r.patientFault()
 	case r.Bates != "" && !batesPrefix.MatchString(r.Bates):
 		return badRequest("a prefix that no Bates number has", "give capital letters, digits and hyphens, at most 16, and no digit last: numbers follow")
 	case r.Bates != "" && r.Matter == "":
@@ -153,4 +157,5 @@ type Completion struct {
 
 	Production uint64 `json:"production,omitempty"` // seq of the entry that began it
 	Bates      string `json:"bates,omitempty"`      // first and last number
+	Near       uint64 `json:"near,omitempty"`       // near matches of a patient access package, in its annex
 }

@@ -74,6 +74,8 @@ type Config struct {
 	// Retention says how holds are released. What is kept for how long is no
 	// configuration: `holdfast schedule apply` puts it into the log.
 	Retention Retention `toml:"retention"`
+	// PatientAccess says what patients get who ask for their messages.
+	PatientAccess PatientAccess `toml:"patient_access"`
 }
 
 // Retention says how holds are released.
@@ -188,7 +190,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("retention.grace_days is a number of days from 1 to %d", maxGrace)
 	}
 	c.Retention.GraceDays = cmp.Or(c.Retention.GraceDays, defaultGrace)
-	if err := c.checkPeople(); err != nil {
+	if err := errors.Join(c.checkPeople(), c.PatientAccess.check()); err != nil {
 		return err
 	}
 	if c.Relay == nil {

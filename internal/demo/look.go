@@ -202,7 +202,7 @@ func (d *demo) audit(ctx context.Context) error {
 			return fmt.Errorf("the audit lists %d accesses of kind %q, there were %d", got[action], action, n)
 		}
 	}
-	return d.say("Asked who has looked: %d searches, %d show, %d export, all by this user and with the reason given.", got["search"], got["show"], got["export"])
+	return d.say("Asked who has looked: %d searches, %d show, %d exports, all by this user and with the reason given.", got["search"], got["show"], got["export"])
 }
 
 // exportedEntry reads which entry the first record of the production is, and

@@ -174,6 +174,7 @@ func (d *demo) play(ctx context.Context) error {
 		{"search", d.search},
 		{"show", d.show},
 		{"export", d.export},
+		{"other formats", d.produceFormats},
 		{"audit", d.audit},
 		{"log in", d.logIn},
 		{"find by a former name", d.rename},
@@ -186,6 +187,7 @@ func (d *demo) play(ctx context.Context) error {
 		{"verify the live store", d.verifyLive},
 		{"stop", d.stop},
 		{"verify the export offline", d.verifyOffline},
+		{"verify the other formats", d.verifyFormats},
 		{"verify a copy of the store", d.verifyCopy},
 		{"verify an altered copy", d.verifyAltered},
 	} {

@@ -25,7 +25,7 @@ type exportOptions struct {
 func newExport(g *globals) *cobra.Command {
 	o := &exportOptions{}
 	cmd := &cobra.Command{
-		Use:   "export [QUERY] --out DIR|FILE.zip --recipient WHO --purpose WHAT",
+		Use:   "export [QUERY | --mrn NUMBER] --out DIR|FILE.zip --recipient WHO --purpose WHAT",
 		Short: "Produce messages with proofs that a stranger can verify",
 		Long: `Produce the messages that a query finds, with all that hangs at them, a signed manifest and
 proofs, in a new folder or zip file. The export is recorded with its query, reason, recipient and
@@ -40,12 +40,21 @@ Formats: ` + strings.Join(api.Formats(), ", ") + `. jsonl is lossless; every for
 Messages tagged privileged, part2 or psychotherapy (holdfast tag) are withheld and listed in a
 privilege log, unless --include names the tag and --authority the right to hand them out.
 
+With --mrn in place of a query the production is a patient's own package (45 CFR 164.524): what carries
+exactly that medical record number. Psychotherapy notes are never in it. People who are not the patient
+are shown by --third-parties: show, initials or hide; with the last two no proof of a message leaves,
+because it holds the names. Names inside texts, names of groups and attachments are not found by this:
+look at the package before you hand it over. about.txt tells the patient what it covers and what not.
+Other numbers that are nearly the same, and messages that only name the number in their text, are listed
+in annex/near.csv for your review.
+
 An export of more entries than the configuration lets one person make alone takes two: ask for it
 with --ask, which says the number of the request and as of how many entries it is; when another
 person has approved that (holdfast requests), make it, once, with --request and --at.`,
 		Example: `  holdfast export 'conversation:"Ward 3"' --matter M-7 --recipient 'Jones LLP, Boston' --purpose litigation --out ward3
   holdfast export 'matter:M-7' --matter M-7 --as rsmf --bates STM --legend CONFIDENTIAL --recipient 'Jones LLP, Boston' --purpose litigation --out prod1.zip
   holdfast export --query-file query.txt --matter M-7 --as eml --redact '\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b' --redact-reason 'SSN' --recipient 'County court' --purpose subpoena --out prod2
+  holdfast export --mrn 0048-113 --as pdf --reason 'request of 3 March' --recipient 'the patient' --out package
   holdfast export --query-file query.txt --reason 'subpoena 26-118' --recipient 'County court' --purpose subpoena --request 4711 --at 4710 --out subpoena`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runExport(cmd.Context(), g, o, args) },
 	}
@@ -69,7 +78,7 @@ type exported struct {
 }
 
 func runExport(ctx context.Context, g *globals, o *exportOptions, args []string) error {
-	q, err := o.asked.read(ctx, g, args)
+	q, err := o.read(ctx, g, args)
 	if err != nil {
 		return err
 	}
@@ -99,6 +108,17 @@ func runExport(ctx context.Context, g *globals, o *exportOptions, args []string)
 	return g.writeExported(o.out, to.annexPath(), done)
 }
 
+// read returns the query; with a medical record number there is none to give.
+func (o *exportOptions) read(ctx context.Context, g *globals, args []string) (string, error) {
+	if o.mrn == "" {
+		return o.asked.read(ctx, g, args)
+	}
+	if len(args) > 0 || o.asked != (asked{}) {
+		return "", usage("--mrn stands in place of a query: give one of the two")
+	}
+	return "", nil
+}
+
 // receive asks for the production and shows how far it has come.
 func receive(ctx context.Context, g *globals, o *exportOptions, req api.ExportRequest, to *zipped) (*api.Completion, error) {
 	b := g.startBar("producing", 0, progress.UnitsDefault)
@@ -121,6 +141,10 @@ func (g *globals) writeExported(out, annex string, done *api.Completion) error {
 	if annex != "" {
 		aside = annex + " stays in the house"
 	}
+	near := ""
+	if done.Near > 0 {
+		near = "messages of numbers that are nearly the patient's, or that only name it, are in annex/near.csv: review whether they belong to the package\n"
+	}
 	return errors.Join(
 		g.writeFields([]field{
 			{"production", out},
@@ -129,11 +153,12 @@ func (g *globals) writeExported(out, annex string, done *api.Completion) error {
 			{"withheld", number(done.Withheld)},
 			{"quarantined", number(done.Quarantined)},
 			{"bates", done.Bates},
+			{"near matches", optional(done.Near)},
 			{"files", number(done.Files)},
 			{"bytes", number(done.Bytes)},
 			{"access entry", number(done.Access)},
 		}),
-		g.say(aside+"\nverify it anywhere with: holdfast verify DIR --log-key FILE (holdfast checkpoint --log-key prints the key)"),
+		g.say(near+aside+"\nverify it anywhere with: holdfast verify DIR --log-key FILE (holdfast checkpoint --log-key prints the key)"),
 	)
 }
 

@@ -19,6 +19,8 @@ type rendering struct {
 	redactReason                   string
 	include                        []string
 	authority                      string
+	mrn, thirdParties              string
+	patientUsrs                    []string
 }
 
 func (r *rendering) addFlags(cmd *cobra.Command) {
@@ -29,7 +31,10 @@ func (r *rendering) addFlags(cmd *cobra.Command) {
 	f.StringVar(&r.bates, "bates", "", "number the messages with this `PREFIX`; numbers are never given twice within a matter")
 	f.StringVar(&r.legend, "legend", "", "stamp the `TEXT` of a protective order on everything that people read")
 	f.StringVar(&r.recipient, "recipient", "", "`WHO` gets it: name and address")
-	f.StringVar(&r.purpose, "purpose", "", "`WHAT` for: "+strings.Join(api.Purposes(), ", "))
+	f.StringVar(&r.purpose, "purpose", "", "`WHAT` for: "+strings.Join(api.Purposes(), ", ")+"; with --mrn it is patient-access unless you say")
+	f.StringVar(&r.mrn, "mrn", "", "in place of a query: a patient's package, of the messages with this medical record `NUMBER`")
+	f.StringVar(&r.thirdParties, "third-parties", "", "how the package shows people who are not the patient: `POLICY` "+strings.Join(api.ThirdParties(), ", ")+"; the site's if you do not say")
+	f.StringSliceVar(&r.patientUsrs, "patient-usr", nil, "relay `USR` who is the patient: shown as they are; may be repeated")
 	f.StringVar(&r.about, "about", "", "a brief `STATEMENT` of the purpose, for the accounting of disclosures")
 	f.StringArrayVar(&r.redactSeqs, "redact-seq", nil, "cover the text of entry `SEQ`; may be repeated, or a list with commas")
 	f.StringArrayVar(&r.redactPatterns, "redact", nil, "cover what matches `PATTERN` (RE2); may be repeated")
@@ -39,15 +44,19 @@ func (r *rendering) addFlags(cmd *cobra.Command) {
 	choices(cmd, "as", api.Formats()...)
 	choices(cmd, "unit", "message", "day", "conversation")
 	choices(cmd, "purpose", api.Purposes()...)
+	choices(cmd, "third-parties", api.ThirdParties()...)
 }
 
 func (r *rendering) fill(req *api.ExportRequest) error {
 	req.As, req.Unit, req.Bates, req.Legend = r.as, r.unit, r.bates, r.legend
+	req.MRN, req.ThirdParties, req.PatientUsrs = r.mrn, r.thirdParties, r.patientUsrs
 	req.Recipient, req.Purpose, req.About, req.Include, req.Authority = r.recipient, r.purpose, r.about, r.include, r.authority
 	switch {
 	case r.recipient == "":
 		return usage("say with --recipient who gets the production: disclosures are accounted for")
-	case r.purpose == "":
+	case r.mrn == "" && (r.thirdParties != "" || len(r.patientUsrs) > 0):
+		return usage("--third-parties and --patient-usr are for a patient's package: name the patient with --mrn")
+	case r.purpose == "" && r.mrn == "":
 		return usage("say with --purpose what it is for: %s", strings.Join(api.Purposes(), ", "))
 	case r.split == "custodian":
 		req.Split.Custodian = true
