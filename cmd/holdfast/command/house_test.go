@@ -237,10 +237,17 @@ func (h *house) Show(_ context.Context, seqs []uint64) ([]api.Shown, error) {
 
 func (h *house) Produce(_ context.Context, p api.Production, sink api.Sink) (*api.Produced, error) {
 	h.set(func() { h.looks++ })
+	of, near := p.Query.String(), uint64(0)
+	if asked := p.Asked; asked != nil && asked.MRN != "" {
+		of, near = of+", third parties "+asked.ThirdParties+", for "+asked.Purpose, 2
+		for _, usr := range asked.PatientUsrs {
+			of += ", patient " + usr
+		}
+	}
 	for _, name := range []string{"records.jsonl", "annex/annex.json", "manifest.json"} {
 		w, err := sink.Create(name)
 		if err == nil {
-			_, err = io.WriteString(w, name+" for "+p.Query.String()+"\n")
+			_, err = io.WriteString(w, name+" for "+of+"\n")
 		}
 		if err = errors.Join(err, w.Close()); err != nil {
 			return nil, err
@@ -248,7 +255,7 @@ func (h *house) Produce(_ context.Context, p api.Production, sink api.Sink) (*ap
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return &api.Produced{Matched: 3, Produced: 2, Withheld: 1, Through: 13}, h.fail
+	return &api.Produced{Matched: 3, Produced: 2, Withheld: 1, Through: 13, Near: near}, h.fail
 }
 
 // start serves the house at the socket path, and on the network, until the
