@@ -11,14 +11,14 @@ import (
 // scale.
 func TestEqualsOracle(t *testing.T) {
 	t.Parallel()
-	lines := make([]scaleLine, 0, 2000)
-	for l := range corpus.Generate(1800, 5) {
+	lines := make([]scaleLine, 0, 800)
+	for l := range corpus.Generate(800, 5) {
 		lines = append(lines, scaleLine{Text: l.Text, From: l.From, To: l.To})
 	}
 	docs := scaleDocs(scaleMixed(lines, 9))
 	queries := scaleAsked(docs)
 	scaleCovers(t, queries)
-	if differ := scaleCompare(t, docs, 600, 170, queries); differ > 0 || len(queries) != scaleQueries {
+	if differ := scaleCompare(t, docs, 250, 160, queries); differ > 0 || len(queries) != scaleQueries {
 		t.Errorf("%d queries of %d differ", differ, len(queries))
 	}
 }

@@ -22,9 +22,9 @@ type scaleLine struct {
 var scaleStrange = strings.Split(strings.TrimSpace(`
 El paciente de la habitación 12 no tomó la medicación de la noche
 Las pacientes de las habitaciones 14 y 15 tomaron sus medicaciones
-ya está medicado; medicacion pendiente, la enfermera hablará con los médicos mañana por la mañana
+medicacion pendiente, la enfermera hablará con los médicos mañana por la mañana
 Hablamos ayer: las canciones del niño le calmaron; ¿cómo está hoy el niñito?
-El señor Peña tiene presion alta, la presión de ayer 160/95; vigilar presiones
+El señor Peña, ya medicado, tiene presion alta, la presión de ayer 160/95; vigilar presiones
 exámenes listos, examen de orina normal, ¿quién los recogió?
 患者の血圧は高いです。明日検査をします
 患者已经出院了，请通知家属来接
@@ -202,7 +202,7 @@ func scaleCompare(t *testing.T, docs []*query.Doc, perFile uint64, batch int, qu
 		hits += len(want.hits)
 	}
 	t.Logf("%d queries find something, %d hits in all", found, hits)
-	if found < len(queries)*4/5 {
+	if found < len(queries)*7/10 {
 		t.Errorf("only %d of %d queries find something: they test nothing", found, len(queries))
 	}
 	return differ

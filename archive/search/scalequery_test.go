@@ -53,6 +53,8 @@ strasse
 Fussen OR größe
 smorrebrod OR lukasz
 aegir thor
+the NEAR(0) th*
+"el señor" NEAR(5) señor
 oeuvre OR ægir
 istanbul
 xray coop
@@ -195,7 +197,11 @@ func (w *scaleWords) property() string {
 		p = d.From[0]
 	}
 	names := strings.Fields(p.Name)
-	sent, received := d.Sent.Format("2006-01-02"), d.Received.Format("2006-01-02T15:04:05Z")
+	at := d.Sent
+	if at.IsZero() {
+		at = d.Received
+	}
+	sent, received := at.Format("2006-01-02"), d.Received.Format("2006-01-02T15:04:05Z")
 	op := []string{"=", ":", "<", "<=", ">", ">="}[w.IntN(6)]
 	all := []string{
 		side + strings.ToUpper(p.Usr), side + `"` + p.Name + `"`, side + names[w.IntN(len(names))], side + cmp.Or(strings.ToLower(p.UPN), p.Usr), side + cmp.Or(p.Mail, p.Usr),
