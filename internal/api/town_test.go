@@ -62,7 +62,7 @@ func (w *town) server() *Server {
 	p.Auth, p.People, p.Register, p.Directory, p.Devices, p.Wipes, p.Approvals = gate{w}, w, register{w}, directory{w}, devices{w}, wipes{w}, approvals{w}
 	if w.vault != nil {
 		p.Retention = w.vault.parts()
-		p.Docket = cabinet{w}
+		p.Docket, p.Coverage = cabinet{w}, surveyor{w}
 	}
 	s, err := New(p)
 	if err != nil {
