@@ -250,9 +250,10 @@ func (p *producer) shown(u *unit) {
 		if !it.proven() {
 			p.loose = append(p.loose, loose{it.member, bates, u.volume})
 		} else {
-			for _, seq := range it.row.rests(it.device) {
-				p.rests[seq] = struct{}{}
+			if it.device != 0 {
+				p.rests[it.device] = struct{}{}
 			}
+			it.row.eachRest(func(seq uint64) { p.rests[seq] = struct{}{} })
 		}
 		if it.row.Unproven != "" {
 			p.unproven++

@@ -74,7 +74,7 @@ func (o *proofsWriter) units(ctx context.Context) error {
 // rows writes the proofs of JSON lines, which hold all else that there is to
 // say of an entry: it makes no row again.
 func (o *proofsWriter) rows(ctx context.Context) error {
-	p := o.p
+	p, it := o.p, new(item)
 	return p.eachMember(ctx, func(m member) error {
 		p.step()
 		if _, ok := p.unlisted[m.seq]; ok {
@@ -87,7 +87,7 @@ func (o *proofsWriter) rows(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read entry %d: %w", m.seq, err)
 		}
-		it := &item{rec: rec, shown: true}
+		*it = item{rec: rec, shown: true}
 		if rec.Leaf.Kind == proof.KindMessage {
 			note, err := readNote(rec.Note)
 			if err != nil {
@@ -177,7 +177,7 @@ func (o *proofsWriter) item(ctx context.Context, it *item) error {
 	o.leaf = it.rec.Leaf.AppendTo(o.leaf[:0]) // a leaf that was read is well formed
 	r := recordProof{rec: &it.rec, leaf: o.leaf, path: path, device: it.device}
 	if !o.p.lines {
-		r.body, r.rests, r.says = true, it.row.rests(0), it.says.orNil()
+		r.body, r.rests, r.says = true, it.row.rests(), it.says.orNil()
 	}
 	o.seqs++
 	return o.line(it.rec.Leaf.Seq, r.appendTo)
@@ -192,26 +192,31 @@ func (s *says) orNil() *says {
 }
 
 // rests returns the seqs of the entries that the row rests on, ascending.
-func (row *Row) rests(device uint64) []uint64 {
+func (row *Row) rests() []uint64 {
 	var out []uint64
+	row.eachRest(func(seq uint64) { out = append(out, seq) })
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// eachRest tells of each entry that the row rests on, in no order and some
+// more than once.
+func (row *Row) eachRest(tell func(seq uint64)) {
 	add := func(seq uint64) {
 		if seq != 0 {
-			out = append(out, seq)
+			tell(seq)
 		}
 	}
-	add(device)
 	add(row.Approved)
 	if row.From != nil {
 		add(row.From.Entry)
 	}
-	for _, p := range row.To {
-		add(p.Entry)
+	for i := range row.To {
+		add(row.To[i].Entry)
 	}
-	for _, a := range row.Attachments {
-		add(a.Entry)
+	for i := range row.Attachments {
+		add(row.Attachments[i].Entry)
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // people returns the relay users who sent or got what the row shows.

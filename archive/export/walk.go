@@ -195,7 +195,7 @@ func (w *walk) record(e *proofEntry) (*item, error) {
 	if it.row, it.payload, err = rowOf(rec, said); err != nil {
 		return nil, err
 	}
-	if !slices.Equal(it.row.rests(0), e.Rests) {
+	if !slices.Equal(it.row.rests(), e.Rests) {
 		return nil, errors.New("it rests on other entries than it names")
 	}
 	if rec.Leaf.Kind == proof.KindMessage {
