@@ -79,7 +79,7 @@ func (s *Server) within(ctx context.Context, c *caller, seq uint64) error {
 	if c.scope.All {
 		return nil
 	}
-	within, _, err := s.narrow(ctx, c, s.everything)
+	b, err := s.bind(ctx, c, s.everything)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *Server) within(ctx context.Context, c *caller, seq uint64) error {
 	if err != nil {
 		return err
 	}
-	if len(entries) != 1 || !covers(within, &entries[0]) {
+	if len(entries) != 1 || !covers(b.query, &entries[0]) {
 		return &Problem{Title: "that entry is outside your scope", Status: http.StatusForbidden, Code: CodeForbidden, Exit: ExitPermission,
 			Hint: "ask somebody whose role is not narrowed"}
 	}

@@ -8,17 +8,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"holdfast/archive/audit"
 	"holdfast/archive/query"
 	"holdfast/internal/role"
+	"holdfast/retention"
 )
 
 // exportDigest names exactly one export: the query in its canonical form, the
 // matter, the size of the log that it is as of, how far the query reached then
-// (reachOf), and how it is to be rendered and for whom.
+// (bound.reachOf), and how it is to be rendered and for whom.
 func exportDigest(q *query.Query, req *ExportRequest, at uint64, reach []string) string {
 	h := sha256.New()
 	write := func(s string) {
@@ -40,23 +40,6 @@ func exportDigest(q *query.Query, req *ExportRequest, at uint64, reach []string)
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// reachOf lists what the words of a query do not say about whose messages it
-// finds: the scopes of the role, and the relay users that its names are taken
-// for. Both may change between the request and the export.
-func reachOf(scope role.Scope, people []Named) []string {
-	var reach []string
-	for _, g := range scope.Of {
-		reach = append(reach, fmt.Sprintf("scope %q %q", g.Department, g.OU))
-	}
-	for _, n := range people {
-		for _, usr := range n.Usrs {
-			reach = append(reach, fmt.Sprintf("name %q %q", n.Value, usr))
-		}
-	}
-	slices.Sort(reach)
-	return slices.Compact(reach)
-}
-
 // count returns how many entries an export as of the size at would find at most.
 func (s *Server) count(ctx context.Context, q *query.Query, at uint64) (uint64, error) {
 	found, err := s.Search.Search(ctx, q, Page{Limit: 1, AsOf: at - 1})
@@ -66,13 +49,20 @@ func (s *Server) count(ctx context.Context, q *query.Query, at uint64) (uint64, 
 	return found.Total + found.Unindexed, nil
 }
 
-// size returns the size of the log that an export is as of.
-func (s *Server) size(at uint64) (uint64, error) {
+// size returns the size of the log that an export is as of. Of what came later
+// than b knows of nobody can say whether it is held.
+func (s *Server) size(b *bound, at uint64) (uint64, error) {
 	now := s.Ledger.Size()
 	if at > now {
 		return 0, BeyondLog(nil)
 	}
-	if at == 0 {
+	if b.size > 0 {
+		now = min(now, b.size)
+	}
+	switch {
+	case at > now:
+		return 0, retention.ErrSurveying
+	case at == 0:
 		at = now
 	}
 	return at, nil
@@ -128,18 +118,18 @@ func (s *Server) askExport(w http.ResponseWriter, r *http.Request, c *caller) er
 	var resp LargeExportResponse
 	access := audit.Access{Action: audit.ActionRequest, Principal: c.who, Reason: req.Reason, Matter: req.Matter, Query: req.Query, Target: ActLargeExport}
 	err = s.look(r.Context(), access, func(ctx context.Context, access uint64) (audit.Outcome, error) {
-		narrow, people, err := s.narrow(ctx, c, q)
+		b, err := s.bind(ctx, c, q)
 		if err != nil {
 			return audit.Outcome{}, err
 		}
-		if resp.At, err = s.size(req.At); err != nil {
+		if resp.At, err = s.size(b, req.At); err != nil {
 			return audit.Outcome{}, err
 		}
-		if resp.Total, err = s.count(ctx, narrow, resp.At); err != nil {
+		if resp.Total, err = s.count(ctx, b.query, resp.At); err != nil {
 			return audit.Outcome{}, err
 		}
 		asked, err := s.Approvals.Ask(ctx, c.who, Ask{
-			Act: ActLargeExport, Digest: exportDigest(q, req, resp.At, reachOf(c.scope, people)), Reason: exportReason(req),
+			Act: ActLargeExport, Digest: exportDigest(q, req, resp.At, b.reachOf(c, resp.At)), Reason: exportReason(req),
 			Summary: fmt.Sprintf(largeSummary, resp.Total, access, resp.At),
 		})
 		if err != nil {

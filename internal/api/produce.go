@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"time"
 
 	"holdfast/archive/audit"
 	"holdfast/archive/query"
@@ -15,6 +16,7 @@ import (
 // Production is what a Producer is asked for.
 type Production struct {
 	Query     *query.Query // widened by People and narrowed to Scope; it is written as it was typed
+	Within    *query.Query // what hangs at a message has to match it as well; nil: all of it is the caller's to read
 	Typed     string       // the query as typed
 	Asked     *ExportRequest
 	Digest    string     // of everything that was asked, but the reason; hex
@@ -30,6 +32,12 @@ type Production struct {
 	Begin func(Begun)
 	// Progress is told how far it has come, in entries.
 	Progress func(done, total uint64)
+}
+
+// MayHang reports whether an entry of these relay users is produced with the
+// message at which it hangs: whether the caller could read it there.
+func (p *Production) MayHang(from string, to []string, received time.Time) bool {
+	return p.Within == nil || isWithin(p.Within, from, to, received)
 }
 
 // Produced is what a production came to, in entries.
@@ -81,12 +89,12 @@ func (s *Server) exportRequest(w http.ResponseWriter, r *http.Request, c *caller
 	if err := req.check(); err != nil {
 		return nil, nil, err
 	}
-	q, err := query.Parse(req.Query)
+	q, err := s.typed(req.Query, "", "", time.Time{})
 	if err != nil {
 		return nil, nil, err
 	}
 	req.Matter, err = s.matter(r.Context(), c, req.Matter)
-	return &req, q, err
+	return &req, q.query, err
 }
 
 func (s *Server) export(w http.ResponseWriter, r *http.Request, c *caller) error {
@@ -129,14 +137,15 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request, c *caller, req 
 	err = s.look(r.Context(), access, func(ctx context.Context, seq uint64) (audit.Outcome, error) {
 		p := Production{Typed: req.Query, Asked: req, Principal: c.who, Scope: c.scope, Reason: req.Reason, Matter: req.Matter, Access: seq,
 			Begin: func(b Begun) { sink.begun = &b }, Progress: sink.reach}
-		var err error
-		if p.Query, p.People, err = s.narrow(ctx, c, q); err != nil {
+		b, err := s.bind(ctx, c, q)
+		if err != nil {
 			return audit.Outcome{}, err
 		}
-		if p.At, err = s.size(req.At); err != nil {
+		p.Query, p.People, p.Within = b.query, b.named, s.scopeOf(c, b)
+		if p.At, err = s.size(b, req.At); err != nil {
 			return audit.Outcome{}, err
 		}
-		p.Digest = exportDigest(q, req, p.At, reachOf(c.scope, p.People))
+		p.Digest = exportDigest(q, req, p.At, b.reachOf(c, p.At))
 		switch {
 		case req.Resume != nil:
 			// What was begun was allowed then; the producer knows of it, and whose it is.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -70,6 +71,7 @@ type bound struct {
 	named []Named
 	whom  []string // whom everything stands for: when that changes, pages do not fit each other
 	size  uint64   // of the log as of which it is known what holds keep; 0: nobody asked
+	reach reach
 }
 
 // bind binds a query for a caller.
@@ -82,7 +84,7 @@ func (s *Server) bind(ctx context.Context, c *caller, q *query.Query) (*bound, e
 	if err != nil {
 		return nil, err
 	}
-	out := &bound{query: q, named: b.named, whom: b.whom, size: b.size}
+	out := &bound{query: q, named: b.named, whom: b.whom, size: b.size, reach: b.reach}
 	if c.scope.All {
 		return out, nil
 	}
@@ -110,6 +112,7 @@ type binder struct {
 	named []Named
 	whom  []string
 	size  uint64
+	reach reach
 }
 
 // names finds the people of a query's names: whoever ever had them.
@@ -152,6 +155,9 @@ func (b *binder) Members(group string) ([]query.Stay, error) {
 	b.whom = append(b.whom, "group", guid)
 	for _, stay := range stays {
 		b.whom = append(b.whom, stay.Usrs...)
+		for _, usr := range stay.Usrs {
+			b.reach.words = append(b.reach.words, fmt.Sprintf("group %q %q from %d to %d", guid, usr, nanos(stay.From), nanos(stay.To)))
+		}
 	}
 	return stays, err
 }
@@ -170,6 +176,9 @@ func (b *binder) Held(p query.Property, value string) (*roaring64.Bitmap, error)
 		return nil, errNoHold
 	}
 	set, size, err := b.s.HeldSet(b.ctx, holds)
+	if err == nil {
+		b.reach.held = append(b.reach.held, heldSet{string(p) + " " + strconv.Quote(value), set})
+	}
 	if b.size == 0 || size < b.size {
 		b.size = size
 	}

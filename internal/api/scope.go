@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/archive/query"
 	"holdfast/internal/role"
 	"holdfast/retention/hold"
 )
@@ -96,6 +97,14 @@ func (s *Server) scopeFrom(ctx context.Context, req *ScopeRequest) (*hold.Scope,
 			return nil, nth(err, "group", i)
 		}
 		out.Groups = append(out.Groups, guid)
+	}
+	if out.Query != "" {
+		// A hold's entry has the instants: whoever reads it later knows neither the site's zone nor this day.
+		q, err := s.parse(query.Language, out.Query, now)
+		if err != nil {
+			return nil, err
+		}
+		out.Query = q.String()
 	}
 	out = out.Frozen()
 	return &out, out.Check()

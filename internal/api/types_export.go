@@ -30,7 +30,10 @@ func Purposes() []string {
 
 // ExportRequest asks for a production.
 type ExportRequest struct {
-	Query  string `json:"query"` // empty with MRN
+	// Query is read in the site's zone, as a search's; words such as today are
+	// read when it is exported, so that an approved one of them is exported while
+	// they mean what they meant. It is empty with MRN.
+	Query  string `json:"query"`
 	Reason string `json:"reason,omitempty"`
 	Matter string `json:"matter,omitempty"`
 	As     string `json:"as"`           // the format: one of Formats

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -11,16 +10,6 @@ import (
 	"holdfast/internal/ijson"
 	"holdfast/internal/role"
 )
-
-// narrow returns q bound for the caller, which narrows it to the caller's scope,
-// and the people whom its names are taken for.
-func (s *Server) narrow(ctx context.Context, c *caller, q *query.Query) (*query.Query, []Named, error) {
-	b, err := s.bind(ctx, c, q)
-	if err != nil {
-		return nil, nil, err
-	}
-	return b.query, b.named, nil
-}
 
 // covers reports whether an entry is a message within a scope. Nobody can say
 // whose a damaged one is.

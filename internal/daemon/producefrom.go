@@ -65,7 +65,7 @@ func (w *work) withheld(ctx context.Context) (withholding, error) {
 // relatives returns everything that is of one family with an entry: the message
 // that it goes back to, its versions, and all that hangs at any of them.
 func (w *work) relatives(ctx context.Context, seq uint64) ([]uint64, error) {
-	first := seq
+	first, passed := seq, map[uint64]bool{seq: true}
 	for range maxVersions {
 		m, err := w.read(ctx, first)
 		if err != nil || m == nil || m.payload.Ref == nil {
@@ -82,10 +82,10 @@ func (w *work) relatives(ctx context.Context, seq uint64) ([]uint64, error) {
 		if err != nil {
 			return nil, searchProblem(err)
 		}
-		if !found || of >= first {
+		if !found || passed[of] {
 			break
 		}
-		first = of
+		first, passed[of] = of, true // before it or behind: what refers may have come first
 	}
 	all, err := w.below(ctx, first)
 	return append(all, first), err
@@ -153,7 +153,8 @@ func digestOf(ref *envelope.Ref) (digest [32]byte, ok bool) {
 	return [32]byte(b), true
 }
 
-// family is what hangs at a message itself, for the production of it.
+// family is what hangs at a message itself, for the production of it, and is in
+// the scope of who produces.
 func (w *work) family(ctx context.Context, rec archive.Record) ([]uint64, error) {
 	if rec.Leaf.Kind != proof.KindMessage {
 		return nil, nil
@@ -166,7 +167,32 @@ func (w *work) family(ctx context.Context, rec archive.Record) ([]uint64, error)
 	if err != nil {
 		return nil, searchProblem(err)
 	}
-	return found[m.digest], nil
+	return w.inScope(ctx, found[m.digest])
+}
+
+// inScope returns the entries of which whoever produces may know.
+func (w *work) inScope(ctx context.Context, seqs []uint64) ([]uint64, error) {
+	if w.req.Within == nil {
+		return seqs, nil
+	}
+	var out []uint64
+	for _, seq := range seqs {
+		m, err := w.read(ctx, seq)
+		if err != nil {
+			return nil, err
+		}
+		if m == nil {
+			continue // whose it was nobody can say any more
+		}
+		var to []string
+		for _, t := range m.payload.To {
+			to = append(to, t.Usr)
+		}
+		if w.req.MayHang(m.payload.Usr, to, m.leaf.ReceivedTime()) {
+			out = append(out, seq)
+		}
+	}
+	return out, nil
 }
 
 // redactions are what the export asked to have covered.
