@@ -185,6 +185,17 @@ func (q *Query) Names() []string {
 	return names
 }
 
+// Custodians returns the values of the query's custodian:, each once.
+func (q *Query) Custodians() []string {
+	var names []string
+	walk(q.asWritten(), func(n Node) {
+		if p, ok := n.(*Person); ok && p.Property == Custodian && !slices.Contains(names, p.Value) {
+			names = append(names, p.Value)
+		}
+	})
+	return names
+}
+
 // byID is a party by relay user id alone: it has no tokens to find in names.
 func byID(p Property, usr string) *Person {
 	return &Person{Property: p, Value: usr, Key: FoldKey(usr)}

@@ -37,7 +37,7 @@ func (p *parser) clause(x lexeme) (Node, error) {
 	case OfKind, Having, OfPrio, IsQuarantined, InLanguage:
 		return oneOf(x)
 	}
-	if starred(x.value) {
+	if starred(x.value) || strings.Trim(x.value, "* ") == "" {
 		return nil, syntax(x.column, "this property takes no wildcard", "write a whole id, address, or words of the name")
 	}
 	return named(x), nil
@@ -75,11 +75,14 @@ func named(x lexeme) Node {
 
 // The values of the properties that have only these.
 var values = map[Property][]string{
-	OfKind:        {"msg", "edit", "recall", "receipt", "reaction", "member", "close", "expiry", "call", "checkpoint", "direct", "group", "patient"},
+	OfKind:        {"msg", "edit", "direct", "group", "patient"},
 	Having:        {"attachment"},
 	OfPrio:        {"routine", "urgent", "stat"},
 	IsQuarantined: {"true", "false"},
 }
+
+// hanging are the types of messages that are never found by themselves.
+var hanging = []string{"recall", "receipt", "reaction", "member", "close", "expiry", "call", "checkpoint"}
 
 // oneOf makes a clause of a property whose values are known beforehand.
 func oneOf(x lexeme) (Node, error) {
@@ -91,6 +94,9 @@ func oneOf(x lexeme) (Node, error) {
 		return &Lang{value}, nil
 	}
 	known := values[property]
+	if property == OfKind && slices.Contains(hanging, value) {
+		return nil, syntax(x.column, "what hangs at a message is not found by itself", "search for the message: it is shown with its receipts, recalls and reactions, and `holdfast timeline` lists them")
+	}
 	if !slices.Contains(known, value) {
 		hint := "the values are " + strings.Join(known, ", ")
 		if near := closest(value, known); near != "" {

@@ -80,6 +80,9 @@ func (s *Server) bind(ctx context.Context, c *caller, q *query.Query) (*bound, e
 	if err := b.names(q.Names()); err != nil {
 		return nil, err
 	}
+	if err := b.custodians(q.Custodians()); err != nil {
+		return nil, err
+	}
 	q, err := q.Bind(b)
 	if err != nil {
 		return nil, err
@@ -135,6 +138,21 @@ func (b *binder) names(values []string) error {
 		}
 		b.named, b.found[value] = append(b.named, n), n.Usrs
 		b.whom = append(append(b.whom, "name", value), n.Usrs...)
+	}
+	return nil
+}
+
+// custodians refuses a custodian whom nobody knows: that nothing is found of a
+// name that was mistyped must not read as if there were nothing.
+func (b *binder) custodians(values []string) error {
+	for i, value := range values {
+		if b.s.People == nil {
+			return notConfigured("directory")
+		}
+		if _, ok := b.found[value]; !ok {
+			return nth(&Problem{Title: "nobody has, or ever had, the name of a custodian", Status: http.StatusNotFound, Code: CodeNotFound, Exit: ExitUsage,
+				Hint: "`holdfast directory people` lists people; a relay user who is nobody's is found with from: or participants:"}, "custodian", i)
+		}
 	}
 	return nil
 }
