@@ -37,24 +37,32 @@ type annexHead struct {
 	Excluded  map[string]uint64 `json:"found"` // what Produce excluded, by reason
 	Recipient string            `json:"recipient,omitempty"`
 	Purpose   string            `json:"purpose,omitempty"`
+	Patient   *PatientAccess    `json:"patient_access,omitempty"`
+	Near      *File             `json:"near,omitempty"` // annex/near.csv
 }
 
 // writeAnnex writes the internal part: what was asked, by whom and why, and
 // every exclusion.
 func (p *producer) writeAnnex(ctx context.Context) error {
+	near, err := p.writeNear()
+	if err != nil {
+		return err
+	}
 	salted := sha256.New()
 	// A hash takes every write.
 	_, _ = io.WriteString(salted, annexLabel)
 	f, err := writeFile(p.sink, fileAnnex, func(w *fileWriter) (uint64, error) {
-		return p.fillAnnex(ctx, io.MultiWriter(w, salted))
+		return p.fillAnnex(ctx, io.MultiWriter(w, salted), near)
 	})
 	if err != nil {
 		return err
 	}
 	p.annexHash = hex.EncodeToString(salted.Sum(nil))
-	b, err := marshalManifest(AnnexManifest{
-		V: Version, Origin: p.id.Origin, Created: envelope.FormatTime(p.created), Records: p.listed(fileList).SHA256, Files: []File{f},
-	})
+	m := AnnexManifest{V: Version, Origin: p.id.Origin, Created: envelope.FormatTime(p.created), Records: p.listed(fileList).SHA256, Files: []File{f}}
+	if near != nil {
+		m.Files = append(m.Files, *near)
+	}
+	b, err := marshalManifest(m)
 	if err != nil {
 		return err
 	}
@@ -85,11 +93,12 @@ func (p *producer) salt(head []byte) (string, error) {
 }
 
 // fillAnnex writes annex.json, one exclusion a line, and returns how many.
-func (p *producer) fillAnnex(ctx context.Context, w io.Writer) (uint64, error) {
+func (p *producer) fillAnnex(ctx context.Context, w io.Writer, near *File) (uint64, error) {
 	told := annexHead{
 		V: Version, Origin: p.id.Origin, Created: envelope.FormatTime(p.created), Recipient: p.req.Recipient, Purpose: p.req.Purpose,
 		Principal: p.req.Principal, Matter: p.req.Matter, Reason: p.req.Reason, Query: p.req.Query, Parsed: p.req.Parsed, Scope: p.req.Scope, Names: p.req.Names,
 		First: p.req.First, Last: p.req.Last, Through: p.req.Through, Excluded: p.excluded,
+		Patient: p.req.access(), Near: near,
 	}
 	head, err := marshalLine(told)
 	if err != nil {

@@ -42,7 +42,7 @@ type mark struct {
 func (p *producer) seekCover(ctx context.Context) error {
 	c := &p.cover
 	c.marks, c.names, c.seqs = map[string]mark{}, map[string]struct{}{}, map[uint64]struct{}{}
-	if len(p.req.Redact) == 0 && (p.req.Withhold == nil || p.req.Tagged != nil && len(p.req.Tagged) == 0) {
+	if len(p.req.Redact) == 0 && p.req.Patient == nil && (p.req.Withhold == nil || p.req.Tagged != nil && len(p.req.Tagged) == 0) {
 		return nil
 	}
 	for before := -1; before != c.size(); {
@@ -99,7 +99,7 @@ func (p *producer) named() map[uint64]struct{} {
 // apply withholds the item, covers its text, or takes its own bytes from it,
 // as far as it must be. What it finds it remembers.
 func (c *cover) apply(p *producer, it *item) {
-	if len(p.req.Redact) == 0 && p.req.Withhold == nil {
+	if len(p.req.Redact) == 0 && p.req.Withhold == nil && p.req.Patient == nil {
 		return
 	}
 	var own, of string
@@ -111,6 +111,9 @@ func (c *cover) apply(p *producer, it *item) {
 		}
 	}
 	m := c.markOf(p, it.rec.Leaf.Seq, own, of, version)
+	if m.withheld == nil && p.req.Patient.foreign(it.payload) {
+		m.withheld = &otherPatient
+	}
 	if m.withheld != nil {
 		c.remember(it, own, of, version, m)
 		it.reason, it.withheld, it.shown = m.withheld.Tag, m.withheld, false

@@ -31,22 +31,25 @@ func (p *producer) writeCustody(context.Context) error {
 		return err
 	}
 	root := hex.EncodeToString(p.point.Root[:])
-	at := p.createdText()
+	at, who := p.createdText(), p.req.Principal
+	if p.req.reduces() {
+		who = "an officer of the archive, whom its annex names"
+	}
 	rows := [][]string{
 		{"time", "who", "what", "object", "sha256"},
-		{at, p.req.Principal, "checkpoint signed", fmt.Sprintf("%s, %d entries", p.point.Origin, p.point.Size), root},
+		{at, who, "checkpoint signed", fmt.Sprintf("%s, %d entries", p.point.Origin, p.point.Size), root},
 	}
 	if p.req.Recipient != "" {
-		rows = append(rows, []string{at, p.req.Principal, "production for", p.req.Recipient, ""})
+		rows = append(rows, []string{at, who, "production for", p.req.Recipient, ""})
 	}
 	for _, f := range p.files {
 		object := f.Path
 		if f.Path == fileList {
 			object = fmt.Sprintf("%s, which lists %d files", f.Path, len(p.list.files))
 		}
-		rows = append(rows, []string{at, p.req.Principal, "file produced", object, f.SHA256})
+		rows = append(rows, []string{at, who, "file produced", object, f.SHA256})
 	}
-	rows = append(rows, []string{at, p.req.Principal, "manifest signed", "identity key " + kid, ""})
+	rows = append(rows, []string{at, who, "manifest signed", "identity key " + kid, ""})
 	f, err := writeBytes(p.sink, fileCustody, custodyBytes(rows))
 	p.files = append(p.files, f)
 	return err

@@ -21,6 +21,7 @@ const (
 	fileList          = "files.jsonl"
 	fileCertificate   = "certification.txt"
 	fileCustody       = "custody.csv"
+	fileAbout         = "about.txt"
 	fileSums          = "SHA256SUMS"
 	fileSignature     = "manifest.jws"
 	fileManifest      = "manifest.json"
@@ -28,6 +29,7 @@ const (
 	fileAnnex         = "annex/annex.json"
 	fileAnnexSig      = "annex/manifest.jws"
 	fileAnnexManifest = "annex/manifest.json"
+	fileNear          = "annex/near.csv"
 )
 
 // Names returns the names of the files of a production as JSON lines, in one
@@ -40,10 +42,10 @@ func Names() []string {
 
 // own are the files that a manifest lists, in its order; those that a
 // production has no use for are not there.
-var own = []string{fileProofs, fileUnproven, filePrivilege, fileRedactions, fileCustodians, fileList, fileCertificate, fileCustody, fileSums}
+var own = []string{fileProofs, fileUnproven, filePrivilege, fileRedactions, fileCustodians, fileList, fileCertificate, fileCustody, fileAbout, fileSums}
 
 // sometimes are those of them that not every production has.
-var sometimes = []string{fileUnproven, filePrivilege, fileRedactions, fileCustodians}
+var sometimes = []string{fileUnproven, filePrivilege, fileRedactions, fileCustodians, fileAbout}
 
 // File is one file as a manifest states it.
 type File struct {

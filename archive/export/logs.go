@@ -64,9 +64,10 @@ func (p *producer) writeUnproven(ctx context.Context) error {
 }
 
 // writePrivilege writes the log of what is withheld by somebody's word (FRCP
-// 26(b)(5)(A)): enough to judge the claim, and nothing of what it protects.
+// 26(b)(5)(A)): enough to judge the claim, and nothing of what it protects. A
+// patient is told by about.txt how many are withheld and why, not who wrote them.
 func (p *producer) writePrivilege(ctx context.Context) error {
-	if len(p.privilege) == 0 {
+	if len(p.privilege) == 0 || p.req.Patient != nil {
 		return nil
 	}
 	f, err := writeFile(p.sink, filePrivilege, func(w *fileWriter) (uint64, error) {

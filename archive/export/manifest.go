@@ -55,6 +55,8 @@ type Manifest struct {
 	Bates     *Bates      `json:"bates,omitempty"`
 	Numbers   *BatesRange `json:"numbers,omitempty"`  // the Bates numbers that were given
 	Rendered  *Rendered   `json:"rendered,omitempty"` // what files.jsonl lists
+
+	Patient *PatientAccess `json:"patient_access,omitempty"` // it is a patient's own package
 }
 
 // Rendered is what a production's files.jsonl lists: the records in their
@@ -86,7 +88,7 @@ type AnnexManifest struct {
 	Origin  string `json:"origin"`
 	Created string `json:"created"`
 	Records string `json:"records"` // SHA-256 of files.jsonl, in version 1 of records.jsonl; hex
-	Files   []File `json:"files"`   // annex/annex.json
+	Files   []File `json:"files"`   // annex/annex.json, and annex/near.csv of a patient's package
 }
 
 // listed1 are the files that a manifest of version 1 lists, in its order.
@@ -137,7 +139,7 @@ func parseManifest(b []byte) (*Manifest, error) {
 }
 
 func (m *Manifest) check1() error {
-	if m.Format != JSONL || m.Rendered != nil || m.Split != nil || m.Bates != nil {
+	if m.Format != JSONL || m.Rendered != nil || m.Split != nil || m.Bates != nil || m.Patient != nil {
 		return errors.New("it is not a manifest of version 1")
 	}
 	return checkFiles(m.Files, listed1)
@@ -149,6 +151,9 @@ func (m *Manifest) check2() error {
 	}
 	if m.Rendered == nil || m.Bates != nil && !m.Bates.valid() {
 		return errors.New("it does not say how its records are rendered")
+	}
+	if _, about := m.file(fileAbout); about != (m.Patient != nil) || about && !m.Patient.valid() {
+		return errors.New("it does not say which patient's package it is, or the package lacks what it says of itself")
 	}
 	var want []string
 	for _, name := range own {
@@ -202,7 +207,11 @@ func parseAnnexManifest(b []byte) (*AnnexManifest, error) {
 	if m.V < 1 || m.V > Version {
 		return nil, fmt.Errorf("its version is %d; this program reads version %d", m.V, Version)
 	}
-	return &m, checkFiles(m.Files, []string{fileAnnex})
+	want := []string{fileAnnex}
+	if len(m.Files) > 1 {
+		want = append(want, fileNear)
+	}
+	return &m, checkFiles(m.Files, want)
 }
 
 func checkFiles(files []File, want []string) error {

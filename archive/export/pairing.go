@@ -257,7 +257,7 @@ func (p *pairing) unprovenRow(r *rowLine) {
 // looseForm reports whether a row without a proof holds nothing of its entry's
 // own bytes.
 func (row *Row) looseForm() bool {
-	return (row.Unproven == UnprovenRedacted) == row.Redacted && (row.Redacted || row.Unproven == UnprovenNames) &&
+	return (row.Unproven == UnprovenRedacted) == row.Redacted && (row.Redacted || row.Unproven == UnprovenNames || row.Unproven == UnprovenThirdParties) &&
 		row.JWS+row.Body+row.Mid+row.Dev+row.Device == "" && row.Ref == nil
 }
 

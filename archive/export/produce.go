@@ -41,6 +41,7 @@ type producer struct {
 	passes  uint64
 
 	cover   cover
+	crowd   crowd
 	planned []planned
 	owners  []string // custodians' names, the first of which is nobody's
 	day     int32    // of the unit that is being made
@@ -61,6 +62,7 @@ type producer struct {
 	number    uint64              // the next Bates number
 	files     []File              // as listed
 	annexHash string
+	near      uint64 // rows of near.csv
 }
 
 // tally counts what becomes of entries.
@@ -108,7 +110,7 @@ func Produce(ctx context.Context, src Source, req Request, sink Sink) (*Summary,
 	p.sink = sink
 	steps := []func(context.Context) error{
 		p.writeRendered, p.writeNatives, p.writeProofs, p.writeUnproven, p.writePrivilege, p.writeRedactions, p.writeCustodians,
-		p.writeList, p.writeCertificate, p.writeCustody, p.writeAnnex, p.writeSums,
+		p.writeList, p.writeCertificate, p.writeCustody, p.writeAnnex, p.writeAbout, p.writeSums,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -258,8 +260,14 @@ func (p *producer) shown(u *unit) {
 		if it.row.Unproven != "" {
 			p.unproven++
 		}
-		for _, usr := range it.row.people() {
+		if it.usrs == nil {
+			it.usrs = it.row.people()
+		}
+		for _, usr := range it.usrs {
 			p.usrs[usr] = true
+		}
+		if p.req.Patient != nil && it.reason == "" {
+			p.mrns[p.req.Patient.MRN] = true
 		}
 		if s := it.row.Subject; s != nil && s.MRN != "" {
 			p.mrns[s.MRN] = true
@@ -353,7 +361,7 @@ func (p *producer) writeManifest(ctx context.Context) (*Summary, error) {
 	}
 	digest := sha256.Sum256(b)
 	s := &Summary{
-		Manifest: *m, Excluded: p.excluded, Digest: hex.EncodeToString(digest[:]), Bates: m.Numbers, Redacted: m.Counts.Redacted, WithheldBy: p.tagged,
+		Manifest: *m, Excluded: p.excluded, Digest: hex.EncodeToString(digest[:]), Bates: m.Numbers, Redacted: m.Counts.Redacted, WithheldBy: p.tagged, Near: p.near,
 		Usrs: slices.Sorted(maps.Keys(p.usrs)), MRNs: slices.Sorted(maps.Keys(p.mrns)), Spans: p.spans,
 	}
 	s.Files, s.Bytes = m.Rendered.Files+uint64(len(m.Files))+2, m.Rendered.Bytes+uint64(len(b)+len(sig))
@@ -373,7 +381,7 @@ func (p *producer) manifest(ctx context.Context) (*Manifest, error) {
 			WithheldBy: p.tagged, Attachments: p.contents, Unavailable: p.unavailable,
 		},
 		Files: p.files, AnnexHash: p.annexHash,
-		Unit: string(p.unit), Zone: p.zone.String(), Legend: p.req.Legend, Recipient: p.req.Recipient,
+		Unit: string(p.unit), Zone: p.zone.String(), Legend: p.req.Legend, Recipient: p.req.Recipient, Patient: p.req.access(),
 		Rendered: &Rendered{Volumes: uint64(len(p.volumes)), Files: uint64(len(p.list.files)), Bytes: p.list.bytes},
 	}
 	if p.req.Split != (Split{}) {

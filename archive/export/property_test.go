@@ -2,7 +2,12 @@ package export
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"regexp"
@@ -12,7 +17,6 @@ import (
 	"testing/fstest"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
 	"pgregory.net/rapid"
 
 	"holdfast/archive"
@@ -188,24 +192,33 @@ func TestRequestsOfFormats(t *testing.T) {
 // A cosignature on the anchor is checked with the witness's key, and said.
 func TestTheWitnessIsSaid(t *testing.T) {
 	l := newLyingLog(t).begin(nil)
-	skey, vkey, err := note.GenerateKey(rand.Reader, "witness.test")
-	must(t, err)
-	signer, err := note.NewSigner(skey)
-	must(t, err)
-	witness, err := note.NewVerifier(vkey)
-	must(t, err)
+	signer, witness := newWitness(t, "witness.test")
+	_, other := newWitness(t, "other.test")
 	key, err := l.id.LogVerifier()
 	must(t, err)
+	keys := VerifyKeys{Log: key, Witness: []*proof.Witness{witness, other}}
 	for _, cosigned := range []bool{true, false} {
 		l.cosigner = nil
 		if cosigned {
 			l.cosigner = signer
 		}
-		v, err := Verify(t.Context(), l.production(nil, nil), VerifyKeys{Log: key, Witness: witness}, nil)
+		v, err := Verify(t.Context(), l.production(nil, nil), keys, nil)
 		must(t, err)
-		if !v.OK() || (v.Witness == "witness.test") != cosigned {
-			t.Errorf("cosigned %v: %s by %q: %v", cosigned, v.Result, v.Witness, v.Findings)
+		var text bytes.Buffer
+		must(t, v.WriteText(&text))
+		said := strings.Contains(text.String(), "anchored by witness.test at 2026-03-01T00:00:00Z\n")
+		if !v.OK() || (len(v.Anchored) == 1) != cosigned || said != cosigned || !slices.Contains(v.Unanchored, "other.test") ||
+			slices.Contains(v.Unanchored, "witness.test") == cosigned || !strings.Contains(text.String(), "not proven  that the witness other.test") {
+			t.Errorf("cosigned %v: %s by %v, not by %v: %v\n%s", cosigned, v.Result, v.Anchored, v.Unanchored, v.Findings, text.String())
 		}
+	}
+	// A line under the witness's name and hash that is no signature of it.
+	signer.key = edKey(t)
+	l.cosigner = signer
+	v, err := Verify(t.Context(), l.production(nil, nil), keys, nil)
+	must(t, err)
+	if v.Result != Failed || len(v.Anchored) != 0 {
+		t.Errorf("a false cosignature: %s by %v", v.Result, v.Anchored)
 	}
 }
 
@@ -225,4 +238,30 @@ func TestAnotherVersionsRendering(t *testing.T) {
 			t.Errorf("%q: %s, %d not rendered: %v", tool, v.Result, v.Unrendered, v.Findings)
 		}
 	}
+}
+
+// cosigner signs as a witness does (C2SP tlog-cosignature).
+type cosigner struct {
+	name string
+	hash uint32
+	key  crypto.Signer
+}
+
+func (c *cosigner) Name() string    { return c.name }
+func (c *cosigner) KeyHash() uint32 { return c.hash }
+
+func (c *cosigner) Sign(msg []byte) ([]byte, error) {
+	at := uint64(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).Unix())
+	sig, err := c.key.Sign(rand.Reader, append(fmt.Appendf(nil, "cosignature/v1\ntime %d\n", at), msg...), crypto.Hash(0))
+	return append(binary.BigEndian.AppendUint64(nil, at), sig...), err
+}
+
+func newWitness(t *testing.T, name string) (*cosigner, *proof.Witness) {
+	t.Helper()
+	key := edKey(t)
+	typed := append([]byte{4}, key.Public().(ed25519.PublicKey)...)
+	sum := sha256.Sum256(append([]byte(name+"\n"), typed...))
+	w, err := proof.ParseWitnessKey(fmt.Appendf(nil, "%s+%x+%s", name, sum[:4], base64.StdEncoding.EncodeToString(typed)))
+	must(t, err)
+	return &cosigner{name, w.KeyHash(), key}, w
 }

@@ -22,7 +22,7 @@ const maxName = 120
 // file of a production's own, and no way out of its folder.
 func validFile(name string) bool {
 	switch name {
-	case fileProofs, fileUnproven, filePrivilege, fileRedactions, fileCustodians, fileList, fileCertificate, fileCustody, fileManifest, fileSignature:
+	case fileProofs, fileUnproven, filePrivilege, fileRedactions, fileCustodians, fileList, fileCertificate, fileCustody, fileAbout, fileManifest, fileSignature:
 		return false
 	}
 	return len(name) <= maxName && fileForm.MatchString(name) && (len(name) < len(dirAnnex)+1 || name[:len(dirAnnex)+1] != dirAnnex+"/")

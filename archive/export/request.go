@@ -101,6 +101,11 @@ type Request struct {
 	Attachment func(ctx context.Context, a *envelope.Attachment) (io.ReadCloser, error)
 	// FileText returns what could be read of an attachment; nil: nothing.
 	FileText func(a *envelope.Attachment) string
+
+	// Patient makes it a patient's own package; nil: it is none. Near are the
+	// messages for whoever produces to review, in any order; ranged over once.
+	Patient *Patient
+	Near    iter.Seq2[Near, error]
 }
 
 // Split says how a production is cut into volumes: vol-0001, or custodian-0001.
@@ -159,6 +164,7 @@ type Summary struct {
 	Redacted   uint64            `json:"redacted,omitempty"`   // entries with covered text
 	WithheldBy map[string]uint64 `json:"withheld_by,omitzero"` // entries withheld, by tag
 	Usrs       []string          `json:"-"`                    // relay users who sent or got what was written, sorted
+	Near       uint64            `json:"near,omitempty"`       // messages in annex/near.csv
 	MRNs       []string          `json:"-"`                    // of the patients that what was written is about, sorted
 	Spans      []Span            `json:"-"`                    // which Bates numbers which entries have, in their order
 }
@@ -187,7 +193,7 @@ func (r *Request) check(size uint64) error {
 	case r.Matter == "" && r.Reason == "":
 		return fmt.Errorf("%w: give a reason or a matter", ErrRequest)
 	}
-	return errors.Join(r.checkFormat(), r.checkBates(), r.checkRedact())
+	return errors.Join(r.checkFormat(), r.checkBates(), r.checkRedact(), r.checkPatient())
 }
 
 // checkFormat fills in how the production is rendered.

@@ -27,6 +27,7 @@ type item struct {
 	places   int               // where its text is covered
 	reasons  []string          // why, without repetition
 	says     says
+	usrs     []string // relay users whom the row named before it was reduced
 }
 
 // hangs reports whether the item is produced with what it hangs at.
@@ -111,6 +112,9 @@ func (p *producer) decide(ctx context.Context, m member) (*item, error) {
 	it.member = m
 	if it.reason == "" {
 		p.cover.apply(p, it)
+		if it.reason == "" {
+			p.reduce(it)
+		}
 		if it.reason == "" && it.row.tooLarge() {
 			it.reason = ReasonTooLarge
 		}
@@ -196,10 +200,11 @@ func (p *producer) assert(it *item) {
 		}
 		return
 	}
-	if p.req.Custodians != nil && it.row.From != nil {
+	if p.req.Custodians != nil && it.row.From != nil && !p.req.reduces() {
 		it.says.Custodians = p.req.Custodians(it.row.usrs())
 	}
-	if p.req.Holds != nil {
+	// For which lawsuits a message is held is none of the patient's papers.
+	if p.req.Holds != nil && p.req.Patient == nil {
 		it.says.Holds = p.req.Holds(it.row.Seq)
 	}
 }

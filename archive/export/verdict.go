@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"holdfast/archive/render"
 )
@@ -69,15 +70,24 @@ type Verdict struct {
 	Unproven   uint64            `json:"unproven,omitempty"`   // rows of which there is no proof: covered text, or they name what is withheld
 	Unrendered uint64            `json:"unrendered,omitempty"` // rows proven, in documents that could not be rendered again
 	Natives    uint64            `json:"natives,omitempty"`    // attachments proven to be what their senders attached
-	Witness    string            `json:"witness,omitempty"`    // whose cosignature the checkpoint has
+	Anchored   []Anchor          `json:"anchored,omitempty"`   // by the witnesses whose keys were given
+	Unanchored []string          `json:"unanchored,omitempty"` // witnesses whose keys were given, and who did not cosign the checkpoint
 	Annex      string            `json:"annex"`                // "verified", "absent" or "failed"
 	Proven     []string          `json:"proven"`
 	NotProven  []string          `json:"not_proven"`
 	Findings   []Finding         `json:"findings"`
 	Unlisted   uint64            `json:"findings_unlisted,omitempty"` // beyond MaxFindings
 	selfSigned bool
-	witness    bool // a witness's key was given
 }
+
+// Anchor is a witness's cosignature on the checkpoint.
+type Anchor struct {
+	Witness string    `json:"witness"`
+	At      time.Time `json:"at"` // by the witness's clock
+}
+
+// String returns the anchor for a line of text.
+func (a Anchor) String() string { return a.Witness + " at " + a.At.Format(time.RFC3339) }
 
 // OK reports whether everything holds, back to a key from elsewhere.
 func (v *Verdict) OK() bool { return v.Result == Verified }
@@ -132,7 +142,7 @@ func (v *Verdict) conclude() {
 		v.NotProven = append(v.NotProven, fmt.Sprintf("the %d rows whose data is withheld: the archive states them, and only its signature stands for them", v.Withheld))
 	}
 	if v.Unproven > 0 {
-		v.NotProven = append(v.NotProven, fmt.Sprintf("the %d rows of which text is covered, or that name what is covered or withheld: the archive states them, and only its signature stands for them", v.Unproven))
+		v.NotProven = append(v.NotProven, fmt.Sprintf("the %d rows of which text is covered, or that name third parties or what is covered or withheld: the archive states them, and only its signature stands for them", v.Unproven))
 	}
 	if v.Unrendered > 0 {
 		v.NotProven = append(v.NotProven, fmt.Sprintf("the rendering of %d rows: their documents embed attachments, or another version of the program made them; they are as they were signed", v.Unrendered))
@@ -140,8 +150,8 @@ func (v *Verdict) conclude() {
 	if v.Format != "" && v.Format != JSONL {
 		v.NotProven = append(v.NotProven, "what the archive adds to its entries: custodians, holds, what hangs at what, what was read of attachments")
 	}
-	if v.witness && v.Witness == "" {
-		v.NotProven = append(v.NotProven, "that the witness saw the checkpoint: it has no cosignature of the key that was given")
+	for _, name := range v.Unanchored {
+		v.NotProven = append(v.NotProven, "that the witness "+name+" saw the checkpoint: it has no cosignature of the key that was given")
 	}
 	switch {
 	case v.Result == NotProduction:
@@ -156,18 +166,20 @@ func (v *Verdict) conclude() {
 	default:
 		v.Result = Verified
 	}
-	v.Proven = []string{
-		fmt.Sprintf("%d of %d rows: these bytes stood at these places of the log %s before its checkpoint of %d entries", v.Verified, v.Records, v.Origin, v.LogSize),
-		"the holder of the device key that the log names signed each message",
-		"names and addresses are those of the directory entries shown, which stood in the log before the message",
-		"each row says what its entry says: it was rendered anew and compared byte for byte",
-		"the archive's identity key, which the log's first entry names, signed the manifest, and every file is as it lists it",
+	if v.Verified > 0 || v.Records == 0 {
+		v.Proven = []string{
+			fmt.Sprintf("%d of %d rows: these bytes stood at these places of the log %s before its checkpoint of %d entries", v.Verified, v.Records, v.Origin, v.LogSize),
+			"the holder of the device key that the log names signed each message",
+			"names and addresses are those of the directory entries shown, which stood in the log before the message",
+			"each row says what its entry says: it was rendered anew and compared byte for byte",
+		}
 	}
+	v.Proven = append(v.Proven, "the archive's identity key, which the log's first entry names, signed the manifest, and every file is as it lists it")
 	if v.Natives > 0 {
 		v.Proven = append(v.Proven, fmt.Sprintf("%d attachments are what their senders attached: sealed again they have the hashes that the messages state", v.Natives))
 	}
-	if v.Witness != "" {
-		v.Proven = append(v.Proven, "the witness "+v.Witness+" cosigned the checkpoint")
+	for _, a := range v.Anchored {
+		v.Proven = append(v.Proven, fmt.Sprintf("anchored by %s: the witness cosigned this very checkpoint", a))
 	}
 }
 
@@ -184,8 +196,14 @@ func (v *Verdict) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "format      %s\n", v.Format)
 		}
 		fmt.Fprintf(&b, "rows        %d: %d proven, %d with data withheld; %d matched and not listed\n", v.Records, v.Verified, v.Withheld, v.Excluded)
+		for _, a := range v.Anchored {
+			fmt.Fprintf(&b, "anchored by %s\n", a)
+		}
+		for _, name := range v.Unanchored {
+			fmt.Fprintf(&b, "no anchor   of %s\n", name)
+		}
 		if v.Unproven > 0 {
-			fmt.Fprintf(&b, "unproven    %d: text is covered, or they name what is covered or withheld\n", v.Unproven)
+			fmt.Fprintf(&b, "unproven    %d: text is covered, or they name third parties or what is covered or withheld\n", v.Unproven)
 		}
 		if v.Unrendered > 0 {
 			fmt.Fprintf(&b, "rendering   not proven for %d rows\n", v.Unrendered)

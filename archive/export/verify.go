@@ -21,8 +21,8 @@ import (
 
 // VerifyKeys are the keys that do not come from the production itself.
 type VerifyKeys struct {
-	Log     note.Verifier // of the log's checkpoints; nil: the result is SelfConsistent at best
-	Witness note.Verifier // that cosigned the checkpoint; nil: whether one did is not checked
+	Log     note.Verifier    // of the log's checkpoints; nil: the result is SelfConsistent at best
+	Witness []*proof.Witness // whose cosignatures on the checkpoint are looked for
 	// Tool is this program, as Request.Tool names it. What another version rendered
 	// otherwise is not proven rather than changed; "": there is no other version.
 	Tool string
@@ -43,6 +43,7 @@ type verifier struct {
 	signed   string            // checkpoint of proofs.json
 	point    proof.Checkpoint  // likewise, opened
 	list     fileMap           // of files.jsonl; in version 1 of the manifest
+	annex    []string          // files of the annex that not every one has
 }
 
 // Verify checks the production in fsys, a folder or a zip file's content: its
@@ -53,12 +54,13 @@ type verifier struct {
 func Verify(ctx context.Context, fsys fs.FS, keys VerifyKeys, progress func(done, total uint64)) (*Verdict, error) {
 	v := &verifier{
 		ctx: ctx, fsys: root(fsys), keys: keys, progress: progress,
-		v: &Verdict{Assurance: map[string]uint64{}, Annex: "absent", Findings: []Finding{}, selfSigned: keys.Log == nil, witness: keys.Witness != nil},
+		v: &Verdict{Assurance: map[string]uint64{}, Annex: "absent", Findings: []Finding{}, selfSigned: keys.Log == nil},
 	}
 	if v.readManifest() {
 		v.checkContent()
 		if v.m != nil {
 			v.checkOwn()
+			v.checkAbout()
 		}
 		v.checkAnnex()
 		v.checkNothingAdded()
@@ -225,14 +227,19 @@ func (v *verifier) readHead(r *lineReader) error {
 	return err
 }
 
-// witnessed looks for the witness's cosignature on the checkpoint.
+// witnessed looks for the witnesses' cosignatures on the checkpoint.
 func (v *verifier) witnessed() {
-	if v.keys.Witness == nil {
-		return
-	}
-	n, err := note.Open([]byte(v.signed), note.VerifierList(v.keys.Witness))
-	if err == nil && len(n.Sigs) > 0 {
-		v.v.Witness = visible(v.keys.Witness.Name())
+	for _, w := range v.keys.Witness {
+		name := visible(w.Name())
+		at, ok, err := w.Cosigned([]byte(v.signed))
+		switch {
+		case err != nil:
+			v.v.file(fileProofs, Unproven, "the checkpoint has a line of the witness %s that is no cosignature of it", name)
+		case ok:
+			v.v.Anchored = append(v.v.Anchored, Anchor{Witness: name, At: at})
+		default:
+			v.v.Unanchored = append(v.v.Unanchored, name)
+		}
 	}
 }
 
@@ -325,7 +332,7 @@ func (v *verifier) checkNothingAdded() {
 
 // names returns the names of a production's own files.
 func (v *verifier) names() []string {
-	out := []string{fileSignature, fileManifest, fileAnnex, fileAnnexSig, fileAnnexManifest}
+	out := append([]string{fileSignature, fileManifest, fileAnnex, fileAnnexSig, fileAnnexManifest}, v.annex...)
 	if v.m == nil {
 		return append(append(out, own...), fileRecords)
 	}

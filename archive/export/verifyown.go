@@ -89,6 +89,10 @@ func (v *verifier) checkAnnex() {
 	salted := sha256.New()
 	salted.Write([]byte(annexLabel))
 	v.checkWhole(m.Files[0], salted)
+	for _, f := range m.Files[1:] {
+		v.checkWhole(f, nil)
+		v.annex = append(v.annex, f.Path)
+	}
 	if v.m != nil && (m.Records != v.listed(v.m.main()).SHA256 || m.Origin != v.m.Origin) {
 		v.v.file(fileAnnexManifest, Changed, "it belongs to another production")
 	}
