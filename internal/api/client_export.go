@@ -28,8 +28,9 @@ type Hearing struct {
 // Export asks for a production and writes it to the folder dir, which must not
 // exist. The files are written to dir.partial, which becomes dir only when the
 // production is whole: every file came, their digests agree, and all of them
-// are on disk. When the export is cut off dir.partial stays, and the same call
-// with resume goes on where it ended; after any other error nothing is left.
+// are on disk. When the export is cut off, or the disk fills up, dir.partial
+// stays, and the same call with resume goes on where it ended; it stays as well
+// when that is refused. After any other error nothing is left.
 func (c *Client) Export(ctx context.Context, req ExportRequest, dir string, resume bool, hear Hearing) (done *Completion, err error) {
 	dir = filepath.Clean(dir)
 	f := &folder{dir: dir + partialSuffix}

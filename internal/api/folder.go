@@ -37,6 +37,7 @@ type folder struct {
 	next string         // the file of which the beginning is there
 	sum  hash.Hash      // over it
 	keep bool           // what came can be gone on with
+	runs bool           // the daemon has begun to send, or to send the rest
 }
 
 // cameFile is one line of the list.
@@ -75,6 +76,7 @@ func (f *folder) at(name string) string { return filepath.Join(f.dir, filepath.F
 
 // begun notes by what the export can be gone on with.
 func (f *folder) begun(b Begun) error {
+	f.runs = true
 	if f.keep {
 		return nil
 	}
@@ -112,22 +114,33 @@ func (f *folder) settle() error {
 		return nil
 	}
 	err := f.came.Close()
-	f.came = nil
+	f.came, f.keep = nil, false // what is whole cannot be gone on with
 	return errors.Join(err, durable.Remove(f.at(fileCame)), durable.Remove(f.at(fileBegun)))
 }
 
-// abandon leaves what can be gone on with, and nothing else.
+// abandon leaves what can be gone on with, and nothing else. A resumption that
+// was refused takes nothing away: it may be its own words that were wrong.
 func (f *folder) abandon(err error) error {
 	if f.came != nil {
 		err = errors.Join(err, f.came.Close())
 	}
-	var p *Problem
-	if f.keep && errors.As(err, &p) && p.Exit == ExitTemporary && p.Code != CodeChanged {
-		cut := *p
-		cut.Hint = "what came is kept: repeat the command with --resume to go on where it ended"
-		return &cut
+	if f.keep && !f.runs {
+		return err
 	}
-	return errors.Join(err, os.RemoveAll(f.dir))
+	var p *Problem
+	if !f.keep || !errors.As(err, &p) || p.Code == CodeChanged {
+		return errors.Join(err, os.RemoveAll(f.dir))
+	}
+	cut := *p
+	switch {
+	case p.Code == CodeOutput:
+		cut.Hint = "what came is kept: make room on the disk and see that it works, then repeat the command with --resume to go on where it ended"
+	case p.Exit == ExitTemporary:
+		cut.Hint = "what came is kept: repeat the command with --resume to go on where it ended"
+	default:
+		return errors.Join(err, os.RemoveAll(f.dir))
+	}
+	return &cut
 }
 
 // reopen finds what came before the export was cut off, and asks for the rest.

@@ -157,6 +157,62 @@ func TestResumeAfterDamage(t *testing.T) {
 	}
 }
 
+// A resumption that is refused, or that finds no daemon, leaves what came: the
+// right one then goes on with it.
+func TestRefusedResumeLeavesWhatCame(t *testing.T) {
+	h, resumed := begunHouse(t)
+	c, _ := serve(t, h.server())
+	w := asAccount(h.server(), 0, "POST", "/v1/export", `{"query":"x","reason":"r","as":"jsonl","recipient":"court","purpose":"subpoena"}`)
+	contentType, whole := w.Header().Get("Content-Type"), w.Body.Bytes()
+	cut := bytes.Index(whole, []byte("proof\nproof"))
+	broken := replay(t, contentType, func() []byte { return whole[:cut] }, true)
+	dir := filepath.Join(t.TempDir(), "out")
+	if _, err := broken.Export(t.Context(), resumable(), dir, false, Hearing{}); err == nil {
+		t.Fatal("whole")
+	}
+	before := tree(t, dir+partialSuffix)
+	nobody := NewClient(socketPath(t))
+	defer nobody.Close()
+	if _, err := nobody.Export(t.Context(), resumable(), dir, true, Hearing{}); problem(t, err).Exit != ExitUnreachable {
+		t.Errorf("no daemon: %v", err)
+	}
+	wrong := resumable()
+	wrong.Purpose = "no such purpose"
+	if _, err := c.Export(t.Context(), wrong, dir, true, Hearing{}); problem(t, err).Exit != ExitUsage {
+		t.Errorf("another request: %v", err)
+	}
+	if after := tree(t, dir+partialSuffix); !reflect.DeepEqual(after, before) {
+		t.Fatalf("%d files are left of %d", len(after), len(before))
+	}
+	if _, err := c.Export(t.Context(), resumable(), dir, true, Hearing{}); err != nil {
+		t.Fatal(err)
+	}
+	if r := (*resumed)[len(*resumed)-1]; r == nil || r.Files == 0 {
+		t.Errorf("it did not go on: %+v", r)
+	}
+}
+
+// A disk that takes no more leaves what came: with room the export goes on.
+func TestExportResumesAfterFullDisk(t *testing.T) {
+	h, resumed := begunHouse(t)
+	c, _ := serve(t, h.server())
+	dir := filepath.Join(t.TempDir(), "out")
+	inTheWay := filepath.Join(dir+partialSuffix, "proofs.json")
+	_, err := c.Export(t.Context(), resumable(), dir, false, Hearing{Begun: func(Begun) error { return os.Mkdir(inTheWay, 0o700) }})
+	if p := problem(t, err); p.Code != CodeOutput || !strings.Contains(p.Hint, "--resume") {
+		t.Fatalf("%+v", p)
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Export(t.Context(), resumable(), dir, true, Hearing{}); err != nil {
+		t.Fatal(err)
+	}
+	if r := (*resumed)[len(*resumed)-1]; r == nil || r.Files == 0 {
+		t.Errorf("it did not go on: %+v", r)
+	}
+}
+
 // Long work says how far it has come, in the middle of a file as well.
 func TestExportTellsProgress(t *testing.T) {
 	h := newHouse(t)
