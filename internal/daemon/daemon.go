@@ -128,6 +128,7 @@ type parts struct {
 	gone    gone
 	texts   *fileTexts
 	zone    *time.Location // the site's
+	contact string         // whom patients are told to ask
 	folk
 }
 
@@ -137,7 +138,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{archive: a, logger: o.Logger, version: o.Version, started: time.Now().UTC(), zone: c.Zone()}
+	p := &parts{archive: a, logger: o.Logger, version: o.Version, started: time.Now().UTC(), zone: c.Zone(), contact: c.PatientAccess.Contact}
 	catchUp := func(ctx context.Context, size uint64) error { return p.state.CatchUp(ctx, size) }
 	p.texts = newTexts(a, o.Extract, o.Logger)
 	p.registers = newRegisters(c.Directory != nil, catchUp)
@@ -172,6 +173,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Wipes: wipesAPI{p}, Approvals: approvalsAPI{p}, Docket: p.docket, Saved: p.docket, Coverage: coverageAPI{p},
 		Zone: p.zone, GroupStays: peopleAPI{p}.GroupStays, SizeAt: p.SizeAt,
 		Retention: p.retention(), Watch: watch, LargeExport: uint64(c.Watch.LargeExport), // #nosec G115 -- checked
+		ThirdParties: string(c.PatientAccess.ThirdParties),
 	})
 	if err != nil {
 		return nil, err

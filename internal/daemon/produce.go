@@ -38,7 +38,7 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 	}
 	c := summary.Manifest.Counts
 	made := &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: w.found.ThroughSeq - 1, Quarantined: c.Quarantined,
-		Custodians: summary.Usrs, Production: w.seq}
+		Custodians: summary.Usrs, Production: w.seq, Near: summary.Near}
 	if b := summary.Bates; b != nil && b.First != "" {
 		made.Bates = b.First + " to " + b.Last
 	}
@@ -58,6 +58,7 @@ type work struct {
 	anchor  []byte        // the checkpoint that it is proven against
 	created time.Time
 	apart   withholding
+	near    []export.Near // of a patient's package, ascending by seq
 }
 
 // find searches for what is to be produced.
@@ -76,8 +77,10 @@ func (w *work) find(ctx context.Context) (err error) {
 	}
 	w.found.Hits = nil
 	slices.Sort(w.seqs)
-	w.apart, err = w.withheld(ctx)
-	return err
+	if w.apart, err = w.withheld(ctx); err != nil {
+		return err
+	}
+	return w.seekNear(ctx)
 }
 
 // begin puts into the log that the production is being made, or finds the entry
@@ -197,6 +200,7 @@ func (w *work) request(ctx context.Context) (export.Request, error) {
 	}
 	var err error
 	r.Holds, err = w.holds(ctx)
+	w.patient(&r)
 	return r, err
 }
 
