@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -26,8 +27,32 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		}
 	}
-	goleak.VerifyTestMain(m)
+	if raced {
+		dir, err := os.MkdirTemp("", "extract")
+		if err == nil {
+			childPath = filepath.Join(dir, "child")
+			var out []byte
+			if out, err = exec.Command("go", "test", "-c", "-o", childPath, ".").CombinedOutput(); err != nil {
+				err = fmt.Errorf("%w: %s", err, out)
+			}
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "the child is not built:", err)
+			os.Exit(1)
+		}
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if raced {
+			if err := os.RemoveAll(filepath.Dir(childPath)); err != nil && code == 0 {
+				code = 1
+			}
+		}
+		os.Exit(code)
+	}))
 }
+
+// childPath is what runs the children.
+var childPath = os.Args[0]
 
 var children = map[string]func(){
 	"child-real": func() {
@@ -173,7 +198,7 @@ func report(worked []string) {
 // reader runs a child.
 func reader(t *testing.T, child string, change func(*Options)) *Reader {
 	t.Helper()
-	o := Options{Command: []string{os.Args[0], child}}
+	o := Options{Command: []string{childPath, child}}
 	if change != nil {
 		change(&o)
 	}
