@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
 	"github.com/spf13/cobra"
@@ -19,6 +20,7 @@ import (
 
 type verifyOptions struct {
 	logKey     string
+	witnesses  []string // files
 	leavesOnly bool
 }
 
@@ -31,12 +33,15 @@ func newVerify(g *globals) *cobra.Command {
 hash chain, the tree and the signed checkpoints.
 
 With a production: check it here, with no daemon and no key of the archive's, against the log
-key that you bring. Without --log-key the most it can be is SELF-CONSISTENT ONLY.
+key that you bring. Without --log-key the most it can be is SELF-CONSISTENT ONLY. With the public
+keys of witnesses (--witness-key, NAME+HASH+KEY as C2SP signed-note has it) it says by which of them
+the checkpoint is anchored, when by their clocks, and by which not.
 
 Exit code 65 means that something does not hold; the output says what.`,
 		Example: `  holdfast verify
   holdfast verify --format json
-  holdfast verify ward3 --log-key hospital.logkey`,
+  holdfast verify ward3 --log-key hospital.logkey
+  holdfast verify ward3 --log-key hospital.logkey --witness-key state-archive.vkey --witness-key bar.vkey`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -44,13 +49,14 @@ Exit code 65 means that something does not hold; the output says what.`,
 				return usage("--leaves-only is for the archive, not for a production")
 			case len(args) == 1:
 				return runVerifyProduction(cmd.Context(), g, o, args[0])
-			case o.logKey != "":
-				return usage("--log-key is for a production: name its folder or zip")
+			case o.logKey != "" || len(o.witnesses) > 0:
+				return usage("--log-key and --witness-key are for a production: name its folder or zip")
 			}
 			return runVerify(cmd.Context(), g, o)
 		},
 	}
 	cmd.Flags().StringVar(&o.logKey, "log-key", "", "`FILE` with the log's key, or the archive's identity.json")
+	cmd.Flags().StringArrayVar(&o.witnesses, "witness-key", nil, "`FILE` with the public key of a witness of the log; may be repeated")
 	cmd.Flags().BoolVar(&o.leavesOnly, "leaves-only", false, "check the log without opening the bodies")
 	return cmd
 }
@@ -110,6 +116,15 @@ func runVerifyProduction(ctx context.Context, g *globals, o *verifyOptions, path
 		}
 		keys.Log = key
 	}
+	for _, path := range o.witnesses {
+		w, err := wait(ctx, func() (*proof.Witness, error) { return readWitness(path) })
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(keys.Witness, func(k *proof.Witness) bool { return k.Name() == w.Name() && k.KeyHash() == w.KeyHash() }) {
+			keys.Witness = append(keys.Witness, w)
+		}
+	}
 	fsys, closer, err := openProduction(path)
 	if err != nil {
 		return err
@@ -150,6 +165,27 @@ func readLogKey(path string) (note.Verifier, error) {
 		return nil, problem(err)
 	}
 	return key, nil
+}
+
+func readWitness(path string) (*proof.Witness, error) {
+	problem := func(err error) error {
+		return &api.Problem{Title: "the witness's key cannot be used", Detail: err.Error(), Exit: api.ExitPermission,
+			Hint: "give a file with the witness's public key, NAME+HASH+KEY of cosignature/v1, as the witness itself publishes it"}
+	}
+	f, err := os.Open(path) // #nosec G304 -- whoever runs the command names it
+	if err != nil {
+		return nil, problem(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, proof.MaxWitnessKey+1))
+	if err != nil {
+		return nil, problem(err)
+	}
+	w, err := proof.ParseWitnessKey(b)
+	if err != nil {
+		return nil, problem(err)
+	}
+	return w, nil
 }
 
 // openProduction opens a folder, out of which no link leads, or a zip file.
