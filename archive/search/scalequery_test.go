@@ -122,7 +122,7 @@ func newScaleWords(docs []*query.Doc, seed uint64) *scaleWords {
 	w := &scaleWords{Rand: rand.New(rand.NewPCG(seed, 200))}
 	count := map[string]int{}
 	for i, d := range docs {
-		if d == nil || d.Quarantined || len(oracleTokens(d.Text)) < 3 {
+		if d == nil || d.Quarantined || d.Hangs || len(oracleTokens(d.Text)) < 3 {
 			continue
 		}
 		w.docs = append(w.docs, d)
