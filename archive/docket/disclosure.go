@@ -3,6 +3,7 @@ package docket
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -74,6 +75,7 @@ type Disclosure struct {
 	Description string
 	Purpose     Purpose
 	Exempt      bool
+	Partial     bool           // it came to no end: some of it was handed out, with messages of the patient or without
 	By          role.Principal // for the house alone
 }
 
@@ -83,12 +85,17 @@ type Account struct {
 	Until       time.Time // as of which it counts
 	Disclosures []Disclosure
 	Left        uint64 // exempt ones that were left out
+
+	// Unfinished are productions that were begun since and neither completed nor
+	// given up, of which it is not known that they concern the patient: the daemon
+	// may have died, or they run.
+	Unfinished []uint64
 }
 
 // Disclosures accounts for what was disclosed of a patient: every production
 // that was made from Since on with a message under the medical record number,
-// in the order in which they were made. Messages without one are in no
-// account. An entry that cannot be read is an error: nobody shall take an
+// in the order in which they were made, and those that were cut off when some
+// of it was handed out. Messages without one are in no account. An entry that cannot be read is an error: nobody shall take an
 // account for whole that is not.
 func (b *Book) Disclosures(ctx context.Context, q Accounting) (*Account, error) {
 	key := mrnKey(q.MRN)
@@ -99,11 +106,14 @@ func (b *Book) Disclosures(ctx context.Context, q Accounting) (*Account, error) 
 	if out.Since.IsZero() {
 		out.Since = out.Until.AddDate(-AccountingYears, 0, 0)
 	}
-	for _, p := range b.madeSince(out.Since) {
+	for _, p := range b.handedSince(out.Since) {
 		has, err := b.concerns(ctx, p, key)
 		switch {
 		case err != nil:
 			return nil, err
+		case !has && p.State == StateUnfinished:
+			out.Unfinished = append(out.Unfinished, p.Seq)
+			continue
 		case !has:
 			continue
 		case p.Purpose.Category.Exempt() && !q.All:
@@ -116,23 +126,37 @@ func (b *Book) Disclosures(ctx context.Context, q Accounting) (*Account, error) 
 	return out, nil
 }
 
-// madeSince returns copies of the productions that were made from since on.
-func (b *Book) madeSince(since time.Time) []*production {
+// handedSince returns copies of the productions of which something was, or may
+// have been, handed out from since on.
+func (b *Book) handedSince(since time.Time) []*production {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	var out []*production
 	for _, p := range b.productions {
-		if p.State == StateMade && !p.Ended.Before(since) {
+		if !p.ended().Before(since) {
 			out = append(out, p.copied())
 		}
 	}
 	return out
 }
 
-// copied returns the production as it stands, for use without mu.
+// ended returns when the production ended; when it began, of one that has not.
+func (p *production) ended() time.Time {
+	if p.Ended == nil {
+		return p.Began
+	}
+	return *p.Ended
+}
+
+// copied returns the production as it stands, for use without mu. Of one that
+// was not made every part counts: it was written because something had been
+// handed out.
 func (p *production) copied() *production {
 	out := &production{Production: *p.view(), parts: map[uint64]part{}, count: slices.Clone(p.count)}
-	for _, seq := range p.count {
+	if p.State != StateMade {
+		out.count = slices.Sorted(maps.Keys(p.parts))
+	}
+	for _, seq := range out.count {
 		out.parts[seq] = p.parts[seq]
 	}
 	return out
@@ -155,16 +179,29 @@ func (b *Book) concerns(ctx context.Context, p *production, key string) (bool, e
 	return false, nil
 }
 
+// Disclose records that some of a production was handed out, and the medical
+// record numbers that are in it, before it is given up or left to be gone on
+// with.
+func (b *Book) Disclose(ctx context.Context, seq uint64, mrns []string) error {
+	return (&partWriter{book: b, of: seq}).write(ctx, nil, mrns)
+}
+
 // usual describes what a production discloses when nobody said it better.
 const usual = "secure text messages that carry the medical record number, with what belongs to them"
 
+// cutOff is said of a production that came to no end.
+const cutOff = "; it was cut off before it was whole, and some of it, with these messages or without, was handed out"
+
 func (p *production) disclosure() Disclosure {
 	d := Disclosure{
-		Production: p.Seq, Matter: p.Matter, At: *p.Ended, Recipient: p.Recipient, Description: p.Description,
-		Purpose: p.Purpose, Exempt: p.Purpose.Category.Exempt(), By: p.By,
+		Production: p.Seq, Matter: p.Matter, At: p.ended(), Recipient: p.Recipient, Description: p.Description,
+		Purpose: p.Purpose, Exempt: p.Purpose.Category.Exempt(), Partial: p.State != StateMade, By: p.By,
 	}
 	if d.Description == "" {
 		d.Description = usual
+	}
+	if d.Partial {
+		d.Description += cutOff
 	}
 	return d
 }

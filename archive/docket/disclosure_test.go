@@ -2,6 +2,7 @@ package docket
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,4 +98,43 @@ func TestHostileNumbers(t *testing.T) {
 			t.Errorf("%.20q: %+v, %v", mrn, a, err)
 		}
 	}
+}
+
+// What was handed out of a production that was cut off, or failed, is accounted
+// for, and one of which nobody knows is named.
+func TestDisclosuresCutOff(t *testing.T) {
+	l := newLog()
+	cut := l.disclose(t, Litigation, false)
+	want(t, "Disclose", l.book.Disclose(t.Context(), cut, []string{"MRN-7"}), nil)
+	failed := l.disclose(t, Litigation, false)
+	want(t, "Disclose", l.book.Disclose(t.Context(), failed, []string{"mrn-7", "8"}), nil)
+	want(t, "Fail", l.book.Fail(t.Context(), failed, "x"), nil)
+	nothing := l.disclose(t, Litigation, false)
+	want(t, "Fail", l.book.Fail(t.Context(), nothing, "x"), nil)
+	killed := l.disclose(t, Litigation, false)
+	whole := l.disclose(t, Litigation, false)
+	want(t, "Disclose", l.book.Disclose(t.Context(), whole, []string{"MRN-8"}), nil)
+	want(t, "Complete", l.book.Complete(t.Context(), whole, Made{Manifest: manifest}, nil, []string{"MRN-7"}), nil)
+	for mrn, want := range map[string]struct{ disclosed, unknown []uint64 }{
+		"MRN-7": {[]uint64{cut, failed, whole}, []uint64{killed}},
+		"8":     {[]uint64{failed}, []uint64{cut, killed}},
+		"MRN-8": {nil, []uint64{cut, killed}}, // what was produced in the end is what counts
+	} {
+		a, err := l.book.Disclosures(t.Context(), Accounting{MRN: mrn})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []uint64
+		for _, d := range a.Disclosures {
+			got = append(got, d.Production)
+			if d.Partial != (d.Production != whole) || d.Partial != strings.Contains(d.Description, "cut off") || d.At.IsZero() {
+				t.Errorf("%+v", d)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want.disclosed) || !slices.Equal(a.Unfinished, want.unknown) {
+			t.Errorf("%s: disclosed by %v, not known of %v; want %+v", mrn, got, a.Unfinished, want)
+		}
+	}
+	want(t, "Disclose what ended", l.book.Disclose(t.Context(), whole, []string{"9"}), ErrEnded)
 }

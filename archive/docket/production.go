@@ -98,7 +98,7 @@ type Row struct {
 
 // The states of a production.
 const (
-	StateUnfinished = "unfinished" // it runs, or the daemon did not live to end it: it counts as not made
+	StateUnfinished = "unfinished" // it runs, was cut off, or the daemon did not live to end it: it counts as not made
 	StateMade       = "made"
 	StateFailed     = "failed"
 )

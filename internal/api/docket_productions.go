@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"holdfast/archive/audit"
 	"holdfast/archive/docket"
@@ -147,7 +149,7 @@ func (s *Server) disclosures(w http.ResponseWriter, r *http.Request, c *caller) 
 	if err := s.whole(r.Context(), c); err != nil {
 		return err
 	}
-	resp := DisclosuresResponse{MRN: req.MRN, Disclosures: []Disclosure{}, Notes: accountingNotes}
+	resp := DisclosuresResponse{MRN: req.MRN, Disclosures: []Disclosure{}, Notes: slices.Clone(accountingNotes), Unfinished: []uint64{}}
 	access := audit.Access{Action: audit.ActionDisclosure, Target: "list", Reason: req.Reason, Query: "mrn=" + req.MRN}
 	err := s.actOn(r.Context(), c, access, func(ctx context.Context) (uint64, error) {
 		if err := s.caught(ctx); err != nil {
@@ -158,6 +160,9 @@ func (s *Server) disclosures(w http.ResponseWriter, r *http.Request, c *caller) 
 			return 0, err
 		}
 		resp.Since, resp.Until, resp.Left = found.Since, found.Until, found.Left
+		if len(found.Unfinished) > 0 {
+			resp.Unfinished, resp.Notes = found.Unfinished, append(resp.Notes, noteUnfinished(found.Unfinished))
+		}
 		e := s.eyes(c)
 		for i := range found.Disclosures {
 			resp.Disclosures = append(resp.Disclosures, e.disclosure(&found.Disclosures[i]))
@@ -173,7 +178,7 @@ func (s *Server) disclosures(w http.ResponseWriter, r *http.Request, c *caller) 
 func (e *eyes) disclosure(d *docket.Disclosure) Disclosure {
 	out := Disclosure{
 		Production: d.Production, At: d.At, Recipient: Disclosee(d.Recipient), Description: d.Description,
-		Purpose: string(d.Purpose.Category), About: d.Purpose.Text, Exempt: d.Exempt,
+		Purpose: string(d.Purpose.Category), About: d.Purpose.Text, Exempt: d.Exempt, Partial: d.Partial,
 	}
 	if d.Matter != "" && e.on(d.Matter) == seesWhole {
 		out.Matter = d.Matter
@@ -181,9 +186,24 @@ func (e *eyes) disclosure(d *docket.Disclosure) Disclosure {
 	return out
 }
 
+// noteUnfinished says of which productions nothing is known.
+func noteUnfinished(seqs []uint64) string {
+	var list strings.Builder
+	for i, seq := range seqs[:min(len(seqs), maxNamed)] {
+		if i > 0 {
+			list.WriteString(", ")
+		}
+		list.WriteString(decimal(seq))
+	}
+	if len(seqs) > maxNamed {
+		fmt.Fprintf(&list, " and %d more", len(seqs)-maxNamed)
+	}
+	return "Productions were begun and neither completed nor given up (" + list.String() + "): whether something of this patient was handed out with them nobody can say; ask whoever made them."
+}
+
 // accountingNotes say what an accounting rests on.
 var accountingNotes = []string{
-	"It counts productions of this archive that were completed, and of them those with a message that carries exactly this medical record number; messages without a number, or with another spelling of it, are not covered.",
+	"It counts productions of this archive that were completed, or cut off with some of it handed out, and of them those with a message that carries exactly this medical record number; messages without a number, or with another spelling of it, are not covered.",
 	"Treatment, payment, operations, the patient's own access and the patient's authorizations may be left out (45 CFR 164.528(a)(1)).",
 	"An agency may have asked for a time that its disclosures be left out (45 CFR 164.528(a)(2)); that is for you to check.",
 }

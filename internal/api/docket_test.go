@@ -66,7 +66,7 @@ func (f cabinet) Production(seq uint64) (*docket.Production, bool) {
 
 func (f cabinet) Disclosures(_ context.Context, q docket.Accounting) (*docket.Account, error) {
 	f.w.did("disclosures since %s, all %v", q.Since.Format(time.DateOnly), q.All)
-	return &docket.Account{Left: 2, Disclosures: []docket.Disclosure{
+	return &docket.Account{Left: 2, Unfinished: []uint64{97}, Disclosures: []docket.Disclosure{
 		{Production: 90, Matter: "M-1", Recipient: docket.Recipient{Name: "court"}}, {Production: 91, Matter: "M-2", Recipient: docket.Recipient{Name: "agency"}},
 	}}, f.w.err
 }
@@ -216,7 +216,8 @@ func TestDocketOfOtherMatters(t *testing.T) {
 	}
 	// The accounting has every disclosure: the law asks for all of them.
 	_, body = w.post(s, role.ComplianceOfficer, "POST /v1/disclosures", `{"mrn":"7","reason":"r"}`)
-	if strings.Contains(body, "M-2") || !strings.Contains(body, `"agency"`) || !strings.Contains(body, `"matter":"M-1"`) {
+	if strings.Contains(body, "M-2") || !strings.Contains(body, `"agency"`) || !strings.Contains(body, `"matter":"M-1"`) ||
+		!strings.Contains(body, `neither completed nor given up (97)`) || !strings.Contains(body, `"unfinished":[97]`) {
 		t.Errorf("disclosures: %s", body)
 	}
 	_, body = w.post(s, role.ComplianceOfficer, "POST /v1/clawbacks/show", `{"seq":95}`)

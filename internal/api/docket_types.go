@@ -157,6 +157,7 @@ type DisclosuresResponse struct {
 	Disclosures []Disclosure `json:"disclosures"` // in the order in which they were made
 	Left        uint64       `json:"left_out"`    // exempt ones that were left out
 	Notes       []string     `json:"notes"`       // what the accounting cannot tell
+	Unfinished  []uint64     `json:"unfinished"`  // productions of which nobody can say whether they concern the patient
 }
 
 // Disclosure is one disclosure, as 45 CFR 164.528(b)(2) has it.
@@ -167,7 +168,8 @@ type Disclosure struct {
 	Description string    `json:"description"`
 	Purpose     string    `json:"purpose"`
 	About       string    `json:"about,omitempty"`
-	Exempt      bool      `json:"exempt"` // an accounting may leave it out, 45 CFR 164.528(a)(1)
+	Exempt      bool      `json:"exempt"`            // an accounting may leave it out, 45 CFR 164.528(a)(1)
+	Partial     bool      `json:"partial,omitempty"` // it was cut off: some of it was handed out, with this patient's messages or without
 	Matter      string    `json:"matter,omitempty"`
 }
 

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -129,6 +130,7 @@ type parts struct {
 	texts   *fileTexts
 	zone    *time.Location // the site's
 	contact string         // whom patients are told to ask
+	making  sync.Map       // seq of each production that is on its way
 	folk
 }
 

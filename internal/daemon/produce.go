@@ -3,7 +3,9 @@ package daemon
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -21,7 +23,7 @@ import (
 
 // Produce implements api.Producer.
 func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) (*api.Produced, error) {
-	w := &work{parts: p, req: &req, at: req.At}
+	w := &work{parts: p, req: &req, at: req.At, mrns: map[string]bool{}}
 	if w.at == 0 {
 		w.at = p.archive.Size()
 	}
@@ -31,8 +33,15 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 	if err := w.begin(ctx); err != nil {
 		return nil, err
 	}
+	if _, runs := p.making.LoadOrStore(w.seq, true); runs {
+		return nil, errNotResumed // the end of one would be taken for the end of both
+	}
+	defer p.making.Delete(w.seq)
 	req.Begin(api.Begun{Production: w.seq, At: w.at})
-	summary, err := w.produce(ctx, sink)
+	summary, err := w.produce(ctx, handing{sink, w})
+	if err == nil {
+		err = w.complete(ctx, summary)
+	}
 	if err != nil {
 		return nil, w.end(ctx, err)
 	}
@@ -42,7 +51,7 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 	if b := summary.Bates; b != nil && b.First != "" {
 		made.Bates = b.First + " to " + b.Last
 	}
-	return made, w.complete(ctx, summary)
+	return made, nil
 }
 
 // work is one production on its way.
@@ -58,7 +67,20 @@ type work struct {
 	anchor  []byte        // the checkpoint that it is proven against
 	created time.Time
 	apart   withholding
-	near    []export.Near // of a patient's package, ascending by seq
+	near    []export.Near   // of a patient's package, ascending by seq
+	handed  bool            // some of it left the house
+	mrns    map[string]bool // of the messages that it has so far, or was about to have
+}
+
+// handing is a sink that notes when the first file is handed out.
+type handing struct {
+	api.Sink
+	w *work
+}
+
+func (h handing) Create(name string) (io.WriteCloser, error) {
+	h.w.handed = true
+	return h.Sink.Create(name)
 }
 
 // find searches for what is to be produced.
@@ -204,9 +226,16 @@ func (w *work) request(ctx context.Context) (export.Request, error) {
 	return r, err
 }
 
-// end notes that the production came to nothing. One that was cut off stays
-// open, to be gone on with.
+// end notes that the production came to nothing, and first what of it was handed
+// out all the same. One that was cut off stays open, to be gone on with. A crash
+// before the first leaves a production of which the accounting says that nothing
+// is known.
 func (w *work) end(ctx context.Context, err error) error {
+	if w.handed {
+		if lost := w.docket.Disclose(context.WithoutCancel(ctx), w.seq, slices.Sorted(maps.Keys(w.mrns))); lost != nil {
+			return errors.Join(err, lost) // it stays unfinished: failed would say that nothing else was handed out
+		}
+	}
 	if ctx.Err() != nil {
 		return err
 	}

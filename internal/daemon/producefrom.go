@@ -163,11 +163,20 @@ func (w *work) family(ctx context.Context, rec archive.Record) ([]uint64, error)
 	if err != nil || m == nil {
 		return nil, err
 	}
+	w.note(m)
 	found, err := w.index.Followers(ctx, [][32]byte{m.digest}, w.at)
 	if err != nil {
 		return nil, searchProblem(err)
 	}
 	return w.inScope(ctx, found[m.digest])
+}
+
+// note remembers whom a message that is about to be produced concerns, for the
+// accounting of disclosures should the production be cut off.
+func (w *work) note(m *message) {
+	if _, withheld := w.apart.by[m.leaf.Seq]; !withheld && m.payload.Subject != nil && m.payload.Subject.MRN != "" {
+		w.mrns[m.payload.Subject.MRN] = true
+	}
 }
 
 // inScope returns the entries of which whoever produces may know.
