@@ -100,7 +100,7 @@ func Stems(token string) (en, es string) {
 		en = env.Current()
 	}
 	if isLetters(token, "áéíóúüñ") {
-		if isASCII(token) && strings.HasSuffix(token, "ion") {
+		if strings.HasSuffix(token, "ion") {
 			token = token[:len(token)-len("ion")] + "ión"
 		}
 		env := snowballstem.NewEnv(token)
