@@ -102,14 +102,7 @@ func (c *cover) apply(p *producer, it *item) {
 	if len(p.req.Redact) == 0 && p.req.Withhold == nil && p.req.Patient == nil {
 		return
 	}
-	var own, of string
-	version := false
-	if it.payload != nil {
-		own = digestOf(it.rec.Body)
-		if it.payload.Ref != nil {
-			of, version = it.payload.Ref.Digest, it.payload.Typ == envelope.TypEdit
-		}
-	}
+	own, of, version := it.digests()
 	m := c.markOf(p, it.rec.Leaf.Seq, own, of, version)
 	if m.withheld == nil && p.req.Patient.foreign(it.payload) {
 		m.withheld = &otherPatient
@@ -127,6 +120,28 @@ func (c *cover) apply(p *producer, it *item) {
 	if _, again := c.seqs[redelivered(it)]; again || c.told(it) {
 		it.bare(UnprovenNames)
 	}
+}
+
+// withholds reports whether the item is withheld by somebody's word.
+func (c *cover) withholds(p *producer, it *item) bool {
+	if p.req.Withhold == nil {
+		return false
+	}
+	own, of, version := it.digests()
+	return c.markOf(p, it.rec.Leaf.Seq, own, of, version).withheld != nil
+}
+
+// digests returns the digest of a message and that of the one which it is about;
+// version says that both are versions of one.
+func (it *item) digests() (own, of string, version bool) {
+	if it.payload == nil {
+		return "", "", false
+	}
+	own = digestOf(it.rec.Body)
+	if it.payload.Ref != nil {
+		of, version = it.payload.Ref.Digest, it.payload.Typ == envelope.TypEdit
+	}
+	return own, of, version
 }
 
 // markOf returns what befalls the message at seq: by its own seq, by another

@@ -37,7 +37,7 @@ const (
 // order in which they are written; those under annex/ are internal and stay in
 // the house.
 func Names() []string {
-	return []string{fileRecords, fileProofs, fileList, fileCertificate, fileCustody, fileAnnex, fileAnnexSig, fileAnnexManifest, fileSums, fileSignature, fileManifest}
+	return []string{fileRecords, fileProofs, fileList, fileAnnex, fileAnnexSig, fileAnnexManifest, fileCertificate, fileCustody, fileSums, fileSignature, fileManifest}
 }
 
 // own are the files that a manifest lists, in its order; those that a

@@ -162,6 +162,10 @@ func (p *pairing) total() {
 		v.file(fileRecords, Changed, "it holds %d rows, and the manifest lists %d", v.Records, listed)
 	}
 	p.v.totals(p.listed)
+	if p.v.m.Bates != nil {
+		p.bates = max(p.bates, p.v.m.Bates.Start)
+	}
+	p.v.checkCounts(p.bates)
 }
 
 // peek returns the i-th row and proof ahead, nil past the end.
@@ -214,7 +218,11 @@ func (p *pairing) nextRow() *rowLine {
 		if p.anyRow && r.row.Seq <= p.lastRow && r.file == p.lastFile {
 			p.v.v.entry(r.file, r.line, r.row.Seq, Added, "it is repeated or out of order")
 		}
+		if !p.v.got.once(r.row.Seq) && r.file != p.lastFile {
+			p.v.v.entry(r.file, r.line, r.row.Seq, Added, errTwice.Error())
+		}
 		p.lastRow, p.lastFile, p.anyRow = r.row.Seq, r.file, true
+		p.tally(r)
 		p.numbers(r)
 		if m := p.v.m; m != nil && (r.row.Seq < m.First || r.row.Seq > m.last()) {
 			p.v.v.entry(r.file, r.line, r.row.Seq, Added, "it is outside the range that the manifest says was examined")
@@ -229,6 +237,18 @@ func (p *pairing) nextRow() *rowLine {
 		}
 	}
 	return nil
+}
+
+// tally counts what the row holds.
+func (p *pairing) tally(r *rowLine) {
+	if r.row.Redacted {
+		p.v.got.redacted++
+	}
+	for i := range r.row.Attachments {
+		if r.row.Attachments[i].SHA256 != "" {
+			p.v.got.contents++
+		}
+	}
 }
 
 // withheldRow checks that a row without data is that and nothing else.
@@ -275,6 +295,7 @@ func (p *pairing) numbers(r *rowLine) {
 		!slices.Equal(same.Attachments, r.row.Attachments) {
 		p.v.v.entry(r.file, r.line, r.row.Seq, Changed, "its Bates numbers are not the next")
 	}
+	p.v.got.numbers += next - n
 	p.bates = next
 }
 

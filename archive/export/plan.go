@@ -168,6 +168,9 @@ func (p *producer) plan(ctx context.Context) error {
 		}
 		pl.size = it.rec.Leaf.BodyLen
 		pl.day = dayOf(when(it), p.zone)
+		if p.cover.withholds(p, it) {
+			pl.day = dayOf(it.rec.Leaf.ReceivedTime(), p.zone)
+		}
 		id := uint64(0)
 		if c := it.row.Conversation; c != nil && it.reason == "" {
 			id = maphash.String(seed, c.ID)

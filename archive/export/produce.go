@@ -108,9 +108,14 @@ func Produce(ctx context.Context, src Source, req Request, sink Sink) (*Summary,
 		return nil, err
 	}
 	p.sink = sink
+	return p.run(ctx)
+}
+
+// run writes everything, once it is decided on.
+func (p *producer) run(ctx context.Context) (*Summary, error) {
 	steps := []func(context.Context) error{
 		p.writeRendered, p.writeNatives, p.writeProofs, p.writeUnproven, p.writePrivilege, p.writeRedactions, p.writeCustodians,
-		p.writeList, p.writeCertificate, p.writeCustody, p.writeAnnex, p.writeAbout, p.writeSums,
+		p.writeList, p.writeAnnex, p.writeCertificate, p.writeCustody, p.writeAbout, p.writeSums,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -36,10 +36,11 @@ func (p *producer) writeProofs(ctx context.Context) error {
 				return 0, err
 			}
 		}
+		given := p.number
 		p.begin()
 		pass := out.units
 		if p.lines && p.planned == nil {
-			pass = out.rows
+			pass, p.number = out.rows, given // which the rows have already
 		}
 		err := pass(ctx)
 		if err != nil {

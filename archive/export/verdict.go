@@ -22,6 +22,9 @@ const (
 	// SelfConsistent: everything fits together, but no key came from
 	// elsewhere: whoever made all of it anew would get the same result.
 	SelfConsistent Result = "self-consistent only"
+	// SignedOnly: every file is as the archive signed it, and of none of its rows
+	// is there a proof: the archive's word stands for all of them.
+	SignedOnly Result = "as signed only, nothing proven"
 	// Failed: something was changed, added, is missing, or does not hold.
 	Failed Result = "failed"
 	// NotProduction: there is no signed manifest.
@@ -163,24 +166,35 @@ func (v *Verdict) conclude() {
 	case v.selfSigned:
 		v.Result = SelfConsistent
 		v.NotProven = append([]string{"whose log this is: no log key from elsewhere was given; repeat with --log-key"}, v.NotProven...)
+	case v.Records > 0 && v.Verified == 0:
+		v.Result = SignedOnly
+		v.NotProven = append([]string{fmt.Sprintf("any of its %d rows: there is a proof of none", v.Records)}, v.NotProven...)
 	default:
 		v.Result = Verified
 	}
-	if v.Verified > 0 || v.Records == 0 {
-		v.Proven = []string{
-			fmt.Sprintf("%d of %d rows: these bytes stood at these places of the log %s before its checkpoint of %d entries", v.Verified, v.Records, v.Origin, v.LogSize),
-			"the holder of the device key that the log names signed each message",
-			"names and addresses are those of the directory entries shown, which stood in the log before the message",
-			"each row says what its entry says: it was rendered anew and compared byte for byte",
-		}
-	}
-	v.Proven = append(v.Proven, "the archive's identity key, which the log's first entry names, signed the manifest, and every file is as it lists it")
+	v.Proven = append(v.provenRows(), "the archive's identity key, which the log's first entry names, signed the manifest, and every file is as it lists it")
 	if v.Natives > 0 {
 		v.Proven = append(v.Proven, fmt.Sprintf("%d attachments are what their senders attached: sealed again they have the hashes that the messages state", v.Natives))
 	}
 	for _, a := range v.Anchored {
 		v.Proven = append(v.Proven, fmt.Sprintf("anchored by %s: the witness cosigned this very checkpoint", a))
 	}
+}
+
+// provenRows says what is proven of the rows that are.
+func (v *Verdict) provenRows() []string {
+	if v.Verified == 0 {
+		return nil
+	}
+	out := []string{fmt.Sprintf("%d of %d rows: these bytes stood at these places of the log %s before its checkpoint of %d entries", v.Verified, v.Records, v.Origin, v.LogSize)}
+	if signed := sumOf(v.Assurance); signed > 0 {
+		out = append(out, fmt.Sprintf("of these rows %d are messages: the holder of the device key that the log names signed each", signed),
+			"names and addresses in these rows are those of the directory entries shown, which stood in the log before the message")
+	}
+	if v.Unrendered > 0 {
+		return append(out, "each of these rows says what its entry says, but for those whose rendering is not proven: it was rendered anew and compared byte for byte")
+	}
+	return append(out, "each of these rows says what its entry says: it was rendered anew and compared byte for byte")
 }
 
 // WriteText writes v for people, the same for the same verdict.

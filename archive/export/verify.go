@@ -35,6 +35,7 @@ type verifier struct {
 	keys     VerifyKeys
 	v        *Verdict
 	progress func(done, total uint64)
+	got      counted
 	text     []byte    // manifest.json
 	sig      []byte    // manifest.jws
 	m        *Manifest // as it stands; nil if it cannot be read

@@ -35,6 +35,9 @@ type walkUnit struct {
 	made  unit
 	err   bool // something of it was found to be wrong already
 	count int  // items that came, good or bad
+
+	placed       bool // an item has its own place
+	conversation string
 }
 
 func newWalk(v *verifier, proofs *lineReader) *walk {
@@ -148,27 +151,52 @@ func (w *walk) entry(u *walkUnit, e *proofEntry) {
 		bad("it belongs to no unit")
 		return
 	}
-	u.count++
+	if u.count++; u.count > maxUnit {
+		if u.count == maxUnit+1 {
+			bad("its unit has more entries than one may have")
+		}
+		return
+	}
 	switch e.As {
 	case asRecord:
 		w.listed++
 		it, err := w.record(e)
+		if err == nil {
+			err = w.accept(u, it)
+		}
 		if err != nil {
 			bad(err.Error())
 			return
 		}
-		u.made.items = append(u.made.items, it)
 	case asUnproven:
 		it, err := w.unproven(e)
+		if err == nil {
+			err = w.accept(u, it)
+		}
 		if err != nil {
 			w.v.v.entry(fileUnproven, w.looseLine(), e.Seq, Changed, err.Error())
 			u.err = true
 			return
 		}
-		u.made.items = append(u.made.items, it)
 	default:
 		bad("it is neither a record's proof nor evidence")
 	}
+}
+
+// accept adds an item to its unit.
+func (w *walk) accept(u *walkUnit, it *item) error {
+	if !w.v.got.once(it.row.Seq) {
+		return errTwice
+	}
+	if err := w.inPlace(u, it); err != nil {
+		return err
+	}
+	if it.row.Redacted {
+		w.v.got.redacted++
+	}
+	w.v.got.contentsOf(it.says.Attachments)
+	u.made.items = append(u.made.items, it)
+	return nil
 }
 
 func (w *walk) looseLine() uint64 {
@@ -325,11 +353,12 @@ func (w *walk) place(u *walkUnit) error {
 	w.bates = h.Bates
 	for _, it := range u.made.items {
 		if it.row.Withheld == "" {
-			before := it.row
+			from, before := w.bates, it.row
 			before.Attachments = slices.Clone(it.row.Attachments)
 			w.bates = m.Bates.number(&it.row, w.bates, func(i int) bool {
 				return i < len(it.says.Attachments) && it.says.Attachments[i].SHA256 != ""
 			})
+			w.v.got.numbers += w.bates - from
 			// A row without a proof has its numbers already.
 			ok = ok && (it.row.Unproven == "" || before.Bates == it.row.Bates && before.BatesEnd == it.row.BatesEnd)
 		}
@@ -411,4 +440,5 @@ func (w *walk) total() {
 		v.Excluded = withheld - v.Withheld
 	}
 	w.v.totals(w.listed)
+	w.v.checkCounts(w.bates)
 }
