@@ -146,7 +146,8 @@ func TestDamageIsRebuilt(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer x.Close()
-			if x.Lag() == 0 || !strings.Contains(log.String(), "discarded") {
+			// bleve goes back to an older state where there is one that is whole; else everything is discarded.
+			if lag := x.Lag(); lag == 0 || lag == d.src.Size() && !strings.Contains(log.String(), "discarded") {
 				t.Errorf("the damage was not noticed: lag %d, log %q", x.Lag(), &log)
 			}
 			if err := d.answers(t, x); err != nil {
