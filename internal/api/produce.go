@@ -43,6 +43,7 @@ func (p *Production) MayHang(from string, to []string, received time.Time) bool 
 // Produced is what a production came to, in entries.
 type Produced struct {
 	Matched, Produced, Withheld uint64
+	Redacted                    uint64 // of those produced: with covered text
 	Through                     uint64 // newest entry that was examined
 	Quarantined                 uint64 // quarantined entries up to there
 
@@ -165,7 +166,7 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request, c *caller, req 
 		case made == nil:
 			return audit.Outcome{}, errors.New("a production without a summary")
 		}
-		done = Completion{Access: seq, Matched: made.Matched, Produced: made.Produced, Withheld: made.Withheld, Through: made.Through, Quarantined: made.Quarantined, Production: made.Production, Bates: made.Bates, Near: made.Near}
+		done = Completion{Access: seq, Matched: made.Matched, Produced: made.Produced, Withheld: made.Withheld, Redacted: made.Redacted, Through: made.Through, Quarantined: made.Quarantined, Production: made.Production, Bates: made.Bates, Near: made.Near}
 		o := audit.Outcome{Total: made.Matched, Shown: made.Produced, Through: made.Through}
 		if made.Custodians != nil {
 			parties := make([][]string, 0, len(made.Custodians))

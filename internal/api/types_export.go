@@ -154,6 +154,7 @@ type Completion struct {
 	Matched  uint64 `json:"matched"`     // entries
 	Produced uint64 `json:"produced"`    // entries
 	Withheld uint64 `json:"withheld"`    // entries
+	Redacted uint64 `json:"redacted"`    // entries, of those produced: with covered text
 	Through  uint64 `json:"through_seq"` // the log was examined through this entry
 
 	Quarantined uint64 `json:"quarantined"` // quarantined entries up to there, which might have matched

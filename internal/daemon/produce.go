@@ -46,7 +46,7 @@ func (p *parts) Produce(ctx context.Context, req api.Production, sink api.Sink) 
 		return nil, w.end(ctx, err)
 	}
 	c := summary.Manifest.Counts
-	made := &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Through: w.found.ThroughSeq - 1, Quarantined: c.Quarantined,
+	made := &api.Produced{Matched: c.Matched, Produced: c.Produced, Withheld: c.Matched - c.Produced, Redacted: summary.Redacted, Through: w.found.ThroughSeq - 1, Quarantined: c.Quarantined,
 		Custodians: summary.Usrs, Production: w.seq, Near: summary.Near}
 	if b := summary.Bates; b != nil && b.First != "" {
 		made.Bates = b.First + " to " + b.Last

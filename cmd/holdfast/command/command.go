@@ -109,7 +109,11 @@ export needs --reason or --matter and is recorded in the archive before its resu
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "short for --format json")
 	choices(root, "format", formatTable, formatJSON)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%s; see `%s --help`", err, cmd.CommandPath())
+		hint := ""
+		if strings.HasPrefix(err.Error(), "unknown shorthand") && strings.Contains(cmd.Use, "[QUERY") {
+			hint = "; a query says NOT word for -word"
+		}
+		return usage("%s%s; see `%s --help`", err, hint, cmd.CommandPath())
 	})
 	root.AddCommand(
 		newStatus(g), newSearch(g), newShow(g), newConversation(g), newTimeline(g), newExport(g), newVerify(g), newCertify(g),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
@@ -105,7 +106,7 @@ func runExport(ctx context.Context, g *globals, o *exportOptions, args []string)
 	if g.format == formatJSON {
 		return g.writeJSON(exported{o.out, to.annexPath(), done})
 	}
-	return g.writeExported(o.out, to.annexPath(), done)
+	return g.writeExported(o.out, to, &req, done)
 }
 
 // read returns the query; with a medical record number there is none to give.
@@ -136,14 +137,24 @@ func receive(ctx context.Context, g *globals, o *exportOptions, req api.ExportRe
 	return done, err
 }
 
-func (g *globals) writeExported(out, annex string, done *api.Completion) error {
-	aside := "annex/ stays in the house: take it out of what you hand over"
-	if annex != "" {
-		aside = annex + " stays in the house"
+func (g *globals) writeExported(out string, to *zipped, req *api.ExportRequest, done *api.Completion) error {
+	aside, check := "annex/ stays in the house: take it out of what you hand over", "verify it anywhere with: holdfast verify DIR"
+	if to != nil {
+		aside = to.annexPath() + " stays in the house"
+		check = "verify it anywhere with: holdfast verify FILE.zip"
+		if len(to.recipients) > 0 {
+			check = "whoever has the key opens it with: age --decrypt --identity KEY --output FILE.zip " + filepath.Base(out) + "\nand verifies it with: holdfast verify FILE.zip"
+		}
 	}
-	near := ""
+	near, redacted := "", ""
 	if done.Near > 0 {
 		near = "messages of numbers that are nearly the patient's, or that only name it, are in annex/near.csv: review whether they belong to the package\n"
+	}
+	if len(req.Redact) > 0 {
+		redacted = number(done.Redacted)
+		if done.Redacted == 0 {
+			near += "NOTHING IS COVERED: no redaction fitted any message of this production; check the entries' numbers and the patterns before you hand it over\n"
+		}
 	}
 	return errors.Join(
 		g.writeFields([]field{
@@ -151,6 +162,7 @@ func (g *globals) writeExported(out, annex string, done *api.Completion) error {
 			{"matched", number(done.Matched)},
 			{"produced", number(done.Produced)},
 			{"withheld", number(done.Withheld)},
+			{"redacted", redacted},
 			{"quarantined", number(done.Quarantined)},
 			{"bates", done.Bates},
 			{"near matches", optional(done.Near)},
@@ -158,7 +170,7 @@ func (g *globals) writeExported(out, annex string, done *api.Completion) error {
 			{"bytes", number(done.Bytes)},
 			{"access entry", number(done.Access)},
 		}),
-		g.say(near+aside+"\nverify it anywhere with: holdfast verify DIR --log-key FILE (holdfast checkpoint --log-key prints the key)"),
+		g.say("%s", near+aside+"\n"+check+" --log-key FILE (holdfast checkpoint --log-key prints the key)"),
 	)
 }
 

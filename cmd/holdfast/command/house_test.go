@@ -253,9 +253,13 @@ func (h *house) Produce(_ context.Context, p api.Production, sink api.Sink) (*ap
 			return nil, err
 		}
 	}
+	var covered uint64
+	for _, r := range p.Asked.Redact {
+		covered += uint64(len(r.Seqs))
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return &api.Produced{Matched: 3, Produced: 2, Withheld: 1, Through: 13, Near: near}, h.fail
+	return &api.Produced{Matched: 3, Produced: 2, Withheld: 1, Redacted: covered, Through: 13, Near: near}, h.fail
 }
 
 // start serves the house at the socket path, and on the network, until the

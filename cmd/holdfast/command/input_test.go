@@ -130,6 +130,19 @@ func TestVerifyAPipe(t *testing.T) {
 	}
 }
 
+// What is sealed is not taken for damaged.
+func TestVerifyASealedZip(t *testing.T) {
+	at := filepath.Join(t.TempDir(), "p.zip.age")
+	if err := os.WriteFile(at, []byte("age-encryption.org/v1\n-> X25519 x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	code := Run(t.Context(), &Terminal{Out: &out, Err: &errs}, []string{"verify", at})
+	if code != api.ExitUsage || !strings.Contains(errs.String(), "age --decrypt") {
+		t.Errorf("exit code %d, stderr %q", code, &errs)
+	}
+}
+
 // A zip file that was cut off or damaged anywhere is told as what it is.
 func TestVerifyADamagedZip(t *testing.T) {
 	dir, logKey, _ := produce(t)

@@ -213,9 +213,26 @@ func openProduction(path string) (fs.FS, io.Closer, error) {
 	switch {
 	case errors.As(err, &system):
 		return nil, nil, problem(err)
+	case err != nil && sealed(path):
+		return nil, nil, &api.Problem{Title: path + " is sealed to an age key", Code: api.CodeBadRequest, Exit: api.ExitUsage,
+			Hint: "open it with that key, age --decrypt --identity KEY --output FILE.zip, and verify the zip file that comes"}
 	case err != nil:
 		return nil, nil, &api.Problem{Title: path + " is not a whole production", Detail: err.Error(), Exit: api.ExitData,
 			Hint: "it is no zip file, or was cut off or damaged on its way: fetch it again, or ask whoever made it for another copy"}
 	}
 	return z, z, nil
+}
+
+// sealed tells whether a file begins as those that age writes
+// (age-encryption.org/v1, section "Header").
+func sealed(path string) bool {
+	const intro = "age-encryption.org/v1\n"
+	f, err := os.Open(path) // #nosec G304 -- whoever runs the command names it
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	b := make([]byte, len(intro))
+	_, err = io.ReadFull(f, b)
+	return err == nil && string(b) == intro
 }
