@@ -111,7 +111,7 @@ func (d docs) said(ctx context.Context, leaf proof.Leaf, at uint64) (query.Doc, 
 		case ctx.Value(reads{}) == nil:
 			return d.texts.File(a)
 		}
-		f, err := d.texts.read(ctx, a)
+		f, err := d.texts.read(ctx, m.payload.Usr, a)
 		failed = errors.Join(failed, err)
 		return f
 	})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"holdfast/archive"
 	"holdfast/archive/query"
@@ -21,6 +22,7 @@ type fileTexts struct {
 	reader  *extract.Reader // nil: texts are not read, only what is there is used
 	logger  *slog.Logger
 	warned  atomic.Bool // that no process can be started
+	patient patience
 }
 
 // newTexts returns the texts; command runs extract.Child.
@@ -77,8 +79,8 @@ func newSealed(a *envelope.Attachment) (s sealed, err error) {
 
 // read reads a stored attachment's text, unless it was read before, and puts
 // it beside the attachment, whatever came of it. An error is ctx's: whatever
-// else keeps a text from being read makes it unread.
-func (t *fileTexts) read(ctx context.Context, a *envelope.Attachment) (query.File, error) {
+// else keeps a text from being read makes it unread. usr sent it.
+func (t *fileTexts) read(ctx context.Context, usr string, a *envelope.Attachment) (query.File, error) {
 	s, err := newSealed(a)
 	if err != nil {
 		return reading.Unread(a), nil
@@ -87,7 +89,8 @@ func (t *fileTexts) read(ctx context.Context, a *envelope.Attachment) (query.Fil
 	if err == nil && (known.Tool == extract.Tool || t.reader == nil) {
 		return fileOf(a, known), nil // what another version read, this one may read better
 	}
-	if t.reader == nil {
+	began := time.Now()
+	if t.reader == nil || !t.patient.with(usr, began) {
 		return reading.Unread(a), nil
 	}
 	content := &opening{open: func() (io.ReadCloser, error) { return t.archive.OpenAttachment(a.BID, s.sum, s.key) }}
@@ -98,6 +101,9 @@ func (t *fileTexts) read(ctx context.Context, a *envelope.Attachment) (query.Fil
 		}
 		t.failed(err)
 		return reading.Unread(a), nil
+	}
+	if found.Status == extract.StatusTimeout {
+		t.patient.waited(usr, time.Since(began))
 	}
 	text := archive.BlobText{Status: found.Status, Text: found.Text, Tool: found.Tool}
 	if err := t.archive.PutBlobText(ctx, a.BID, s.sum, s.key, text); err != nil {
