@@ -42,7 +42,7 @@ func Names() []string {
 
 // own are the files that a manifest lists, in its order; those that a
 // production has no use for are not there.
-var own = []string{fileProofs, fileUnproven, filePrivilege, fileRedactions, fileCustodians, fileList, fileCertificate, fileCustody, fileAbout, fileSums}
+var own = []string{fileProofs, fileUnproven, filePrivilege, fileRedactions, fileCustodians, fileList, fileAbout, fileCertificate, fileCustody, fileSums}
 
 // sometimes are those of them that not every production has.
 var sometimes = []string{fileUnproven, filePrivilege, fileRedactions, fileCustodians, fileAbout}

@@ -158,7 +158,7 @@ func opened(t *testing.T, made fstest.MapFS) string {
 }
 
 // Nobody but the patient can be known by anything that leaves, in any format,
-// and the package verifies all the same.
+// and the package is as it was signed all the same.
 func TestThirdPartiesDoNotLeave(t *testing.T) {
 	c := newClinic(t)
 	for _, policy := range []ThirdParties{InitialsThirdParties, HideThirdParties} {
@@ -167,7 +167,7 @@ func TestThirdPartiesDoNotLeave(t *testing.T) {
 				continue // its streams are compressed; what it renders is what html does
 			}
 			s, made := produce(t, c.ward, c.access(format, policy))
-			if v := verify(t, made, c.logKey()); v.Result != Verified || v.Verified != 0 || v.Unproven != s.Manifest.Counts.Produced || v.Annex != "verified" {
+			if v := verify(t, made, c.logKey()); v.Result != SignedOnly || v.Verified != 0 || v.Unproven != s.Manifest.Counts.Produced || v.Annex != "verified" {
 				t.Fatalf("%s %s: %s, %d of %d rows proven: %v", format, policy, v.Result, v.Verified, v.Records, v.Findings)
 			}
 			text := opened(t, made)
@@ -326,7 +326,7 @@ func TestPatientPackageAgain(t *testing.T) {
 					t.Errorf("%s: %s is another one", format, name)
 				}
 			}
-			if v := verify(t, first, c.logKey()); v.Result != Verified {
+			if v := verify(t, first, c.logKey()); v.Result != SignedOnly {
 				t.Errorf("%s by %q: %s: %v", format, unit, v.Result, v.Findings)
 			}
 		}
@@ -359,5 +359,23 @@ func TestInitials(t *testing.T) {
 		if got := initials(name); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
+	}
+}
+
+// Without any tag a message that was moved to another patient is withheld all
+// the same; and what is wholly covered is still a disclosure about the patient.
+func TestPatientWithoutTags(t *testing.T) {
+	c := newClinic(t)
+	req := c.access("csv", ShowThirdParties)
+	req.Withhold, req.Tagged = nil, nil
+	s, made := produce(t, c.ward, req)
+	if text := opened(t, made); strings.Contains(text, "hepatitis") || s.WithheldBy[TagOtherPatient] != 2 {
+		t.Errorf("what is about another patient leaves: withheld %v", s.WithheldBy)
+	}
+	req.Seqs = func(yield func(uint64, error) bool) { yield(c.seqs[0], nil) }
+	req.Redact = []Redaction{{Seq: &c.seqs[0], Reason: "r"}}
+	s, made = produce(t, c.ward, req)
+	if v := verify(t, made, c.logKey()); !slices.Equal(s.MRNs, []string{"4711"}) || s.Redacted != 1 || len(v.Findings) > 0 {
+		t.Errorf("MRNs %q, %d covered, %v", s.MRNs, s.Redacted, v.Findings)
 	}
 }

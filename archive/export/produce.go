@@ -115,7 +115,7 @@ func Produce(ctx context.Context, src Source, req Request, sink Sink) (*Summary,
 func (p *producer) run(ctx context.Context) (*Summary, error) {
 	steps := []func(context.Context) error{
 		p.writeRendered, p.writeNatives, p.writeProofs, p.writeUnproven, p.writePrivilege, p.writeRedactions, p.writeCustodians,
-		p.writeList, p.writeAnnex, p.writeCertificate, p.writeCustody, p.writeAbout, p.writeSums,
+		p.writeList, p.writeAnnex, p.writeAbout, p.writeCertificate, p.writeCustody, p.writeSums,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
