@@ -1,9 +1,12 @@
 package export
 
 import (
+	"archive/zip"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,6 +132,7 @@ func TestUnitsThatLie(t *testing.T) {
 			for i := range p.planned {
 				p.planned[i].group = 0
 			}
+			slices.SortFunc(p.planned, func(a, b planned) int { return cmp.Compare(a.seq, b.seq) })
 		}},
 		"another day": {render.ConversationDay, func(p *producer) {
 			for i := range p.planned {
@@ -214,6 +218,47 @@ func TestTheDayOfWhatIsWithheld(t *testing.T) {
 	for name, file := range made {
 		if strings.Contains(name, "2019-07-04") || bytes.Contains(file.Data, []byte("2019-07-04")) {
 			t.Errorf("%s tells when it was written", name)
+		}
+	}
+}
+
+// A zip in which a name stands twice, or one that differs in case alone, shows
+// one reader one file and another the other: it is no whole production.
+func TestNamesThatStandTwice(t *testing.T) {
+	w := furnish(t)
+	_, made := produce(t, w, request(all(w.a.Size())))
+	for name, more := range map[string]string{
+		"the same": fileRecords, "the manifest": fileManifest, "another case": "Records.jsonl", "in a folder": "annex/annex.json", "from outside": "../" + fileRecords,
+		"by its root": "/" + fileProofs, "a reader of other systems": "annex\\annex.json", "": "",
+	} {
+		for _, first := range []bool{true, false} {
+			var b bytes.Buffer
+			z := zip.NewWriter(&b)
+			add := func(name string, data []byte) {
+				f, err := z.Create(name)
+				must(t, err)
+				_, err = f.Write(data)
+				must(t, err)
+			}
+			if first && more != "" {
+				add(more, []byte("{}\n"))
+			}
+			for file, f := range made {
+				add(file, f.Data)
+			}
+			if !first && more != "" {
+				add(more, []byte("{}\n"))
+			}
+			must(t, z.Close())
+			r, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
+			if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
+				t.Fatal(err)
+			}
+			v, err := Verify(t.Context(), r, VerifyKeys{Log: w.logKey()}, nil)
+			must(t, err)
+			if v.OK() != (more == "") {
+				t.Errorf("%s, first %v: %s %v", name, first, v.Result, v.Findings)
+			}
 		}
 	}
 }
