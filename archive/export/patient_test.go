@@ -34,26 +34,26 @@ type clinic struct {
 // strangers are all names of people who are not the patient, however they are
 // written, and what else tells who they are.
 var strangers = []string{
-	"quenneville", "zebulon", "oyarzabal", "ximena", "thaddeus", "wolstenholme", "uqz1", "uxo2", "utw3", "northgate",
-	"uclaim4", "grandmother", "mjones",
+	"quenneville", "zebulon", "oyarzabal", "ximena", "thaddeus", "wolstenholme", "uqz1-nephro", "uxo2-nephro", "utw3-nephro", "northgate",
+	"uclaim4-kin", "grandmother", "mjones",
 }
 
 func newClinic(t *testing.T) *clinic {
 	w := newWard(t)
 	c := &clinic{ward: w, files: files{}}
 	w.control(proof.KindEpoch, proof.ClassControl, archive.EpochBody{Epoch: "e1"})
-	w.user("uqz1", "z.quenneville@northgate.test", "Zebulon Quenneville")
-	w.user("uxo2", "x.oyarzabal@northgate.test", "Ximena Oyarzabal")
-	w.user("utw3", "t.wolstenholme@northgate.test", "Thaddeus Wolstenholme")
+	w.user("uqz1-nephro", "z.quenneville@northgate.test", "Zebulon Quenneville")
+	w.user("uxo2-nephro", "x.oyarzabal@northgate.test", "Ximena Oyarzabal")
+	w.user("utw3-nephro", "t.wolstenholme@northgate.test", "Thaddeus Wolstenholme")
 	w.user("pat", "pat@home.test", "Pat Smith")
-	for _, usr := range []string{"uqz1", "uxo2", "pat"} {
+	for _, usr := range []string{"uqz1-nephro", "uxo2-nephro", "pat"} {
 		w.addDevice(usr, ecKey(t), w.enrol)
 	}
 	say := func(usr, text string, conv envelope.Conv, change func(p *envelope.Payload)) uint64 {
-		conv.Members = envelope.Members{{Usr: "uqz1", Name: "Zebulon Quenneville"}, {Usr: "uxo2"}, {Usr: "utw3"}, {Usr: "pat"}}
+		conv.Members = envelope.Members{{Usr: "uqz1-nephro", Name: "Zebulon Quenneville"}, {Usr: "uxo2-nephro"}, {Usr: "utw3-nephro"}, {Usr: "pat"}}
 		seq := w.send(usr, text, func(p *envelope.Payload) {
 			p.Conv, p.Subject = &conv, &envelope.Subject{MRN: "4711"}
-			p.To = []envelope.Party{{Usr: "uqz1", Name: "Zebulon Quenneville"}, {Usr: "uxo2"}, {Usr: "utw3"}, {Usr: "pat"}, {Usr: "uclaim4", Name: "the grandmother"}}
+			p.To = []envelope.Party{{Usr: "uqz1-nephro", Name: "Zebulon Quenneville"}, {Usr: "uxo2-nephro"}, {Usr: "utw3-nephro"}, {Usr: "pat"}, {Usr: "uclaim4-kin", Name: "the grandmother"}}
 			if change != nil {
 				change(p)
 			}
@@ -61,22 +61,22 @@ func newClinic(t *testing.T) *clinic {
 		c.seqs = append(c.seqs, seq)
 		return seq
 	}
-	group := envelope.Conv{ID: "uqz1:uxo2", Kind: "group", Name: "Dialysis"}
-	say("uqz1", "dialysis at eight", group, nil)
-	say("uxo2", "noted, with a picture", group, func(p *envelope.Payload) {
+	group := envelope.Conv{ID: "uqz1-nephro:uxo2-nephro", Kind: "group", Name: "Dialysis"}
+	say("uqz1-nephro", "dialysis at eight", group, nil)
+	say("uxo2-nephro", "noted, with a picture", group, func(p *envelope.Payload) {
 		p.Att = []envelope.Attachment{c.attach(t, "shunt.png", "image/png", bytes.Repeat([]byte("pixel"), 100))}
 	})
 	say("pat", "I would rather come at nine", group, nil)
-	say("uqz1", "fine", envelope.Conv{ID: "d", Kind: "direct", Name: "Ximena Oyarzabal"}, nil)
-	say("uqz1", "and a group named after one", envelope.Conv{ID: "g2", Kind: "group", Name: "Team wolstenholme"}, nil)
-	c.secret = say("uxo2", "the dream about the well", group, nil)
-	c.moved = say("uqz1", "hepatitis is positive", group, nil)
+	say("uqz1-nephro", "fine", envelope.Conv{ID: "d", Kind: "direct", Name: "Ximena Oyarzabal"}, nil)
+	say("uqz1-nephro", "and a group named after one", envelope.Conv{ID: "g2", Kind: "group", Name: "Team wolstenholme"}, nil)
+	c.secret = say("uxo2-nephro", "the dream about the well", group, nil)
+	c.moved = say("uqz1-nephro", "hepatitis is positive", group, nil)
 	original, err := w.a.Record(t.Context(), c.moved)
 	must(t, err)
 	p, err := envelope.ParsePayload(payloadOf(original.Body))
 	must(t, err)
 	ref := &envelope.Ref{Dev: p.Dev, Mid: p.Mid, Digest: digestOf(original.Body)}
-	c.movedB = say("uqz1", "hepatitis is positive, other patient", group, func(p *envelope.Payload) {
+	c.movedB = say("uqz1-nephro", "hepatitis is positive, other patient", group, func(p *envelope.Payload) {
 		p.Typ, p.Ref, p.Subject = envelope.TypEdit, ref, &envelope.Subject{MRN: "4712"}
 	})
 	c.seqs = c.seqs[:len(c.seqs)-1] // it hangs there
@@ -84,8 +84,8 @@ func newClinic(t *testing.T) *clinic {
 	must(t, err)
 	fp, err := envelope.ParsePayload(payloadOf(first.Body))
 	must(t, err)
-	w.send("uxo2", "", func(r *envelope.Payload) {
-		r.Typ, r.Body, r.Status, r.At, r.Conv, r.To = envelope.TypReceipt, nil, "read", relayTime, nil, []envelope.Party{{Usr: "uqz1"}}
+	w.send("uxo2-nephro", "", func(r *envelope.Payload) {
+		r.Typ, r.Body, r.Status, r.At, r.Conv, r.To = envelope.TypReceipt, nil, "read", relayTime, nil, []envelope.Party{{Usr: "uqz1-nephro"}}
 		r.Ref = &envelope.Ref{Dev: fp.Dev, Mid: fp.Mid, Digest: digestOf(first.Body)}
 	})
 	w.relayed(proof.KindRelay, proof.ClassGeneral, archive.RelayNote{ID: "r", Kind: "relay.delivered", Time: relayTime}, fmt.Appendf(nil, `{"mid":%q}`, fp.Mid), nil)
@@ -191,7 +191,7 @@ func TestThirdPartiesDoNotLeave(t *testing.T) {
 			if format != "pdf" {
 				c.shows(t, format, policy, text)
 			}
-			if !slices.Equal(s.MRNs, []string{"4711"}) || !slices.Contains(s.Usrs, "uqz1") || s.Near != 1 {
+			if !slices.Equal(s.MRNs, []string{"4711"}) || !slices.Contains(s.Usrs, "uqz1-nephro") || s.Near != 1 {
 				t.Errorf("%s %s: MRNs %q, usrs %q, %d near", format, policy, s.MRNs, s.Usrs, s.Near)
 			}
 		}
@@ -215,6 +215,9 @@ func (c *clinic) shows(t *testing.T, format string, policy ThirdParties, text st
 	}
 	if format != "dat" && format != "rsmf" && !strings.Contains(text, "pat smith") {
 		t.Errorf("%s %s: the patient is not named", format, policy)
+	}
+	if (format == "csv" || format == "jsonl") && !strings.Contains(text, "pat@home.test") {
+		t.Errorf("%s %s: the patient is not shown as they are", format, policy)
 	}
 	if strings.Contains(text, "oyarzabal") || !strings.Contains(text, "conversation-1") && (format == "csv" || format == "jsonl") {
 		t.Errorf("%s %s: conversations are not told by labels", format, policy)
