@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"holdfast/archive/coverage"
@@ -29,11 +30,24 @@ func (c coverageAPI) Certify(ctx context.Context, by string, about api.Found, fr
 			r.Keys = append(r.Keys, coverage.Key{Usr: d.Usr, Dev: d.Dev, Kid: d.Kid, Added: d.AddedSeq, Assurance: string(d.Assurance), Revoked: d.Revoked})
 		}
 	}
+	if !c.known(about.Usrs) {
+		return nil, api.ErrUnknown
+	}
 	s, compact, err := coverage.Certify(ctx, c.archive, r)
 	if err != nil {
 		return nil, err
 	}
 	return &api.Certified{Statement: *s, JWS: string(compact)}, nil
+}
+
+// known reports whether the relay ever named one of these users.
+func (c coverageAPI) known(usrs []string) bool {
+	for u := range c.state.Directory().Users() {
+		if slices.Contains(usrs, u.Usr) {
+			return true
+		}
+	}
+	return len(usrs) == 0 // Certify says what that means
 }
 
 // certificatesOf returns the certificate by which an entry was disposed of.

@@ -78,9 +78,12 @@ func (w *work) relatives(ctx context.Context, seq uint64) ([]uint64, error) {
 		if !ok {
 			break
 		}
-		of, found, err := w.index.Target(ctx, ref)
-		if err != nil {
-			return nil, searchProblem(err)
+		of, found, err := kin{w.parts}.Target(ctx, ref)
+		switch {
+		case err != nil:
+			return nil, err
+		case !found && w.index.Lag() > maxTail:
+			return nil, errIncomplete // it may be there, and be what must not leave
 		}
 		if !found || passed[of] {
 			break
