@@ -40,7 +40,7 @@ func runCount(ctx context.Context, g *globals, o *searchOptions, q string) error
 // writeBuckets writes a count as a table.
 func (g *globals) writeBuckets(c *api.CountResponse) error {
 	header := map[string][]string{
-		api.ByCustodian: {"MESSAGES", "CUSTODIAN", "ID"}, api.ByMonth: {"MESSAGES", "MONTH"},
+		api.ByCustodian: {"MESSAGES", "CUSTODIAN", "ID"}, api.ByMonth: {"MESSAGES", "RECEIVED IN"},
 		api.ByConversation: {"MESSAGES", "CONVERSATION", "ID"}, api.ByTerm: {"MESSAGES", "ALONE", "TERM"},
 	}[c.By]
 	rows := make([][]string, 0, len(c.Buckets))
