@@ -4,9 +4,9 @@ package export
 
 // Under the race detector a signature costs twenty times as much.
 const (
-	byteChanges = 150
+	byteChanges = 80
 	crowdSize   = 600
 
-	formatChanges = 60
+	formatChanges = 30
 	drawn         = "8" // cases of TestWhateverIsProducedIsVerified
 )

@@ -49,7 +49,7 @@ func damage(rnd *rand.Rand, whole fstest.MapFS, names []string) (changed fstest.
 	return changed, what, file, at
 }
 
-// A thousand seeded changes, insertions, deletions and renames over files of
+// Hundreds of seeded changes, insertions, deletions and renames over files of
 // every format: none is missed, and each is named by its file, and by the seq
 // where the change is in a record that stands alone in it.
 func TestEveryChangeOfEveryFormatIsNamed(t *testing.T) {
