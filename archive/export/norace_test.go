@@ -6,6 +6,6 @@ const (
 	byteChanges = 1000 // of TestEveryByteCounts
 	crowdSize   = 3000 // of TestMemoryDoesNotGrow
 
-	formatChanges = 600 // of TestEveryChangeOfEveryFormatIsNamed
+	formatChanges = 600  // of TestEveryChangeOfEveryFormatIsNamed
 	drawn         = "40" // cases of TestWhateverIsProducedIsVerified
 )
