@@ -15,14 +15,14 @@ const lastSeq = math.MaxUint64
 func (q *Query) String() string {
 	p := printer{language: q.language}
 	p.write(q.asWritten(), bindsOr)
-	return p.String()
+	return string(p.out)
 }
 
 // String returns the clause as the canonical form of a query of [Language] has it.
 func (t *Text) String() string {
 	p := printer{language: Language}
 	p.text(t)
-	return p.String()
+	return string(p.out)
 }
 
 // How tightly the place binds in which a node is written.
@@ -33,9 +33,11 @@ const (
 )
 
 type printer struct {
-	strings.Builder
+	out      []byte
 	language int
 }
+
+func (p *printer) put(s string) { p.out = append(p.out, s...) }
 
 func (p *printer) write(n Node, place int) {
 	switch n := n.(type) {
@@ -44,20 +46,20 @@ func (p *printer) write(n Node, place int) {
 	case *Or:
 		p.list(n.Of, " OR ", bindsOr, place)
 	case *Not:
-		p.WriteString("NOT ")
+		p.put("NOT ")
 		p.write(n.Of, bindsNot)
 	case *Text:
 		p.text(n)
 	case *Near:
 		p.text(n.A)
-		p.WriteString(" NEAR(" + strconv.Itoa(n.N) + ") ")
+		p.put(" NEAR(" + strconv.Itoa(n.N) + ") ")
 		p.text(n.B)
 	case *Time:
-		p.WriteString(string(n.Property))
+		p.put(string(n.Property))
 		if n.Op == Between {
-			p.WriteString("=" + p.moment(n.Value) + rangeSign + p.moment(n.Until))
+			p.put("=" + p.moment(n.Value) + rangeSign + p.moment(n.Until))
 		} else {
-			p.WriteString(string(n.Op) + p.moment(n.Value))
+			p.put(string(n.Op) + p.moment(n.Value))
 		}
 	case *Seq:
 		p.seq(n)
@@ -111,11 +113,11 @@ func (p *printer) text(t *Text) {
 	case p.language == 1:
 		writeOfOne(&p.Builder, t.Value)
 	case t.Where == InFileName && pattern:
-		p.WriteString(string(FileName) + ":" + t.Value)
+		p.put(string(FileName) + ":" + t.Value)
 	case t.Where == InFileName:
 		p.value(FileName, t.Value)
 	case pattern || form == Stem:
-		p.WriteString(t.Value)
+		p.put(t.Value)
 	case form == Exact:
 		p.value(Exactly, t.Value)
 	default:
@@ -125,27 +127,27 @@ func (p *printer) text(t *Text) {
 
 func (p *printer) seq(n *Seq) {
 	from, to := strconv.FormatUint(n.From, 10), strconv.FormatUint(n.To, 10)
-	p.WriteString(string(AtSeq))
+	p.put(string(AtSeq))
 	switch {
 	case n.From == n.To:
-		p.WriteString(":" + from)
+		p.put(":" + from)
 	case n.To == lastSeq:
-		p.WriteString(">=" + from)
+		p.put(">=" + from)
 	case n.From == 0:
-		p.WriteString("<=" + to)
+		p.put("<=" + to)
 	default:
-		p.WriteString(":" + from + rangeSign + to)
+		p.put(":" + from + rangeSign + to)
 	}
 }
 
 func (p *printer) list(parts []Node, sep string, binds, place int) {
 	if place > binds {
-		p.WriteByte('(')
-		defer p.WriteByte(')')
+		p.put("(")
+		defer p.put(")")
 	}
 	for i, n := range parts {
 		if i > 0 {
-			p.WriteString(sep)
+			p.put(sep)
 		}
 		// One step tighter: a list holds no list of its own kind.
 		p.write(n, max(binds, bindsAnd))
@@ -153,12 +155,12 @@ func (p *printer) list(parts []Node, sep string, binds, place int) {
 }
 
 func (p *printer) value(name Property, value string) {
-	p.WriteString(string(name) + ":")
+	p.put(string(name) + ":")
 	if strings.ContainsFunc(value, endsBare) || strings.ContainsAny(value, "*~"+smartQuotes) {
 		writeQuoted(&p.Builder, value)
 		return
 	}
-	p.WriteString(value)
+	p.put(value)
 }
 
 // writeQuoted needs no escapes: a value cannot contain a quote.

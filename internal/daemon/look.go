@@ -176,12 +176,3 @@ func searchProblem(err error) error {
 	}
 	return err
 }
-
-// seqsOf are the messages that were found.
-func seqsOf(hits []search.Hit) []uint64 {
-	out := make([]uint64, len(hits))
-	for i, h := range hits {
-		out[i] = h.Seq
-	}
-	return out
-}

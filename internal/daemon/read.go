@@ -41,7 +41,7 @@ func (k kin) Target(ctx context.Context, digest [32]byte) (uint64, bool, error) 
 	if err != nil || ok || lag == 0 || lag > maxTail {
 		return seq, ok, searchProblem(err)
 	}
-	for doc, err := range (docs{k.parts}).Docs(ctx, size-min(lag, size), size) {
+	for doc, err := range docs(k).Docs(ctx, size-min(lag, size), size) {
 		if err != nil {
 			return 0, false, err
 		}

@@ -1,9 +1,9 @@
 package durable
 
 import (
-	"io"
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"

@@ -37,7 +37,8 @@ key that you bring. Without --log-key the most it can be is SELF-CONSISTENT ONLY
 keys of witnesses (--witness-key, NAME+HASH+KEY as C2SP signed-note has it) it says by which of them
 the checkpoint is anchored, when by their clocks, and by which not.
 
-Exit code 65 means that something does not hold; the output says what.`,
+Exit code 65 means that something does not hold, that no log key was given, or that no row of a
+production has a proof; the output says which.`,
 		Example: `  holdfast verify
   holdfast verify --format json
   holdfast verify ward3 --log-key hospital.logkey
