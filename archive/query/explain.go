@@ -41,7 +41,7 @@ func (q *Query) Explain() Explanation {
 		default:
 			p := printer{language: q.language}
 			p.write(n, bindsOr)
-			x.Parts = append(x.Parts, Part{p.String(), reads(n)})
+			x.Parts = append(x.Parts, Part{string(p.out), reads(n)})
 		}
 	}
 	explain(q.asWritten())

@@ -1,7 +1,5 @@
 package query
 
-import "strings"
-
 // clauseOfOne turns a text or property lexeme into a node of language 1. What a
 // query of it finds must stay as it is: QUERY.md's appendix has it.
 func clauseOfOne(x lexeme) (Node, error) {
@@ -39,11 +37,11 @@ func timeOfOne(x lexeme) (Node, error) {
 	return &Time{Property: Property(x.property), Op: Op(x.op), Value: m}, nil
 }
 
-// writeOfOne writes a text of language 1: its words are exact, in quotes or not.
-func writeOfOne(b *strings.Builder, value string) {
+// one writes a text of language 1: its words are exact, in quotes or not.
+func (p *printer) one(value string) {
 	if isBareWord(value) {
-		b.WriteString(value)
+		p.put(value)
 	} else {
-		writeQuoted(b, value)
+		p.quoted(value)
 	}
 }

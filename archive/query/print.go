@@ -111,7 +111,7 @@ func (p *printer) text(t *Text) {
 	}
 	switch {
 	case p.language == 1:
-		writeOfOne(&p.Builder, t.Value)
+		p.one(t.Value)
 	case t.Where == InFileName && pattern:
 		p.put(string(FileName) + ":" + t.Value)
 	case t.Where == InFileName:
@@ -121,7 +121,7 @@ func (p *printer) text(t *Text) {
 	case form == Exact:
 		p.value(Exactly, t.Value)
 	default:
-		writeQuoted(&p.Builder, t.Value)
+		p.quoted(t.Value)
 	}
 }
 
@@ -157,18 +157,14 @@ func (p *printer) list(parts []Node, sep string, binds, place int) {
 func (p *printer) value(name Property, value string) {
 	p.put(string(name) + ":")
 	if strings.ContainsFunc(value, endsBare) || strings.ContainsAny(value, "*~"+smartQuotes) {
-		writeQuoted(&p.Builder, value)
+		p.quoted(value)
 		return
 	}
 	p.put(value)
 }
 
-// writeQuoted needs no escapes: a value cannot contain a quote.
-func writeQuoted(b *strings.Builder, value string) {
-	b.WriteByte('"')
-	b.WriteString(value)
-	b.WriteByte('"')
-}
+// quoted needs no escapes: a value cannot contain a quote.
+func (p *printer) quoted(value string) { p.put(`"` + value + `"`) }
 
 // depthOf returns how deeply parentheses and NOTs are nested in what is written
 // of n at a place.
