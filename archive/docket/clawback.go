@@ -107,6 +107,12 @@ func (b *Book) Claw(ctx context.Context, who role.Principal, n NewClawback) (*Cl
 	}); err != nil {
 		return nil, err
 	}
+	for _, p := range found {
+		// A notice names numbers as they stand on the documents.
+		if d := p.Bates.Digits; Label(prefix, first, d) != n.From || Label(prefix, last, d) != n.To {
+			return nil, fmt.Errorf("%w: the numbers are printed as %s: write both like that", ErrInvalid, p.Bates.Labels(first, last))
+		}
+	}
 	seqs, err := b.reach(ctx, &body, found)
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ func TestClawback(t *testing.T) {
 		"backwards":      {NewClawback{Matter: "M-1", From: "A2", To: "A1", Reason: "r"}, ErrInvalid},
 		"no matter":      {NewClawback{Matter: "M-9", From: "A1", To: "A2", Reason: "r"}, ErrUnknownMatter},
 		"no reason":      {NewClawback{Matter: "M-1", From: "A1", To: "A2"}, ErrInvalid},
+		"as not printed": {NewClawback{Matter: "M-1", From: "A1", To: "A2", Reason: "r"}, ErrInvalid},
 	} {
 		_, err := b.Claw(ctx, officer(1), tt.n)
 		want(t, name, err, tt.err)
@@ -77,7 +78,7 @@ func TestClawbackIsOneBatch(t *testing.T) {
 		l := newLog()
 		seq := l.produce(t, "M-1", "A", 10, 19)
 		l.fail = func() (error, bool) { return archive.ErrFailed, landed }
-		_, err := l.book.Claw(t.Context(), officer(1), NewClawback{Matter: "M-1", From: "A1", To: "A10", Reason: "r"})
+		_, err := l.book.Claw(t.Context(), officer(1), NewClawback{Matter: "M-1", From: "A0000001", To: "A0000010", Reason: "r"})
 		want(t, "Claw", err, archive.ErrFailed)
 		l.fail = nil
 		l.put(proof.KindMessage, proof.ClassGeneral, nil)

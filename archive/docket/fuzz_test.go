@@ -13,7 +13,7 @@ import (
 func FuzzApply(f *testing.F) {
 	l := newLog()
 	l.produce(f, "M-1", "A", 10, 12, "1")
-	if _, err := l.book.Claw(f.Context(), officer(1), NewClawback{Matter: "M-1", From: "A1", To: "A2", Reason: "r"}); err != nil {
+	if _, err := l.book.Claw(f.Context(), officer(1), NewClawback{Matter: "M-1", From: "A0000001", To: "A0000002", Reason: "r"}); err != nil {
 		f.Fatal(err)
 	}
 	if _, err := l.book.SaveSearch(f.Context(), officer(1), SavedSearch{Matter: "M-1", Name: "k", Query: "q", Language: 2}); err != nil {

@@ -123,7 +123,7 @@ func TestCrashes(t *testing.T) {
 				if made := landed && p.Seq == seq && l.recs[l.Size()-1].Leaf.Kind == 36 && strings.Contains(string(l.recs[l.Size()-1].Body), `"complete"`); made != (p.State == StateMade) || !made && p.State != StateUnfinished {
 					t.Errorf("append %d, landed %v: %+v", failAt, landed, p)
 				}
-				_, clawed := b.Claw(t.Context(), officer(1), NewClawback{Matter: "M-1", From: "A1", To: "A9", Reason: "r"})
+				_, clawed := b.Claw(t.Context(), officer(1), NewClawback{Matter: "M-1", From: "A0000001", To: "A0000009", Reason: "r"})
 				account, err := b.Disclosures(t.Context(), Accounting{MRN: mrns[19]})
 				// Made or not, the account tells of it: as a disclosure once it knows of the patient, else as one of which nothing is known.
 				told := err == nil && len(account.Disclosures)+len(account.Unfinished) == 1
@@ -182,7 +182,7 @@ func TestBigProduction(t *testing.T) {
 	for _, tt := range []struct {
 		from, to string
 		entries  uint64
-	}{{"A1", "A1", 1}, {"A19999", "A20000", 2}, {"A20001", "A20001", 100}, {"A50", "A20001", 100}} {
+	}{{"A0000001", "A0000001", 1}, {"A0019999", "A0020000", 2}, {"A0020001", "A0020001", 100}, {"A0000050", "A0020001", 100}} {
 		c, err := l.book.Claw(t.Context(), officer(1), NewClawback{Matter: "M-1", From: tt.from, To: tt.to, Reason: "r"})
 		if err != nil || c.Entries != tt.entries {
 			t.Errorf("%s..%s: %+v, %v", tt.from, tt.to, c, err)
@@ -195,7 +195,7 @@ func TestReopen(t *testing.T) {
 	l := newLog()
 	l.produce(t, "M-1", "A", 10, 20, "1", "2")
 	l.produce(t, "M-3", "A", 10, 20, "2")
-	_, err := l.book.Claw(t.Context(), officer(1), NewClawback{Matter: "M-1", From: "A3", To: "A5", Reason: "r"})
+	_, err := l.book.Claw(t.Context(), officer(1), NewClawback{Matter: "M-1", From: "A0000003", To: "A0000005", Reason: "r"})
 	want(t, "Claw", err, nil)
 	_, err = l.book.SaveSearch(t.Context(), officer(1), SavedSearch{Matter: "M-1", Name: "k", Query: "q", Language: 2})
 	want(t, "SaveSearch", err, nil)
