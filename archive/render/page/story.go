@@ -187,7 +187,7 @@ func (t teller) became(b *block, f *render.Family) {
 	for _, r := range f.Receipts {
 		at := r.StatusAt
 		if at.IsZero() {
-			at = clock(r)
+			at = r.When()
 		}
 		add("%s %s by %s, %s", capital(render.Visible(r.Status)), t.time(at), people(r), place(r))
 	}
@@ -269,22 +269,10 @@ func row(a *render.Attachment) fileRow {
 	return r
 }
 
-// clock returns the time at which an entry is told: its sender's claim, else
-// the relay's, else the archive's.
-func clock(e *render.Entry) time.Time {
-	switch {
-	case !e.Sent.IsZero():
-		return e.Sent
-	case !e.Relayed.IsZero():
-		return e.Relayed
-	}
-	return e.Received
-}
-
 func (t teller) time(at time.Time) string { return at.In(t.zone).Format(stamp) }
 
 func (t teller) when(e *render.Entry) string {
-	if at := clock(e); !at.IsZero() {
+	if at := e.When(); !at.IsZero() {
 		return t.time(at)
 	}
 	return "(no time)"

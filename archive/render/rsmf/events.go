@@ -33,18 +33,6 @@ type item struct {
 	moves int      // of its channel, before it
 }
 
-// when returns the time at which an entry is placed: its sender's claim, as a
-// chat shows it; the relay's or archive's clock for what has no sender.
-func when(e *render.Entry) time.Time {
-	switch {
-	case !e.Sent.IsZero():
-		return e.Sent
-	case !e.Relayed.IsZero():
-		return e.Relayed
-	}
-	return e.Received
-}
-
 // items returns the events of a unit by time, then seq. Children never stand
 // before their parent.
 func (w *writer) items(u *render.Unit) ([]item, error) {
@@ -106,7 +94,7 @@ func (w *writer) main(f *render.Family, talks *talks) (item, error) {
 
 // begin returns the event of an entry with what all events have.
 func (w *writer) begin(e *render.Entry, talks *talks) item {
-	it := item{at: when(e), seq: e.Seq, entry: e, talk: talks.of(e)}
+	it := item{at: e.When(), seq: e.Seq, entry: e, talk: talks.of(e)}
 	ev := &it.ev
 	ev.ID = strconv.FormatUint(e.Seq, 10)
 	ev.Timestamp = w.time(it.at)
@@ -185,7 +173,7 @@ func (w *writer) hang(it *item, f *render.Family) {
 	w.edits(it, f.Edits)
 	for i, r := range f.Recalls {
 		label := fmt.Sprintf("recall_%d", i+1)
-		it.ev.note(label, fmt.Sprintf("by %s at %s, seq %d", name(r.From), w.time(when(r)), r.Seq))
+		it.ev.note(label, fmt.Sprintf("by %s at %s, seq %d", name(r.From), w.time(r.When()), r.Seq))
 		it.ev.note(label+"_flags", render.Visible(strings.Join(r.Flags, "; ")))
 		if !slices.Contains(r.Flags, flagRecallByOther) {
 			it.ev.Deleted = true
@@ -200,7 +188,7 @@ func (w *writer) hang(it *item, f *render.Family) {
 func (w *writer) edits(it *item, edits []*render.Entry) {
 	for i, e := range edits {
 		label := fmt.Sprintf("edit_%d", i+1)
-		at := when(e)
+		at := e.When()
 		if at.Before(it.at) {
 			it.ev.note(label+"_claimed_time", w.time(at))
 			at = it.at
@@ -230,7 +218,7 @@ func (w *writer) receipts(it *item, receipts []*render.Entry) {
 	for i, e := range receipts {
 		at := e.StatusAt
 		if at.IsZero() {
-			at = when(e)
+			at = e.When()
 		}
 		action := "read"
 		if e.Status == "delivered" {
