@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/archive/coverage"
-	"holdfast/archive/proof"
 	"holdfast/internal/api"
 	"holdfast/internal/durable"
 )
@@ -113,41 +112,11 @@ means that it does not hold.`,
 	return cmd
 }
 
-// verifiedCoverage is what certify verify prints for scripts.
-type verifiedCoverage struct {
-	OK        bool                `json:"ok"`
-	Detail    string              `json:"detail,omitempty"`
-	Statement *coverage.Statement `json:"statement,omitempty"`
-}
-
 func runCertifyVerify(ctx context.Context, g *globals, file, identity string) error {
-	if identity == "" {
-		return usage("say with --identity against which archive's identity.json: /var/lib/holdfast has it on the archive's own machine")
-	}
-	id, err := wait(ctx, func() (*proof.Identity, error) { return readIdentity(identity) })
-	if err != nil {
-		return err
-	}
-	text, err := g.readInput(ctx, file, "the certificate", maxCertificate)
-	if err != nil {
-		return err
-	}
-	s, err := coverage.Verify([]byte(text), id)
-	v := verifiedCoverage{OK: err == nil, Statement: s}
-	if err != nil {
-		v.Detail, v.Statement = err.Error(), nil
-	}
-	switch {
-	case g.format == formatJSON:
-		err = g.writeJSON(v)
-	case !v.OK:
-		err = errors.Join(g.writeFields([]field{{"result", "DOES NOT HOLD: " + v.Detail}}),
-			g.next("ask whoever made it for another copy, and check that the identity is that of the archive"))
-	default:
-		err = errors.Join(g.writeFields([]field{{"result", "VERIFIED: signed by this archive, as of the checkpoint that it names"}}), g.writeCoverage(s))
-	}
-	if err == nil && !v.OK {
-		err = &verdictError{api.ExitData}
-	}
-	return err
+	return verifyOffline(ctx, g, file, identity, coverage.Verify, told[coverage.Statement]{
+		holds: "signed by this archive, as of the checkpoint that it names", again: "ask whoever made it for another copy",
+		write: func(result field, s *coverage.Statement) error {
+			return errors.Join(g.writeFields([]field{result}), g.writeCoverage(s))
+		},
+	})
 }

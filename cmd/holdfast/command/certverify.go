@@ -35,14 +35,33 @@ own machine, not from whoever hands you the certificate. Exit code 65 means that
 	return cmd
 }
 
-// verifiedCertificate is what certificate verify prints for scripts.
-type verifiedCertificate struct {
-	OK        bool                 `json:"ok"`
-	Detail    string               `json:"detail,omitempty"`
-	Statement *retention.Statement `json:"statement,omitempty"`
+func runCertificateVerify(ctx context.Context, g *globals, file, identity string) error {
+	return verifyOffline(ctx, g, file, identity, retention.VerifyCertificate, told[retention.Statement]{
+		holds: "signed by this archive, and its parts agree", again: "fetch it again with `holdfast certificate export`",
+		write: func(result field, s *retention.Statement) error {
+			fields := append([]field{result}, statementFields(&api.DispositionCertificate{Statement: *s})...)
+			return errors.Join(g.writeFields(fields), g.writeRemaining(s.Copies))
+		},
+	})
 }
 
-func runCertificateVerify(ctx context.Context, g *globals, file, identity string) error {
+// told is how a signed statement of the archive's is told of.
+type told[T any] struct {
+	holds string // what it means that it holds
+	again string // what to do when it does not
+	write func(result field, s *T) error
+}
+
+// verified is what the verifying of a statement prints for scripts.
+type verified[T any] struct {
+	OK        bool   `json:"ok"`
+	Detail    string `json:"detail,omitempty"`
+	Statement *T     `json:"statement,omitempty"`
+}
+
+// verifyOffline checks a statement's file against an archive's identity.json,
+// with no daemon.
+func verifyOffline[T any](ctx context.Context, g *globals, file, identity string, check func([]byte, *proof.Identity) (*T, error), tell told[T]) error {
 	if identity == "" {
 		return usage("say with --identity against which archive's identity.json: /var/lib/holdfast has it on the archive's own machine")
 	}
@@ -54,8 +73,8 @@ func runCertificateVerify(ctx context.Context, g *globals, file, identity string
 	if err != nil {
 		return err
 	}
-	s, err := retention.VerifyCertificate([]byte(text), id)
-	v := verifiedCertificate{OK: err == nil, Statement: s}
+	s, err := check([]byte(text), id)
+	v := verified[T]{OK: err == nil, Statement: s}
 	if err != nil {
 		v.Detail, v.Statement = err.Error(), nil
 	}
@@ -63,11 +82,9 @@ func runCertificateVerify(ctx context.Context, g *globals, file, identity string
 	case g.format == formatJSON:
 		err = g.writeJSON(v)
 	case !v.OK:
-		err = errors.Join(g.writeFields([]field{{"result", "DOES NOT HOLD: " + v.Detail}}),
-			g.next("fetch it again with `holdfast certificate export`, and check that the identity is that of the archive"))
+		err = errors.Join(g.writeFields([]field{{"result", "DOES NOT HOLD: " + v.Detail}}), g.next(tell.again+", and check that the identity is that of the archive"))
 	default:
-		fields := append([]field{{"result", "VERIFIED: signed by this archive, and its parts agree"}}, statementFields(&api.DispositionCertificate{Statement: *s})...)
-		err = errors.Join(g.writeFields(fields), g.writeRemaining(s.Copies))
+		err = tell.write(field{"result", "VERIFIED: " + tell.holds}, s)
 	}
 	if err == nil && !v.OK {
 		err = &verdictError{api.ExitData}
