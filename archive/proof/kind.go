@@ -47,6 +47,10 @@ const (
 	KindProduction  Kind = 36 // control: Bates numbers reserved, a production made or given up, a disclosure to somebody
 	KindClawback    Kind = 37 // control: what was produced by mistake and is asked back, by Bates numbers
 	KindSearch      Kind = 38 // control: a search saved for a matter, or removed
+	KindPause       Kind = 39 // control: ingest paused by a person, or resumed
+	KindBackup      Kind = 40 // control: a backup, or a drill of restoring one, and what it came to
+	KindAnchor      Kind = 41 // control: a checkpoint that was anchored outside the machine
+	KindRestore     Kind = 42 // control: the log goes on from a restored, older one
 )
 
 var kindNames = [...]string{
@@ -59,6 +63,7 @@ var kindNames = [...]string{
 	KindMatter: "matter", KindHold: "hold", KindSchedule: "schedule", KindPlan: "plan", KindIntent: "intent",
 	KindAbandoned: "abandoned", KindCertificate: "certificate", KindClock: "clock", KindKey: "key", KindCopy: "copy", KindReclass: "reclass",
 	KindTag: "tag", KindProduction: "production", KindClawback: "clawback", KindSearch: "search",
+	KindPause: "pause", KindBackup: "backup", KindAnchor: "anchor", KindRestore: "restore",
 }
 
 // The record classes that every archive has. ClassControl is never disposed

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"holdfast/internal/role"
@@ -23,7 +24,7 @@ type route struct {
 
 // routes is every way into the API. role's table says who may take which.
 func (s *Server) routes() []route {
-	return append(s.docketRoutes(), []route{
+	return slices.Concat(s.docketRoutes(), s.backupRoutes(), s.restoreRoutes(), s.anchorRoutes(), s.noticeRoutes(), s.doctorRoutes(), s.pauseRoutes(), []route{
 		{name: "GET /healthz", answer: s.healthz, endpoint: role.Healthz},
 		{name: "GET /readyz", answer: s.readyz, endpoint: role.Readyz},
 		{name: "GET /metrics", answer: s.serveMetrics, endpoint: role.Metrics, only: role.ViaSocket},
@@ -113,7 +114,7 @@ func (s *Server) routes() []route {
 
 		{name: "POST /v1/factor/issue", answer: s.factorIssue, endpoint: role.FactorIssue},
 		{name: "POST /v1/factor/reset", answer: s.factorReset, endpoint: role.FactorReset},
-	}...)
+	})
 }
 
 // unknown answers whatever is none of the routes, the same for everybody.

@@ -116,6 +116,12 @@ type Parts struct {
 	// SizeAt returns how many entries had been received at a time, or before.
 	SizeAt func(ctx context.Context, t time.Time) (uint64, error)
 	Retention
+	BackupParts
+	RestoreParts
+	AnchorParts
+	NoticeParts
+	DoctorParts
+	PauseParts
 
 	// LargeExport is how many entries one person may export alone; 0 is no limit.
 	LargeExport uint64

@@ -76,6 +76,17 @@ type Config struct {
 	Retention Retention `toml:"retention"`
 	// PatientAccess says what patients get who ask for their messages.
 	PatientAccess PatientAccess `toml:"patient_access"`
+	// Backup says where backups go.
+	Backup Backup `toml:"backup"`
+	// Anchor says where the log is anchored outside the machine. Without any place
+	// nobody but the relay could tell that it was rewritten as a whole.
+	Anchor Anchor `toml:"anchor"`
+	// Notify says how alarms leave the machine. Default: they do not.
+	Notify Notify `toml:"notify"`
+	// Mirror says where the audit is copied to.
+	Mirror Mirror `toml:"mirror"`
+	// Metrics says where metrics are served besides the socket.
+	Metrics Metrics `toml:"metrics"`
 }
 
 // Retention says how holds are released.
@@ -190,7 +201,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("retention.grace_days is a number of days from 1 to %d", maxGrace)
 	}
 	c.Retention.GraceDays = cmp.Or(c.Retention.GraceDays, defaultGrace)
-	if err := errors.Join(c.checkPeople(), c.PatientAccess.check()); err != nil {
+	if err := errors.Join(c.checkPeople(), c.PatientAccess.check(), c.checkOps()); err != nil {
 		return err
 	}
 	if c.Relay == nil {
@@ -233,7 +244,7 @@ func (c *Config) resolve(dir string) {
 	if c.HTTPS != nil {
 		paths = append(paths, &c.HTTPS.Cert, &c.HTTPS.Key)
 	}
-	for _, p := range paths {
+	for _, p := range append(paths, c.opsPaths()...) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}

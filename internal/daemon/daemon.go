@@ -71,6 +71,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	if err := p.startDuties(ctx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	p.noteStart(ctx)
 	// What a disposition had begun is finished, or undone, before anybody can ask for anything.
 	p.tend(ctx, []chore{p.resume()})
@@ -93,6 +96,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	if p.provisioner != nil {
 		g.Go(func() error { return p.provisioner.Run(running) })
+	}
+	for _, d := range p.duties {
+		if d.run != nil {
+			g.Go(func() error { return ended(running, d.run(running)) })
+		}
 	}
 	if o.Ready != nil {
 		o.Ready()
@@ -131,6 +139,7 @@ type parts struct {
 	zone    *time.Location // the site's
 	contact string         // whom patients are told to ask
 	making  sync.Map       // seq of each production that is on its way
+	duties  []duty
 	folk
 }
 
@@ -146,6 +155,9 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 	p.registers = newRegisters(c.Directory != nil, catchUp)
 	p.book = p.newBook(o, catchUp)
 	p.docket = p.newDocket(catchUp)
+	if err := p.newDuties(o); err != nil {
+		return nil, err
+	}
 	p.state = state.New(a, pins, p.appliers())
 	p.render = &api.Renderer{Log: a, State: p.state, Kin: kin{p}, FileText: p.texts.Status}
 	if err := p.state.CatchUp(ctx, a.Size()); err != nil {
@@ -173,6 +185,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 		Ledger: a, Store: a, Alarms: p.state, Status: p, Search: p, Show: p.render, Produce: p,
 		Ready: p.ready, Registry: registry, Log: o.Logger,
 		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Wipes: wipesAPI{p}, Approvals: approvalsAPI{p}, Docket: p.docket, Saved: p.docket, Coverage: coverageAPI{p},
+		BackupParts: p.backupAPI(), RestoreParts: p.restoreAPI(), AnchorParts: p.anchorAPI(), NoticeParts: p.noticeAPI(), DoctorParts: p.doctorAPI(), PauseParts: p.pauseAPI(),
 		Zone: p.zone, GroupStays: peopleAPI{p}.GroupStays, SizeAt: p.SizeAt,
 		Retention: p.retention(), Watch: watch, LargeExport: uint64(c.Watch.LargeExport), // #nosec G115 -- checked
 		ThirdParties: string(c.PatientAccess.ThirdParties),
@@ -230,7 +243,11 @@ func (p *parts) register(r *prometheus.Registry) error {
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
 	}
-	for _, c := range append(p.retentionMetrics(gauge), []prometheus.Collector{
+	own := p.retentionMetrics(gauge)
+	for _, d := range p.duties {
+		own = append(own, d.metrics...)
+	}
+	for _, c := range append(own, []prometheus.Collector{
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("holdfast_log_entries", "Entries in the log.", func() float64 { return float64(p.archive.Size()) }),

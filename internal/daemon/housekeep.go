@@ -63,9 +63,13 @@ func (p *parts) chores() []chore {
 			Fix: "See the daemon's log for which of them fails, and why. It is tried again every hour.",
 		}}
 	}
-	return []chore{
+	out := []chore{
 		p.resume(), failing("recipient keys", p.rotate), failing("certificates", p.book.Complete), failing("what is due", p.reckon),
 	}
+	for _, d := range p.duties {
+		out = append(out, d.chores...)
+	}
+	return out
 }
 
 // tend does each chore, whether or not the one before could be done.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,7 +52,8 @@ func newRegisters(persons bool, catchUp func(context.Context, uint64) error) reg
 	}
 }
 
-func (r *registers) appliers() map[proof.Kind]state.Applier {
+func (p *parts) appliers() map[proof.Kind]state.Applier {
+	r := &p.registers
 	out := map[proof.Kind]state.Applier{
 		proof.KindPerson: r.history, proof.KindGroup: r.history, proof.KindSync: r.history, proof.KindMatch: r.history,
 		proof.KindRequest: r.requests, proof.KindDecision: r.requests, proof.KindExecution: r.requests,
@@ -62,6 +64,9 @@ func (r *registers) appliers() map[proof.Kind]state.Applier {
 	}
 	for kind, book := range r.docket.Appliers() {
 		out[kind] = book
+	}
+	for _, d := range p.duties {
+		maps.Copy(out, d.appliers)
 	}
 	return out
 }

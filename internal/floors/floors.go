@@ -69,6 +69,8 @@ var places = map[string]place{
 
 	"archive/approval": {floor: 2},
 	"archive/audit":    {floor: 2},
+	// Copies of the archive that can be put back, and the drill that shows it.
+	"archive/backup": {floor: 2},
 	// Whether the archive has all that was sent, as a signed certificate.
 	"archive/coverage": {floor: 2},
 	// What was decided about entries for matters: tags, productions, clawbacks, saved searches.
@@ -83,6 +85,14 @@ var places = map[string]place{
 	"internal/api":  {floor: 3},
 	"internal/auth": {floor: 3},
 	"ldapsync":      {floor: 3},
+	// Checkpoints handed to who keeps them outside the machine.
+	"internal/anchor": {floor: 3},
+	// Alarms, and the audit's copy, on their way out.
+	"internal/notice": {floor: 3},
+	// What an administrator asks of a machine: is all well, and if not, what to do.
+	"internal/doctor": {floor: 3},
+	// What a first run asks and writes.
+	"internal/setup": {floor: 3},
 
 	// The reference relay and its sender are another house that only shares
 	// the protocol: they never see how the archive keeps things.
@@ -112,6 +122,11 @@ var places = map[string]place{
 	// Other search engines to measure against: a module of its own, of tests alone,
 	// so that nobody who builds the product downloads them.
 	"internal/peers": {floor: 6, only: []string{}},
+
+	// The packages: a module of its own, whose libraries nobody needs who builds
+	// the product alone. It prints the commands' manual pages.
+	"packaging":      {floor: 6, only: []string{"cmd/holdfast/command", "cmd/holdfastd/command", "cmd/holdfast-relay/internal/command"}},
+	"packaging/boot": {floor: 6, only: []string{}},
 }
 
 // owners names, for a library that must not spread, the only packages that
@@ -124,6 +139,10 @@ var owners = map[string][]string{
 	"github.com/ledongthuc/pdf":             {"internal/extract"},
 	"codeberg.org/go-pdf/fpdf":              {"archive/render/page"},
 	"golang.org/x/image":                    {"archive/render/page"},
+	"github.com/digitorus/timestamp":        {"internal/anchor"},
+	"github.com/transparency-dev/formats":   {"internal/anchor"},
+	"github.com/wneessen/go-mail":           {"internal/notice"},
+	"github.com/leodido/go-syslog/v4":       {"internal/notice"},
 	"filippo.io/age":                        {"cmd/holdfast/command"},
 	"crypto/hpke":                           {"archive", "archive/seal", "ingest/envelope"},
 	"github.com/go-jose/go-jose/v4":         {}, // an oracle for tests

@@ -86,6 +86,16 @@ const (
 	ClockRelease Endpoint = "clock-release"
 	CopiesList   Endpoint = "copies-list"
 	CopiesChange Endpoint = "copies-change"
+
+	IngestControl Endpoint = "ingest-control" // pause and resume
+	BackupRun     Endpoint = "backup-run"     // over the socket only, as are drills' results
+	BackupShow    Endpoint = "backup-show"
+	AnchorMake    Endpoint = "anchor-make"
+	AnchorShow    Endpoint = "anchor-show"
+	RestoreShow   Endpoint = "restore-show"
+	RestoreGoOn   Endpoint = "restore-go-on" // ask, and go on once another person approved
+	NoticeTest    Endpoint = "notice-test"
+	Doctor        Endpoint = "doctor"
 )
 
 // The endpoints for anyone who is logged in or has an account on the
@@ -202,6 +212,16 @@ var table = []Row{
 	{ClockRelease, "say that the clock is right after a jump (likewise)", []Role{Administrator}},
 	{CopiesList, "list the known copies of keys and data", []Role{Administrator, RecordsManager, Auditor}},
 	{CopiesChange, "record a copy, or that it is gone (likewise)", []Role{Administrator}},
+
+	{IngestControl, "pause what comes from the relay, and resume it", []Role{Administrator}},
+	{BackupRun, "make a backup; note what a restore drill came to", []Role{Administrator}},
+	{BackupShow, "which backups and drills there were", []Role{Administrator, RecordsManager, Auditor}},
+	{AnchorMake, "anchor the log outside the machine now", []Role{Administrator}},
+	{AnchorShow, "where the log is anchored, and since when", all},
+	{RestoreShow, "from which older log the archive was restored, and what is lost", all},
+	{RestoreGoOn, "ask to go on from a restored log, and go on once an approver approved", []Role{Administrator}},
+	{NoticeTest, "send a test of the alarms' ways out", []Role{Administrator}},
+	{Doctor, "the daemon's own findings about itself; no names", []Role{Administrator, Auditor}},
 }
 
 // overHolds are the roles that have to do with what is held and what goes.

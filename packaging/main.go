@@ -1,0 +1,4 @@
+// Command packaging makes Holdfast's packages.
+package main
+
+func main() {}
