@@ -23,6 +23,9 @@ func (b *blobFetcher) run(ctx context.Context) error {
 
 func (b *blobFetcher) work(ctx context.Context) error {
 	for {
+		if _, err := b.c.o.Gate.wait(ctx); err != nil {
+			return err
+		}
 		p, wait := b.take(time.Now())
 		if p != nil {
 			b.attempt(ctx, p)

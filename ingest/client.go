@@ -71,11 +71,20 @@ func (c *Client) Run(ctx context.Context) error {
 func (c *Client) sessions(ctx context.Context) error {
 	pause := c.newBackoff()
 	for {
+		waited, err := c.o.Gate.wait(ctx)
+		if err != nil {
+			return err
+		}
+		if waited {
+			c.status.asked()
+		}
 		began := time.Now()
-		err := c.session(ctx)
+		err = c.o.Gate.through(ctx, c.session)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, context.Canceled): // the gate closed
+			continue
 		case errors.Is(err, archive.ErrClosed):
 			return fmt.Errorf("ingest: %w", err)
 		case err != nil:

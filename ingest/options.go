@@ -86,6 +86,8 @@ type Options struct {
 	// Reopen brings the log back after archive.ErrFailed. It is tried again with back-off until it returns nil. Optional: *archive.Archive
 	// reopens and checks itself at the next append.
 	Reopen func(ctx context.Context) error
+	// Gate holds ingest back. Optional: without one it is open.
+	Gate *Gate
 	// Lag returns how many entries the index is behind the log; it must be 0 while the index is broken. Optional.
 	Lag     func() uint64
 	Metrics *Metrics     // optional
@@ -148,6 +150,9 @@ func (o *Options) defaults() error {
 	fill(&o.BlobDeadline, 15*time.Second)
 	fill(&o.BlobGrace, 10*time.Minute)
 	fill(&o.BlobGiveUp, 7*24*time.Hour)
+	if o.Gate == nil {
+		o.Gate = &Gate{}
+	}
 	if o.PageLimit == 0 {
 		o.PageLimit = wire.MaxPageEvents
 	}

@@ -79,6 +79,14 @@ func (t *tracker) failed(class string) {
 	t.metrics.connected.Set(0)
 }
 
+// asked says that the relay is asked again after ingest was held back: its
+// silence counts from now.
+func (t *tracker) asked() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.heard = time.Now()
+}
+
 // committed takes the new cursor and the relay's time of the last event before it.
 func (t *tracker) committed(cur archive.Cursor, eventTime string) {
 	t.mu.Lock()
@@ -168,7 +176,7 @@ func (c *Client) watchLag(ctx context.Context) error {
 			c.alarms.raise(ctx, AlarmLag, step.detail, map[string]string{
 				"behind": step.detail, "events": decimal(s.LagEvents), "epoch": s.Cursor.Epoch, "cursor": decimal(s.Cursor.Seq)})
 		}
-		if c.status.silence() < c.o.UnreachableAfter {
+		if c.status.silence() < c.o.UnreachableAfter || len(c.o.Gate.Reasons()) > 0 {
 			c.alarms.clear(AlarmUnreachable, "")
 			continue
 		}
