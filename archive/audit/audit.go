@@ -86,6 +86,11 @@ const (
 	ActionDisclosure Action = "disclosure" // what was disclosed of a patient accounted for
 	ActionClawback   Action = "clawback"   // what was produced asked back, or that seen
 	ActionSaved      Action = "saved"      // saved searches seen, saved or removed
+
+	ActionIngest  Action = "ingest"  // what comes from the relay paused or resumed
+	ActionBackup  Action = "backup"  // a backup made, or backups seen
+	ActionRestore Action = "restore" // going on from a restored log asked for or done
+	ActionAnchor  Action = "anchor"  // the log anchored at a person's word, or the alarms' ways out tried
 )
 
 var actions = []Action{
@@ -93,6 +98,7 @@ var actions = []Action{
 	ActionSessionEnd, ActionDirectory, ActionDevice, ActionRequest, ActionDecide, ActionFactor, ActionBreakGlass,
 	ActionHold, ActionMatter, ActionSchedule, ActionDisposition, ActionCertificate, ActionClock, ActionCopy,
 	ActionTag, ActionProduction, ActionDisclosure, ActionClawback, ActionSaved,
+	ActionIngest, ActionBackup, ActionRestore, ActionAnchor,
 }
 
 // Actions returns every action.
@@ -112,7 +118,8 @@ func (a Action) Looks() bool {
 	switch a {
 	case ActionAudit, ActionReport, ActionDirectory, ActionDevice, ActionRequest, ActionDecide,
 		ActionHold, ActionMatter, ActionSchedule, ActionDisposition, ActionCertificate, ActionClock, ActionCopy,
-		ActionTag, ActionProduction, ActionDisclosure, ActionClawback, ActionSaved:
+		ActionTag, ActionProduction, ActionDisclosure, ActionClawback, ActionSaved,
+		ActionIngest, ActionBackup, ActionRestore, ActionAnchor:
 		return true
 	}
 	return a.Reads()

@@ -101,8 +101,9 @@ func TestActions(t *testing.T) {
 	reads := []Action{ActionSearch, ActionShow, ActionExport}
 	looks := append([]Action{ActionAudit, ActionReport, ActionDirectory, ActionDevice, ActionRequest, ActionDecide,
 		ActionHold, ActionMatter, ActionSchedule, ActionDisposition, ActionCertificate, ActionClock, ActionCopy,
-		ActionTag, ActionProduction, ActionDisclosure, ActionClawback, ActionSaved}, reads...)
-	if len(Actions()) != 27 {
+		ActionTag, ActionProduction, ActionDisclosure, ActionClawback, ActionSaved,
+		ActionIngest, ActionBackup, ActionRestore, ActionAnchor}, reads...)
+	if len(Actions()) != 31 {
 		t.Errorf("%d actions", len(Actions()))
 	}
 	for _, a := range Actions() {
