@@ -104,6 +104,7 @@ var bodies = map[string]string{
 	"POST /v1/certificates/show": `{"seq":80}`,
 
 	"POST /v1/clock/show":    `{}`,
+	"POST /v1/doctor":        `{}`,
 	"POST /v1/clock/release": `{"reason":"r"}`,
 	"POST /v1/copies/list":   `{}`,
 	"POST /v1/copies/note":   `{"id":"tape-2","what":"backup","where":"safe","keyring":3}`,
