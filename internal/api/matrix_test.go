@@ -21,6 +21,7 @@ var bodies = map[string]string{
 	"POST /v1/logout":      `{}`,
 	"POST /v1/break-glass": `{"reason":"r"}`,
 	"POST /v1/verify":      `{}`,
+	"POST /v1/reload":      `{}`,
 
 	"POST /v1/search":          `{"query":"canary","reason":"r"}`,
 	"POST /v1/show":            `{"seqs":[1],"reason":"r"}`,
@@ -102,6 +103,10 @@ var bodies = map[string]string{
 	"POST /v1/reclassify":        `{"seqs":[1],"class":"clinical","reason":"r"}`,
 	"POST /v1/certificates/list": `{}`,
 	"POST /v1/certificates/show": `{"seq":80}`,
+
+	"POST /v1/ingest/show":   `{}`,
+	"POST /v1/ingest/pause":  `{"reason":"r"}`,
+	"POST /v1/ingest/resume": `{"reason":"r"}`,
 
 	"POST /v1/clock/show":    `{}`,
 	"POST /v1/doctor":        `{}`,

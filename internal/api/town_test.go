@@ -63,6 +63,7 @@ func (w *town) server() *Server {
 	if w.vault != nil {
 		p.Retention = w.vault.parts()
 		p.Docket, p.Coverage = cabinet{w}, surveyor{w}
+		p.Pauser = valve{w}
 	}
 	s, err := New(p)
 	if err != nil {

@@ -140,6 +140,8 @@ type parts struct {
 	contact string         // whom patients are told to ask
 	making  sync.Map       // seq of each production that is on its way
 	duties  []duty
+	gate    ingest.Gate // of what comes from the relay
+	paused  *pauses
 	folk
 }
 
@@ -223,7 +225,7 @@ func (p *parts) newClient(r *config.Relay, registry *prometheus.Registry) (*inge
 	client, err := ingest.New(ingest.Options{
 		URL: r.URL, CA: r.CA, Cert: r.Cert, Key: r.Key, HeadKey: head, AllowX25519: r.AllowX25519,
 		Log: p.archive, Blobs: p.archive, Keys: p.archive, State: ingestState{p},
-		Classes: classes{p}, Lag: p.lag, Metrics: p.ingestMetrics, Logger: p.logger, Approvals: p.approvals,
+		Classes: classes{p}, Lag: p.lag, Metrics: p.ingestMetrics, Gate: &p.gate, Logger: p.logger, Approvals: p.approvals,
 		// A checkpoint goes through the log's writer, which reopens the log first: after it the size is what a failed write left.
 		Reopen: func(ctx context.Context) error {
 			_, err := p.archive.Checkpoint(ctx)
