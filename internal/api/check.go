@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -31,19 +30,24 @@ func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request, _ *caller) e
 	})
 }
 
+// healthz tells whether the archive answered lately.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request, _ *caller) error {
-	_, err := fmt.Fprintln(w, "ok")
-	return err
-}
-
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request, c *caller) error {
-	if s.Ready != nil {
-		if err := s.Ready(r.Context()); err != nil {
-			p := problemOf(err)
-			return &Problem{Title: "not ready", Status: http.StatusServiceUnavailable, Detail: p.Title, Code: CodeNotReady, Exit: ExitTemporary, Hint: p.Hint, err: err}
+	if s.Health != nil {
+		if err := s.Health(); err != nil {
+			return unwell(err)
 		}
 	}
-	return s.healthz(w, r, c)
+	return reply(w, Health{Status: statusOK})
+}
+
+// readyz tells whether entries are taken and searches answered.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ *caller) error {
+	if s.Ready != nil {
+		if err := s.Ready(r.Context()); err != nil {
+			return notReady(r.Context(), err)
+		}
+	}
+	return reply(w, Health{Status: statusOK})
 }
 
 // begin takes one of the places for long tasks, or refuses at once. The

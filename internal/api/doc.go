@@ -94,9 +94,10 @@
 //	POST /v1/copies/gone        CopyGoneRequest      -> CopiesResponse
 //	POST /v1/factor/issue       FactorRequest      -> TicketResponse
 //	POST /v1/factor/reset       FactorRequest      -> FactorResponse
+//	POST /v1/reload             {}                 -> ReloadResponse        over the socket only
 //	GET  /metrics         Prometheus text    over the socket only
-//	GET  /healthz         the process answers
-//	GET  /readyz          the archive takes entries and answers searches
+//	GET  /healthz         the archive answers -> Health
+//	GET  /readyz          the archive takes entries and answers searches -> Health
 //
 // Whatever names a person or a patient travels in a POST body, never in a URL:
 // URLs end up in logs. Request bodies are strict I-JSON (RFC 7493) of at most

@@ -211,7 +211,7 @@ func TestReadiness(t *testing.T) {
 	h := newHouse(t)
 	c, _ := serve(t, h.server())
 	for _, path := range []string{"/healthz", "/readyz"} {
-		if resp, body := post(t, c, "GET", path, "", ""); resp.StatusCode != 200 || body != "ok\n" {
+		if resp, body := post(t, c, "GET", path, "", ""); resp.StatusCode != 200 || body != `{"status":"ok"}`+"\n" {
 			t.Errorf("%s: %d %q", path, resp.StatusCode, body)
 		}
 	}

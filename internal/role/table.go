@@ -96,6 +96,7 @@ const (
 	RestoreGoOn   Endpoint = "restore-go-on" // ask, and go on once another person approved
 	NoticeTest    Endpoint = "notice-test"
 	Doctor        Endpoint = "doctor"
+	Reload        Endpoint = "reload" // over the socket only
 )
 
 // The endpoints for anyone who is logged in or has an account on the
@@ -222,6 +223,7 @@ var table = []Row{
 	{RestoreGoOn, "ask to go on from a restored log, and go on once an approver approved", []Role{Administrator}},
 	{NoticeTest, "send a test of the alarms' ways out", []Role{Administrator}},
 	{Doctor, "the daemon's own findings about itself; no names", []Role{Administrator, Auditor}},
+	{Reload, "have the daemon read its configuration and its certificates again", []Role{Administrator}},
 }
 
 // overHolds are the roles that have to do with what is held and what goes.
