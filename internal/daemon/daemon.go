@@ -127,21 +127,22 @@ type parts struct {
 
 	ingestMetrics *ingest.Metrics
 
-	server  *api.Server
-	render  *api.Renderer
-	logger  *slog.Logger
-	version string
-	started time.Time
-	counts  leafCounts
-	damage  unreadable
-	gone    gone
-	texts   *fileTexts
-	zone    *time.Location // the site's
-	contact string         // whom patients are told to ask
-	making  sync.Map       // seq of each production that is on its way
-	duties  []duty
-	gate    ingest.Gate // of what comes from the relay
-	paused  *pauses
+	server   *api.Server
+	render   *api.Renderer
+	logger   *slog.Logger
+	version  string
+	started  time.Time
+	counts   leafCounts
+	damage   unreadable
+	gone     gone
+	texts    *fileTexts
+	zone     *time.Location // the site's
+	contact  string         // whom patients are told to ask
+	making   sync.Map       // seq of each production that is on its way
+	duties   []duty
+	examiner *examiner
+	gate     ingest.Gate // of what comes from the relay
+	paused   *pauses
 	folk
 }
 
