@@ -69,11 +69,11 @@ func createLogFile(dir string, number, first uint64, origin string, end *tip) er
 			}
 		}
 		if end != nil {
-			if err := errors.Join(end.putClock(tx), putTip(tx, end.record())); err != nil {
+			if err := errors.Join(end.putClock(tx), end.putRestored(tx), putTip(tx, end.record())); err != nil {
 				return err
 			}
 		}
-		return errors.Join(meta.Put(keyOrigin, []byte(origin)), meta.Put(keyFirst, u64(first)))
+		return errors.Join(putSchema(meta, schemaNow), meta.Put(keyOrigin, []byte(origin)), meta.Put(keyFirst, u64(first)))
 	})
 }
 

@@ -37,6 +37,9 @@ func openStore(dir, origin string, k *keys, readOnly, fresh bool) (*store, error
 	if err != nil {
 		return nil, err
 	}
+	if _, err := logs[len(logs)-1].checkSchema(dir, schemaNow); err != nil {
+		return nil, errors.Join(err, closeLogs(logs))
+	}
 	s := &store{dir: dir, logs: logs}
 	s.bodies = &bodyFiles{dir: dir, readOnly: readOnly, keys: k, open: map[string]*bodyFile{}, gone: s.goneSum}
 	if s.gens, s.doubts, err = loadGenerations(logs, readOnly); err != nil {
