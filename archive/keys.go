@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"holdfast/archive/proof"
@@ -22,8 +23,10 @@ type keys struct {
 	origin   string
 	recovery []byte // recovery public key
 
-	mu   sync.Mutex
-	ring *seal.Keyring
+	mu      sync.Mutex
+	ring    *seal.Keyring
+	changed chan struct{}   // closed by the next change; nil while nobody waits
+	inCopy  map[string]bool // body files whose key is in a copy of the keyring; nil: none is asked for
 }
 
 func keyringPath(dir string) string  { return filepath.Join(dir, "keyring") }
@@ -75,6 +78,10 @@ func (k *keys) change(f func(*seal.Keyring)) error {
 		return fmt.Errorf("keyring: %w", err)
 	}
 	k.ring = next
+	if k.changed != nil {
+		close(k.changed)
+		k.changed = nil
+	}
 	return nil
 }
 
@@ -88,18 +95,24 @@ func (k *keys) bodyKey(name string, id [seal.IDSize]byte) (*seal.FileKey, error)
 	return seal.NewFileKey([seal.KeySize]byte(key), id)
 }
 
-func (k *keys) addBodyKey(name string) error {
+func (k *keys) addBodyKey(name string) error { return k.addBodyKeys([]string{name}) }
+
+// addBodyKeys makes those keys that are not there yet, in one replacement.
+func (k *keys) addBodyKeys(names []string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.ring.Bodies[name] != nil {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return k.ring.Bodies[name] != nil })
+	if len(names) == 0 {
 		return nil
 	}
 	return k.change(func(r *seal.Keyring) {
 		if r.Bodies == nil {
 			r.Bodies = map[string][]byte{}
 		}
-		key := seal.NewKey()
-		r.Bodies[name] = key[:]
+		for _, name := range names {
+			key := seal.NewKey()
+			r.Bodies[name] = key[:]
+		}
 	})
 }
 

@@ -1,0 +1,136 @@
+package archive
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"holdfast/archive/proof"
+	"holdfast/archive/seal"
+)
+
+// maxNamed is how many damaged entries a copy names.
+const maxNamed = 100
+
+// checkEvery is after how many records a check of a copy looks whether it is
+// still wanted.
+const checkEvery = 4096
+
+// checkLogCopy opens the copy of the newest log file as a restored archive
+// would, and follows the chain and the tree from the file's first leaf to the
+// snapshot's end: they must come to its last leaf and root, so that every leaf
+// and node is the one that counts.
+func (s *Snapshot) checkLogCopy(ctx context.Context, c *Copied) (err error) {
+	db, err := openBolt(c.Path, forChecking)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	f := &logFile{db: db, first: s.first}
+	t, _, err := f.tip()
+	if err != nil {
+		return err
+	}
+	if t.size != s.Size || t.root != s.Root || t.last != s.Last {
+		return fmt.Errorf("%w: it states another end", ErrDamaged)
+	}
+	w := writer{end: tip{size: s.first}}
+	if err := s.a.view(w.loadFrontier); err != nil {
+		return err
+	}
+	if w.end.last, err = s.before(); err != nil {
+		return err
+	}
+	return guard(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			nodes := tx.Bucket(bucketNode)
+			bad := false
+			store := func(index int64, h proof.Hash) {
+				bad = bad || string(nodes.Get(u64(uint64(index)))) != string(h[:]) // #nosec G115 -- an index
+			}
+			cursor := tx.Bucket(bucketLeaf).Cursor()
+			for k, text := cursor.First(); k != nil; k, text = cursor.Next() {
+				leaf, err := proof.ParseLeaf(text)
+				if err != nil || leaf.Seq != w.end.size || leaf.Prev != w.end.last || binary.BigEndian.Uint64(k) != leaf.Seq {
+					return &SeqError{w.end.size, fmt.Errorf("%w: its leaf does not follow the one before", ErrDamaged)}
+				}
+				if w.end.push(proof.LeafHash(text), store); bad {
+					return &SeqError{leaf.Seq, fmt.Errorf("%w: a hash of the tree", ErrDamaged)}
+				}
+				if c.Records++; c.Records%checkEvery == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
+			}
+			if w.end.size != s.Size || w.end.last != s.Last || w.end.root() != s.Root {
+				return fmt.Errorf("%w: it ends after entry %d with another root than was signed", ErrDamaged, w.end.size)
+			}
+			return nil
+		})
+	})
+}
+
+// before returns the leaf hash that the newest log file's first leaf follows.
+func (s *Snapshot) before() (h proof.Hash, err error) {
+	if s.first == 0 {
+		return proof.GenesisPrev(s.a.idText), nil
+	}
+	err = s.a.view(func(st *store) error {
+		got, err := hashReader{st}.ReadHashes([]int64{tlog.StoredHashIndex(0, int64(s.first-1))}) // #nosec G115 -- a log's size
+		if err == nil {
+			h = got[0]
+		}
+		return err
+	})
+	return h, err
+}
+
+// checkBodyCopy opens the copy of a body file and each of its records. One that
+// the archive itself cannot open any more either is named, and no reason to go
+// without a backup: the others are worth having all the more.
+func (s *Snapshot) checkBodyCopy(ctx context.Context, name string, c *Copied) (err error) {
+	db, err := openBolt(c.Path, forChecking)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	f := &bodyFile{name: name, db: db}
+	return guard(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			id, records := tx.Bucket(bucketMeta).Get(keyFileID), tx.Bucket(bucketRecord)
+			if len(id) != seal.IDSize || records == nil {
+				return fmt.Errorf("%w: body file %s", ErrDamaged, name)
+			}
+			if f.key, err = s.a.keys.bodyKey(name, [seal.IDSize]byte(id)); err != nil {
+				return errors.Join(err, s.Unchanged())
+			}
+			cursor := records.Cursor()
+			for k, sealed := cursor.First(); k != nil; k, sealed = cursor.Next() {
+				if c.Records++; c.Records%checkEvery == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if len(k) != 8 {
+					return fmt.Errorf("%w: a record's key", ErrDamaged)
+				}
+				seq := binary.BigEndian.Uint64(k)
+				leaf, err := s.a.Leaf(seq)
+				if err == nil {
+					_, err = f.openRecord(nil, &leaf, sealed)
+				}
+				if err == nil {
+					continue
+				}
+				if _, own := s.a.Record(ctx, seq); own == nil || !errors.Is(own, ErrDamaged) {
+					return errors.Join(&SeqError{seq, err}, s.Unchanged())
+				}
+				if len(c.Damaged) < maxNamed {
+					c.Damaged = append(c.Damaged, seq)
+				}
+			}
+			return nil
+		})
+	})
+}
