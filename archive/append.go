@@ -56,7 +56,7 @@ const MaxBatch = 4096
 // After an error that is ErrFailed the batch may or may not be in the log; ask
 // Cursor, or append it again.
 func (a *Archive) Append(ctx context.Context, b Batch) ([]Placed, error) {
-	if err := b.validate(a.Size() == 0, false); err != nil {
+	if err := b.validate(a.Size() == 0, 0); err != nil {
 		return nil, err
 	}
 	r, err := a.submit(ctx, &request{batch: b, done: make(chan reply, 1)})
@@ -96,7 +96,9 @@ func (a *Archive) submit(ctx context.Context, r *request) (reply, error) {
 	}
 }
 
-func (b *Batch) validate(empty, releases bool) error {
+// validate refuses what no batch has. own is the kind of the two that have a
+// way of their own into the log and that this batch may have, 0 for none.
+func (b *Batch) validate(empty bool, own proof.Kind) error {
 	if b.Guard != nil && len(b.Guard.Kinds) == 0 {
 		return fmt.Errorf("%w: a guard without a kind", ErrInvalid)
 	}
@@ -107,8 +109,11 @@ func (b *Batch) validate(empty, releases bool) error {
 		return fmt.Errorf("%w: a batch of more than %d", ErrInvalid, MaxBatch)
 	}
 	for i := range b.Entries {
-		if b.Entries[i].Kind == proof.KindClock && !releases {
+		switch kind := b.Entries[i].Kind; {
+		case kind == proof.KindClock && own != kind:
 			return fmt.Errorf("%w: only ReleaseClock appends an entry about the clock", ErrInvalid)
+		case kind == proof.KindRestore && own != kind:
+			return fmt.Errorf("%w: only GoOn appends an entry about a restored log", ErrInvalid)
 		}
 		if err := b.Entries[i].validate(b.Cursor, empty); err != nil {
 			return err

@@ -51,6 +51,7 @@ type Archive struct {
 	size     atomic.Uint64
 	cursor   atomic.Pointer[Cursor]
 	timeline atomic.Pointer[timeline]
+	restored atomic.Pointer[Restored]
 	grownMu  sync.Mutex
 	grown    chan struct{} // closed and replaced whenever size rises
 
@@ -266,6 +267,7 @@ func (a *Archive) Wait(ctx context.Context, size uint64) error {
 func (a *Archive) publish(end *tip) {
 	t := end.timeline
 	a.timeline.Store(&t)
+	a.restored.Store(end.restored)
 	a.size.Store(end.size)
 	if end.cursor != nil {
 		a.cursor.Store(end.cursor)

@@ -47,7 +47,7 @@ func (c *checker) checkpoints(a *Archive, s *store, root proof.Hash) {
 // they state their own size is seen to before.
 func (c *checker) checkpoint(a *Archive, s *store, size uint64, signed []byte, root proof.Hash) {
 	cp, err := proof.OpenCheckpoint(signed, a.log)
-	if err != nil || cp.Size != size || size == 0 {
+	if err != nil || cp.Size != size || size == 0 || cp.Restored != a.Restored().At(size) {
 		c.find(max(size, 1)-1, "the checkpoint after it is not one that this archive signed")
 		return
 	}

@@ -184,7 +184,7 @@ func (a *Archive) ReleaseClock(ctx context.Context, b Batch) ([]Placed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.validate(false, true); err != nil {
+	if err := b.validate(false, proof.KindClock); err != nil {
 		return nil, err
 	}
 	b.Entries = slices.Clone(b.Entries) // the writer completes one

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -152,7 +153,7 @@ func (a *Archive) commitLog(p *plan) error {
 				return err
 			}
 		}
-		if err := p.end.putClock(tx); err != nil {
+		if err := errors.Join(p.end.putClock(tx), p.end.putRestored(tx)); err != nil {
 			return err
 		}
 		if err := putTip(tx, p.end.record()); err != nil {
@@ -218,7 +219,8 @@ func (a *Archive) putCheckpoint(tx *bbolt.Tx, p *plan) error {
 	signed := slices.Clone(b.Get(u64(p.end.size)))
 	if signed == nil {
 		var err error
-		signed, err = proof.SignCheckpoint(proof.Checkpoint{Origin: a.id.Origin, Size: p.end.size, Root: p.end.root()}, a.signer)
+		point := proof.Checkpoint{Origin: a.id.Origin, Restored: p.end.restored.At(p.end.size), Size: p.end.size, Root: p.end.root()}
+		signed, err = proof.SignCheckpoint(point, a.signer)
 		if err != nil {
 			return err
 		}

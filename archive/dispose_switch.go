@@ -22,7 +22,7 @@ import (
 //
 // After ErrFailed the outcome is unknown: PendingDisposals tells.
 func (a *Archive) Switch(ctx context.Context, rs []*Resealed, b Batch) ([]Placed, error) {
-	if err := b.validate(false, false); err != nil {
+	if err := b.validate(false, 0); err != nil {
 		return nil, err
 	}
 	if len(rs) == 0 || b.Cursor != nil || len(b.Entries) == 0 {
@@ -220,7 +220,7 @@ func (a *Archive) closeBody(name string) error {
 // other files and their keys are removed afterwards, and their generation
 // numbers are never used again.
 func (a *Archive) SwitchBack(ctx context.Context, cms []ClassMonth, b Batch) ([]Placed, error) {
-	if err := b.validate(false, false); err != nil {
+	if err := b.validate(false, 0); err != nil {
 		return nil, err
 	}
 	if len(cms) == 0 || b.Cursor != nil || len(b.Entries) == 0 {

@@ -96,6 +96,9 @@ func (p *plan) add(r *request) (refused, err error) {
 		if refused, err := p.keyed(&r.batch, received); refused != nil || err != nil {
 			return refused, err
 		}
+		if refused := p.goOn(r); refused != nil {
+			return refused, nil
+		}
 		for i := range r.batch.Entries {
 			placed, err := p.place(&r.batch, &r.batch.Entries[i], received)
 			if err != nil {

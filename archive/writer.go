@@ -24,6 +24,8 @@ type request struct {
 	checkpoint bool
 	alone      func() (reply, error) // in place of the others: run by the writer between two groups; an error means that the outcome is unknown
 	releases   *Entry                // of the batch, when the request releases the clock
+	goesOn     bool                  // the request goes on from a restored log
+	anchor     []byte                // likewise: what of the lost one is given up
 	done       chan reply            // buffered: the writer never waits for a caller
 }
 
@@ -50,6 +52,7 @@ type tip struct {
 	timeline                // of received times
 	frontier [64]proof.Hash // roots of the complete subtrees, by level
 	cursor   *Cursor        // relay cursor, nil before the first contact
+	restored *Restored      // nil: the log never was
 }
 
 // push adds a leaf hash to the tree and calls store with each hash of level 1
@@ -102,7 +105,11 @@ func (w *writer) loadSize(a *Archive) error {
 	if err != nil {
 		return err
 	}
-	w.end = tip{size: t.size, first: f.first, cursor: cursor, timeline: w.end.timeline}
+	restored, err := f.restored()
+	if err != nil && !a.opts.ReadOnly {
+		return err // of an archive that is only read Check says so: the record of the log's end covers it
+	}
+	w.end = tip{size: t.size, first: f.first, cursor: cursor, timeline: w.end.timeline, restored: restored}
 	w.end.last = proof.GenesisPrev(a.idText)
 	return nil
 }

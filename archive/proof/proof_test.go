@@ -75,8 +75,17 @@ func TestCheckpointRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := v.Checkpoints[0].Text
+	suffix := func(s string) string { return strings.Replace(text, "\n", s+"\n", 1) }
 	for name, bad := range map[string]string{
 		"another origin":   "x" + text,
+		"restore zero":     suffix("/r0"),
+		"a padded restore": suffix("/r01"),
+		"a signed restore": suffix("/r+1"),
+		"an empty restore": suffix("/r"),
+		"a restore of one": suffix("/r1/r2"),
+		"too many":         suffix("/r1000"),
+		"far too many":     suffix("/r4294967297"),
+		"another suffix":   suffix("/s1"),
 		"leading zero":     strings.Replace(text, "\n4\n", "\n04\n", 1),
 		"plus sign":        strings.Replace(text, "\n4\n", "\n+4\n", 1),
 		"negative":         strings.Replace(text, "\n4\n", "\n-4\n", 1),
@@ -177,11 +186,14 @@ func FuzzParseLeaf(f *testing.F) {
 
 // What is a checkpoint's text, Text returns to the byte.
 func FuzzCheckpoint(f *testing.F) {
-	for _, x := range loadVectors(f).Checkpoints {
+	v := loadVectors(f)
+	for _, x := range v.Checkpoints {
 		f.Add(x.Text)
+		f.Add(strings.Replace(x.Text, "\n", "/r1\n", 1))
+		f.Add(strings.Replace(x.Text, "\n", "/r01\n", 1))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if c, err := parseCheckpoint(text); err == nil && c.Text() != text {
+		if c, err := parseCheckpoint(text, v.Origin); err == nil && c.Text() != text {
 			t.Fatalf("%q comes back as %q", text, c.Text())
 		}
 	})
