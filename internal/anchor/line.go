@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -146,3 +147,6 @@ func appendLine(path string, l *Line) error {
 	}
 	return durable.AppendLine(path, b, 0o644) // it is public: whoever keeps it may read it
 }
+
+// missing reports whether err says that an anchor file holds no line yet.
+func missing(err error) bool { return errors.Is(err, ErrNoLine) || errors.Is(err, fs.ErrNotExist) }
