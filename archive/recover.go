@@ -114,3 +114,22 @@ func openRecovery(dir string, key *seal.RecoveryKey) (*proof.Identity, *seal.Key
 	}
 	return id, ring, nil
 }
+
+// The acts of a KindKey entry that are about the master key and the recovery
+// kit, in KeeperBody.Op.
+const (
+	KeyUnlocked = "unlocked" // a locked daemon was given its master key
+	KeySplit    = "split"    // the recovery key was split into another set of shares
+)
+
+// KeeperBody is the body of a KindKey entry about the master key or the
+// recovery kit. It holds no secret.
+type KeeperBody struct {
+	Version int    `json:"v"` // 1
+	Op      string `json:"op"`
+	By      uint32 `json:"by"`               // the account, by its uid on the archive's machine
+	Way     string `json:"way,omitempty"`    // unlocked: "passphrase", "shares" or "key"
+	Set     string `json:"set,omitempty"`    // split: the new set's id
+	Needed  int    `json:"needed,omitempty"` // split: so many shares of it recover the key
+	Shares  int    `json:"shares,omitempty"` // split: of so many
+}

@@ -40,13 +40,39 @@ func CredentialsDir(configured, data string) string {
 	return filepath.Join(data, credentialsLink)
 }
 
-// ReadMaster reads the master key from a credentials folder.
+// credentialAbsent is what the packaged unit hands over in place of a
+// credential file that is not there (systemd.exec(5), SetCredential=): without
+// it a missing file would keep the daemon from being started at all.
+const credentialAbsent = "absent"
+
+// errAbsent is what a credential is that is not there.
+var errAbsent = fmt.Errorf("it is not there: %w", fs.ErrNotExist)
+
+// ReadCredential reads a credential of at most limit bytes. One that is not
+// there, is empty, or stands for one that is not there is fs.ErrNotExist: a
+// sealed one that could not be opened arrives empty.
+func ReadCredential(dir, name string, limit int64) ([]byte, error) {
+	text, err := readSmall(filepath.Join(dir, name), limit)
+	if err != nil {
+		return nil, err
+	}
+	if word := strings.TrimSpace(string(text)); word == "" || word == credentialAbsent {
+		return nil, errAbsent
+	}
+	return text, nil
+}
+
+// ErrNoMaster is the ErrCredential of a master key that is not there.
+var ErrNoMaster = fmt.Errorf("%w: there is no master key", ErrCredential)
+
+// ReadMaster reads the master key from a credentials folder: ErrNoMaster if
+// there is none.
 func ReadMaster(dir string) ([seal.MasterSize]byte, error) {
 	var key [seal.MasterSize]byte
 	path := filepath.Join(dir, MasterFile)
-	text, err := readSmall(path, 256)
+	text, err := ReadCredential(dir, MasterFile, 256)
 	if errors.Is(err, fs.ErrNotExist) {
-		return key, fmt.Errorf("%w: there is no master key at %s: set `credentials` in the configuration, or start with systemd's LoadCredential=%s", ErrCredential, path, MasterFile)
+		return key, fmt.Errorf("%w at %s: set `credentials` in the configuration, or start with systemd's LoadCredential=%s", ErrNoMaster, path, MasterFile)
 	}
 	if err != nil {
 		return key, fmt.Errorf("%w: %w", ErrCredential, err)

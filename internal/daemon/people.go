@@ -163,7 +163,7 @@ func (p *parts) newSyncer(c *config.Config, registry *prometheus.Registry) error
 // readPassword reads the first line of the directory's credential.
 func readPassword(dir string) (string, error) {
 	path := filepath.Join(dir, DirectoryFile)
-	text, err := readSmall(path, 4<<10)
+	text, err := ReadCredential(dir, DirectoryFile, 4<<10)
 	if err != nil {
 		return "", fmt.Errorf("%w: the password for the directory: %w; put it on the first line of %s, readable for the daemon alone", ErrCredential, err, path)
 	}
