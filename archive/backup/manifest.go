@@ -91,7 +91,7 @@ var (
 	folderText = regexp.MustCompile(`^[0-9a-f]{2}$`)
 	filePath   = regexp.MustCompile(`^(identity\.json|log/[0-9]{6}\.db|bodies/[0-9]{4}-[0-9]{2}\.[a-z0-9-]{1,32}\.g[1-9][0-9]{0,5}\.db)$`)
 	blobPath   = regexp.MustCompile(`^blobs/([0-9a-f]{2})/([0-9a-f]{64})$`)
-	keyName    = regexp.MustCompile(`^(bodies/[0-9]{4}-[0-9]{2}\.[a-z0-9-]{1,32}\.g[1-9][0-9]{0,5}|index/[0-9]{6,20})$`)
+	keyName    = regexp.MustCompile(`^(bodies/[0-9]{4}-[0-9]{2}\.[a-z0-9-]{1,32}\.g[1-9][0-9]{0,5}|index/[0-9]{6,20}|recipients/[A-Za-z0-9._-]{1,64})$`)
 	keyDigest  = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 

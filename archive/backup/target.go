@@ -1,0 +1,265 @@
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"holdfast/archive/proof"
+	"holdfast/internal/durable"
+)
+
+// Errors of making a backup.
+var (
+	ErrRunning = errors.New("a backup into this folder is under way; wait for it, `holdfastd backup list` shows what came of it")
+	ErrTarget  = errors.New("this folder cannot take a backup")
+)
+
+// paceBytes is after how much written the disk is waited for.
+const paceBytes = 8 << 20
+
+// target is the folder of the data backup while one is made in it.
+type target struct {
+	dir     string
+	lock    *os.File
+	written int64 // bytes of new objects
+}
+
+// openTarget takes the folder for one backup. A folder without a marker is
+// begun if it is empty and nobody has ever made a backup there (known): an
+// empty folder where there should be one is what is left when a disk is not
+// mounted.
+func openTarget(dir string, id *proof.Identity, known bool) (t *target, err error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w; see that it is mounted", ErrTarget, err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%w: %s is no folder", ErrTarget, dir)
+	}
+	if err := checkMarker(dir, id, known); err != nil {
+		return nil, err
+	}
+	t = &target{dir: dir}
+	if t.lock, err = lockTarget(filepath.Join(dir, lockName)); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, t.close())
+		}
+	}()
+	text, err := (&Marker{V: 1, ArchiveID: id.ArchiveID, Origin: id.Origin}).marshal()
+	if err != nil {
+		return nil, err
+	}
+	// A crash up to here leaves a folder with nothing but a lock in it, which is begun again.
+	if err := durable.Replace(filepath.Join(dir, markerName), text, 0o600); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{objectsName, backupsName, tempName} {
+		if err := durable.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	// What an earlier backup left when it was cut short.
+	return t, durable.Empty(filepath.Join(dir, tempName))
+}
+
+func checkMarker(dir string, id *proof.Identity, known bool) error {
+	m, err := ReadMarker(dir)
+	if err == nil && (m.ArchiveID != id.ArchiveID || m.Origin != id.Origin) {
+		return fmt.Errorf("%s: %w (%s); choose another", dir, ErrForeign, m.ArchiveID)
+	}
+	if !errors.Is(err, ErrNoBackup) {
+		return err
+	}
+	if known {
+		return fmt.Errorf("%w: %s had backups and has none; if its disk is mounted and they are gone for good, say so with `holdfast copies gone`", ErrTarget, dir)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); name != "lost+found" && name != lockName && name != markerName+".tmp" {
+			return fmt.Errorf("%w: %s holds other things than backups; choose an empty one", ErrTarget, dir)
+		}
+	}
+	return nil
+}
+
+// lockTarget holds the folder for one process. A file system without locks
+// goes without: then only the archive's own lock keeps two apart.
+func lockTarget(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600) // #nosec G304 -- a name of ours in the folder that was given
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTarget, err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) // #nosec G115 -- a descriptor
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return nil, errors.Join(ErrRunning, f.Close())
+	case err != nil && !errors.Is(err, unix.ENOLCK) && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS):
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (t *target) close() error { return t.lock.Close() }
+
+// has reports whether an object of that size is there.
+func (t *target) has(sum string, size int64) bool {
+	info, err := os.Lstat(ObjectPath(t.dir, sum))
+	return err == nil && info.Mode().IsRegular() && info.Size() == size
+}
+
+// put writes an object, durable and read back from the disk once it returns. An
+// object of the same content is replaced, which mends one that has decayed.
+//
+// A crash under way leaves a file in tmp, or an object that no manifest names.
+func (t *target) put(ctx context.Context, r io.Reader, wrote func(int64)) (sum string, size int64, err error) {
+	f, err := durable.NewFile(filepath.Join(t.dir, tempName), "")
+	if err != nil {
+		return "", 0, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Abort())
+		}
+	}()
+	h := sha256.New()
+	for {
+		n, err := io.CopyN(io.MultiWriter(f, h), contextReader{ctx, r}, paceBytes)
+		size += n
+		wrote(n)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = f.Pace()
+		}
+		if err != nil {
+			return "", 0, err
+		}
+	}
+	sum = hex.EncodeToString(h.Sum(nil))
+	path := ObjectPath(t.dir, sum)
+	if err := durable.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		return "", 0, err
+	}
+	if err := f.CommitAt(path); err != nil {
+		return "", 0, err
+	}
+	t.written += size
+	return sum, size, t.readBack(ctx, File{Path: "what was just written", Size: size, SHA256: sum})
+}
+
+// readBack reads an object from the disk, not from the kernel's copy of it.
+func (t *target) readBack(ctx context.Context, f File) error {
+	if err := durable.Settle(ObjectPath(t.dir, f.SHA256)); err != nil {
+		return err
+	}
+	err := CopyObject(ctx, t.dir, f, io.Discard)
+	if errors.Is(err, ErrDamaged) {
+		err = errors.Join(err, durable.Remove(ObjectPath(t.dir, f.SHA256)))
+	}
+	return err
+}
+
+// publish writes a backup's manifest, the last of its files, and reads it
+// back.
+func (t *target) publish(id string, compact []byte) error {
+	path := ManifestPath(t.dir, id)
+	// A crash before this leaves objects that no manifest names; after it, a whole backup.
+	if err := durable.Replace(path, append(compact, '\n'), 0o600); err != nil {
+		return err
+	}
+	if err := durable.Settle(path); err != nil {
+		return err
+	}
+	_, _, _, err := Open(t.dir, id)
+	return err
+}
+
+// prune removes the oldest backups beyond keep, and then the objects that no
+// backup is left to name.
+func (t *target) prune(ctx context.Context, keep int) (gone []string, err error) {
+	ids, err := IDs(t.dir)
+	if err != nil || len(ids) <= keep {
+		return nil, err
+	}
+	for _, id := range ids[:len(ids)-keep] {
+		// A crash after it leaves objects that nothing names; the next pruning removes them.
+		if err := durable.Remove(ManifestPath(t.dir, id)); err != nil {
+			return gone, err
+		}
+		gone = append(gone, id)
+	}
+	return gone, t.sweep(ctx, ids[len(ids)-keep:])
+}
+
+// sweep removes the objects that none of the backups names. Where one of them
+// cannot be read, nothing is removed.
+func (t *target) sweep(ctx context.Context, ids []string) error {
+	named, lists := map[string]bool{}, map[string]bool{}
+	for _, id := range ids {
+		m, _, _, err := Open(t.dir, id)
+		if err != nil {
+			return fmt.Errorf("nothing was removed: %w", err)
+		}
+		for _, f := range m.Files {
+			named[f.SHA256] = true
+		}
+		for _, l := range m.Lists {
+			if lists[l.SHA256] {
+				continue
+			}
+			lists[l.SHA256], named[l.SHA256] = true, true
+			files, err := l.read(ctx, t.dir)
+			if err != nil {
+				return fmt.Errorf("nothing was removed: %w", err)
+			}
+			for _, f := range files {
+				named[f.SHA256] = true
+			}
+		}
+	}
+	return filepath.WalkDir(filepath.Join(t.dir, objectsName), func(path string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil || d.IsDir() || named[d.Name()] || !hashText.MatchString(d.Name()) {
+			return err
+		}
+		return os.Remove(path)
+	})
+}
+
+// apart refuses folders of which one lies in the other.
+func apart(what string, a, b string) error {
+	paths := []string{a, b}
+	for i, p := range paths {
+		real, err := filepath.EvalSymlinks(p)
+		if err == nil {
+			real, err = filepath.Abs(real)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w; see that it is mounted", ErrTarget, err)
+		}
+		paths[i] = real + string(filepath.Separator)
+	}
+	if strings.HasPrefix(paths[0], paths[1]) || strings.HasPrefix(paths[1], paths[0]) {
+		return fmt.Errorf("%w: %s", ErrTarget, what)
+	}
+	return nil
+}
