@@ -146,7 +146,7 @@ func start(dir string, o Options, k *keys, id *proof.Identity, text []byte) (a *
 			return a, err
 		}
 		// Only now, with the lock held, may anything be mended.
-		if err = migrate(dir, id.Origin, migrations, schemaNow, o.Logger); err != nil {
+		if err = migrate(dir, id.Origin, migrations, Schema, o.Logger); err != nil {
 			return a, err
 		}
 		if a.keys, err = openKeys(dir, k.master, id, false); err != nil {

@@ -73,7 +73,7 @@ func createLogFile(dir string, number, first uint64, origin string, end *tip) er
 				return err
 			}
 		}
-		return errors.Join(putSchema(meta, schemaNow), meta.Put(keyOrigin, []byte(origin)), meta.Put(keyFirst, u64(first)))
+		return errors.Join(putSchema(meta, Schema), meta.Put(keyOrigin, []byte(origin)), meta.Put(keyFirst, u64(first)))
 	})
 }
 

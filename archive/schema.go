@@ -90,7 +90,7 @@ func SchemaOf(dir string) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := newest.checkSchema(dir, schemaNow)
+	n, err := newest.checkSchema(dir, Schema)
 	return n, errors.Join(err, newest.db.Close())
 }
 

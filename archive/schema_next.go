@@ -11,10 +11,10 @@ import (
 // With the build tag holdfast_next this is the release after this one, as far as
 // the tests of upgrades and downgrades need it: its schema is one further, and
 // differs in a mark that nobody reads.
-const schemaNow = 2
+const Schema = 2
 
 var migrations = []migration{{
-	to: schemaNow,
+	to: Schema,
 	changes: func(dir string) ([]string, error) {
 		names, err := filepath.Glob(filepath.Join(dir, "log", "[0-9][0-9][0-9][0-9][0-9][0-9].db"))
 		if err != nil {

@@ -37,7 +37,7 @@ func openStore(dir, origin string, k *keys, readOnly, fresh bool) (*store, error
 	if err != nil {
 		return nil, err
 	}
-	if _, err := logs[len(logs)-1].checkSchema(dir, schemaNow); err != nil {
+	if _, err := logs[len(logs)-1].checkSchema(dir, Schema); err != nil {
 		return nil, errors.Join(err, closeLogs(logs))
 	}
 	s := &store{dir: dir, logs: logs}

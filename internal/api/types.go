@@ -29,6 +29,7 @@ type Status struct {
 	Quarantined uint64      `json:"quarantined"`
 	Pending     uint64      `json:"pending_attachments"`
 	Alarms      uint64      `json:"open_alarms"`
+	Schema      uint32      `json:"schema"`           // of the store
 	Roles       bool        `json:"roles_configured"` // false: root and the daemon's own account hold every role
 	Retention   Gauges      `json:"retention"`
 }

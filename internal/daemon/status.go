@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 
+	"holdfast/archive"
 	"holdfast/archive/proof"
 	"holdfast/ingest"
 	"holdfast/ingest/envelope"
@@ -20,7 +21,7 @@ func (p *parts) Status(ctx context.Context) (*api.Status, error) {
 	}
 	id, lag := p.archive.Identity(), p.lag()
 	s := &api.Status{
-		Version: p.version, Started: p.started, ArchiveID: id.ArchiveID, Origin: id.Origin, Size: size, Accepting: true,
+		Version: p.version, Started: p.started, ArchiveID: id.ArchiveID, Origin: id.Origin, Size: size, Schema: archive.Schema, Accepting: true,
 		Index:       api.IndexStatus{Through: size - min(size, lag), Working: lag < lagBroken},
 		Quarantined: p.counts.of(proof.KindQuarantine),
 		Pending:     uint64(len(p.state.PendingBlobs())),

@@ -90,3 +90,14 @@ func newer(ts *testscript.TestScript, _ bool, args []string) {
 	}))
 	ts.Check(db.Close())
 }
+
+// later runs `later FILE`: it writes a schema from the future into the newest
+// log file.
+func later(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := bbolt.Open(ts.MkAbs(args[0]), 0o600, nil)
+	ts.Check(err)
+	ts.Check(db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte{0, 0, 0, 9})
+	}))
+	ts.Check(db.Close())
+}
