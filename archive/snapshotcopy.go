@@ -74,16 +74,21 @@ func (s *Snapshot) Copy(ctx context.Context, f SnapshotFile, spool string) (c *C
 }
 
 // CheckFinished looks whether the pages of a finished file form trees: a copy
-// of one that do not is no backup.
-func (s *Snapshot) CheckFinished(f SnapshotFile) error {
+// of one that do not is no backup. The archive may have the file open for
+// writing; it does not write to it any more.
+func (s *Snapshot) CheckFinished(f SnapshotFile) (err error) {
 	if filepath.Ext(f.Path) != ".db" {
 		return nil
 	}
-	err := checkPages(filepath.Join(s.a.dir, filepath.FromSlash(f.Path)), true)
+	in, err := s.Open(f)
 	if err != nil {
-		err = fmt.Errorf("%s: %w", f.Path, s.vanished(err))
+		return err
 	}
-	return err
+	defer func() { err = errors.Join(err, in.Close()) }()
+	if err := (&pageWalk{f: in, size: pageSize, deep: true}).check(); err != nil {
+		return fmt.Errorf("%s: %w", f.Path, err)
+	}
+	return nil
 }
 
 func (s *Snapshot) copyLog(ctx context.Context, out *spooled) error {

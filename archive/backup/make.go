@@ -17,9 +17,9 @@ import (
 	"holdfast/internal/durable"
 )
 
-// ErrKeysMissing means that a backup would hold body files that nothing could
+// ErrKeysUncopied means that a backup would hold body files that nothing could
 // open: their keys are in no copy of the keyring.
-var ErrKeysMissing = errors.New("the keyring's backup lacks keys of the body files in this backup, which so is none; " +
+var ErrKeysUncopied = errors.New("the keyring's backup lacks keys of the body files in this backup, which so is none; " +
 	"see that the folder of --keys-to is mounted and can be written, and run it again")
 
 // Options says what backup to make.
@@ -335,7 +335,7 @@ func (u *run) seal(ctx context.Context) error {
 		return err
 	}
 	if missing := keys.Missing(u.m.Keys); len(missing) > 0 {
-		return fmt.Errorf("%w (%s)", ErrKeysMissing, missing[0].Name)
+		return fmt.Errorf("%w (%s)", ErrKeysUncopied, missing[0].Name)
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	for ; ; now = now.Add(time.Second) {
