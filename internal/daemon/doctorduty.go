@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"holdfast/archive"
-	"holdfast/archive/proof"
 	"holdfast/internal/api"
 	"holdfast/internal/config"
 	"holdfast/internal/doctor"
@@ -99,21 +98,8 @@ func (e *examiner) head(ctx context.Context) error {
 	if size == 0 {
 		return archive.ErrNotFound
 	}
-	rec, err := a.Record(ctx, size-1)
-	if err != nil && !errors.Is(err, archive.ErrDisposed) {
+	if _, err := a.Record(ctx, size-1); err != nil && !errors.Is(err, archive.ErrDisposed) {
 		return err
 	}
-	text, err := rec.Leaf.Marshal()
-	if err != nil {
-		return err
-	}
-	path, err := a.Prove(ctx, size-1, size)
-	if err != nil {
-		return err
-	}
-	root, err := a.Root(size)
-	if err != nil {
-		return err
-	}
-	return proof.CheckInclusion(path, proof.Checkpoint{Size: size, Root: root}, size-1, proof.LeafHash(text))
+	return doctor.Included(ctx, a, size-1, size)
 }

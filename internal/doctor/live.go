@@ -31,7 +31,7 @@ const (
 	lagWarning, lagCritical           = day, 3 * day
 	directoryWarning, directoryOld    = time.Hour, day
 	backupWarning, backupCritical     = 26 * time.Hour, 3 * day
-	drillWarning, drillCritical       = 35 * day, 100 * day
+	drillWarning, drillCritical       = 9 * day, 35 * day
 	checkWarning, checkCritical       = 2 * day, 8 * day
 	anchorLate, anchorCritical        = 3, day // times anchor.every
 	indexWarning, indexCritical       = 10_000, 50_000

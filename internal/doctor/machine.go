@@ -1,0 +1,186 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"holdfast/internal/config"
+)
+
+// Machine judges what can be seen without the daemon.
+type Machine struct {
+	ConfigPath string
+	Config     *config.Config
+	// Credentials is the folder with the master key and the passwords.
+	Credentials string
+	// Account is the user id that the daemon runs under; nil: not known.
+	Account *uint32
+	// Running says that the daemon answers: it holds the store, and tells about
+	// disk and chain itself.
+	Running bool
+	Now     time.Time
+	// Sync asks the kernel how the clock stands; nil: adjtimex(2).
+	Sync func() (TimeSync, error)
+}
+
+// Findings judges all of it. Every check has a finding, in a fixed order.
+func (m *Machine) Findings(ctx context.Context) []Finding {
+	out := []Finding{fine("config", "the configuration can be read and is complete"), m.permissions(), m.keys()}
+	out = append(out, m.certificates()...)
+	out = append(out, timeSync(m.Sync))
+	if !m.Running {
+		out = append(out, m.store(ctx)...)
+	}
+	return out
+}
+
+// Config judges a configuration that could not be loaded.
+func Config(path string, err error) Finding {
+	fix := "Correct the line that is named; `holdfastd check-config --config " + path + "` tries it. README.md lists every key."
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		fix = "Run `holdfastd init`, which asks what it needs to know and writes a commented configuration; or name another file with --config."
+	case errors.Is(err, fs.ErrPermission):
+		fix = "Run this as root."
+	}
+	return fatal("config", err.Error(), fix)
+}
+
+// maxNamed is how many files a finding names.
+const maxNamed = 3
+
+// faults are files of which something is wrong, and what mends it.
+type faults struct{ said, fixes []string }
+
+func (f *faults) add(said, fix string) {
+	f.said = append(f.said, said)
+	for _, known := range f.fixes {
+		if known == fix {
+			return
+		}
+	}
+	f.fixes = append(f.fixes, fix)
+}
+
+func (f *faults) text() string {
+	if n := len(f.said) - maxNamed; n > 0 {
+		return strings.Join(f.said[:maxNamed], "; ") + fmt.Sprintf("; and %d more", n)
+	}
+	return strings.Join(f.said, "; ")
+}
+
+// permissions judges who may read and write the archive's files.
+func (m *Machine) permissions() Finding {
+	var f faults
+	c := m.Config
+	m.reach(&f, m.ConfigPath, 0o022, "others may change the configuration", "chmod go-w")
+	m.tree(&f, c.Data)
+	m.reach(&f, m.Credentials, 0o077, "others may look into the credentials", "chmod 0700")
+	if names, err := os.ReadDir(m.Credentials); err == nil {
+		for _, n := range names {
+			m.reach(&f, filepath.Join(m.Credentials, n.Name()), 0o077, "others may read a credential", "chmod 0600")
+		}
+	}
+	if c.Relay != nil {
+		m.reach(&f, c.Relay.Key, 0o037, "others may read the relay's client key", "chmod 0640")
+	}
+	if c.HTTPS != nil {
+		m.reach(&f, c.HTTPS.Key, 0o037, "others may read the key of the API's certificate", "chmod 0640")
+	}
+	if len(f.said) > 0 {
+		return fatal("permissions", f.text(), "Run as root: "+strings.Join(f.fixes, "; ")).with("files", float64(len(f.said)))
+	}
+	return fine("permissions", "nobody else can read or change the archive's files").with("files", 0)
+}
+
+// reach notes a file whose mode has any bit of mask. What is missing is another
+// check's business.
+func (m *Machine) reach(f *faults, path string, mask fs.FileMode, said, fix string) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		f.add(path+" cannot be looked at from this account", "run `holdfastd doctor` as root")
+	case err == nil && info.Mode().Perm()&mask != 0:
+		f.add(fmt.Sprintf("%s (%s has mode %04o)", said, path, info.Mode().Perm()), fix+" "+path)
+	}
+}
+
+// tree looks at every file of the archive's folder.
+func (m *Machine) tree(f *faults, data string) {
+	root, err := os.Stat(data)
+	if err != nil {
+		return // the store's check says so
+	}
+	m.reach(f, data, 0o077, "others may look into the archive", "chmod 0700")
+	owner := uid(root)
+	if m.Account != nil && owner != *m.Account {
+		f.add(fmt.Sprintf("%s belongs to user id %d, and the daemon runs as %d", data, owner, *m.Account), fmt.Sprintf("chown -R %d:%d %s", *m.Account, *m.Account, data))
+	}
+	err = filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return missing(err)
+		}
+		info, err := d.Info()
+		if err != nil || d.Type()&fs.ModeSymlink != 0 {
+			return missing(err)
+		}
+		if mode := info.Mode().Perm(); path != data && !d.IsDir() && mode&0o077 != 0 {
+			f.add(fmt.Sprintf("others may read %s (mode %04o)", path, mode), "chmod -R go-rwx "+data)
+		}
+		if uid(info) != owner {
+			f.add(fmt.Sprintf("%s belongs to user id %d, its folder to %d", path, uid(info), owner), fmt.Sprintf("chown -R %d %s", owner, data))
+		}
+		return nil
+	})
+	if err != nil {
+		f.add("not all of "+data+" could be looked at", "run `holdfastd doctor` as root")
+	}
+}
+
+func uid(info fs.FileInfo) uint32 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Uid
+	}
+	return 0
+}
+
+// keys judges whether the keyring and its recovery copy are there.
+func (m *Machine) keys() Finding {
+	const kept = "Stop the daemon, and put keyring and keyring.recovery back from the newest folder of [backup] keys_to with `holdfastd restore`. Do not run init."
+	for _, name := range []string{"keyring", "keyring.recovery"} {
+		path := filepath.Join(m.Config.Data, name)
+		switch info, err := os.Stat(path); {
+		case errors.Is(err, fs.ErrNotExist) && m.noStore():
+			return fatal("keys", "there is no archive at "+m.Config.Data, "Run `holdfastd init`, or correct `data` in the configuration; mount the archive's volume if it has one of its own.")
+		case errors.Is(err, fs.ErrPermission):
+			return warn("keys", path+" cannot be looked at from this account", "Run `holdfastd doctor` as root.")
+		case err != nil || info.Size() == 0:
+			return fatal("keys", path+" is missing or empty: without it nobody can open the archive", kept)
+		}
+	}
+	for _, name := range masterFiles {
+		if info, err := os.Stat(filepath.Join(m.Credentials, name)); err == nil && info.Size() > 0 {
+			return fine("keys", "the keyring, its recovery copy and a master key are there")
+		} else if errors.Is(err, fs.ErrPermission) {
+			return warn("keys", m.Credentials+" cannot be looked at from this account", "Run `holdfastd doctor` as root.")
+		}
+	}
+	return fatal("keys", "there is no master key in "+m.Credentials+": after its next start the daemon waits as locked",
+		"If the key lies elsewhere, set `credentials` in the configuration. If it is lost, `holdfastd unlock` takes shares of the recovery kit and puts a new one there.")
+}
+
+// masterFiles are the forms in which a master key may lie in the credentials
+// folder: plain, sealed to the machine, or wrapped by a passphrase.
+var masterFiles = []string{"holdfast.master", "holdfast.master.sealed", "holdfast.master.passphrase"}
+
+func (m *Machine) noStore() bool {
+	_, err := os.Stat(filepath.Join(m.Config.Data, "identity.json"))
+	return errors.Is(err, fs.ErrNotExist)
+}
