@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,6 +29,37 @@ const MaxFindings = 1000
 type CheckOptions struct {
 	Bodies   bool // open every body and compare it with its leaf's commitments
 	Progress func(done, total uint64)
+	// Lapsed is for a copy that was put back with a later keyring: of an entry whose
+	// body file has no key there, by the file's name, it says whether a certificate
+	// has its body as destroyed. nil: it is damage, whatever became of the key.
+	Lapsed func(file string, l *proof.Leaf) bool
+	// Rest is for a check that nobody waits for: it keeps one core at most, and
+	// after each step of a few thousand entries it rests this many times as long as
+	// the step took, with no file held. 0: as fast as it can, on all cores.
+	Rest int
+}
+
+// workers returns how many goroutines share the work.
+func (o *CheckOptions) workers() int {
+	if o.Rest > 0 {
+		return 1
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// pause rests after a step that took so long.
+func (o *CheckOptions) pause(ctx context.Context, took time.Duration) error {
+	if o.Rest == 0 {
+		return nil
+	}
+	t := time.NewTimer(time.Duration(o.Rest) * took)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Finding is one thing that is not as it was appended.
@@ -69,7 +101,7 @@ func (a *Archive) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 		return nil, err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	for range runtime.GOMAXPROCS(0) {
+	for range o.workers() {
 		g.Go(func() error {
 			buf := newShareBuffer()
 			for ctx.Err() == nil {
@@ -77,7 +109,11 @@ func (a *Archive) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 				if i >= uint64(len(c.shares)) {
 					return nil
 				}
+				began := time.Now()
 				if err := a.view(func(s *store) error { return c.share(s, i, buf) }); err != nil {
+					return err
+				}
+				if err := o.pause(ctx, time.Since(began)); err != nil {
 					return err
 				}
 			}

@@ -27,13 +27,13 @@ func (a *Archive) Pulse(ctx context.Context) error {
 	}
 	_, err := a.Record(ctx, a.Size()-1)
 	if errors.Is(err, ErrDisposed) || a.opts.Keyless && errors.Is(err, ErrKeys) {
-		return nil
+		err = nil
 	}
-	return err
+	return errors.Join(err, ctx.Err()) // what came too late is no pulse
 }
 
-// askWriter returns nil once the writer goroutine has come to the question. No
-// deadline is waited past: unlike a commit it may be given up at any time.
+// askWriter returns nil once the writer goroutine has come to the question.
+// Unlike a commit, whose outcome has to be known, it is given up when ctx ends.
 func (a *Archive) askWriter(ctx context.Context) error {
 	r := &request{done: make(chan reply, 1), alone: func() (reply, error) { return reply{}, nil }}
 	select {

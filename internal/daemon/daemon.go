@@ -39,6 +39,11 @@ type Options struct {
 	// Extract runs what reads attachments' text, internal/extract's Child: an
 	// absolute path and arguments. Empty: no text is read, and searches say so.
 	Extract []string
+	// Reread reads the configuration's file anew, for a reload. Without it there
+	// is none.
+	Reread func() (*config.Config, error)
+	// Level is Logger's, so that a reload can change it; may be nil.
+	Level *slog.LevelVar
 }
 
 // ErrSocket is returned when the API's socket cannot be made.
@@ -143,6 +148,7 @@ type parts struct {
 	examiner *examiner
 	gate     ingest.Gate // of what comes from the relay
 	paused   *pauses
+	watch    *watch
 	folk
 }
 
@@ -188,7 +194,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 		Ledger: a, Store: a, Alarms: p.state, Status: p, Search: p, Show: p.render, Produce: p,
 		Ready: p.ready, Registry: registry, Log: o.Logger,
 		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Wipes: wipesAPI{p}, Approvals: approvalsAPI{p}, Docket: p.docket, Saved: p.docket, Coverage: coverageAPI{p},
-		BackupParts: p.backupAPI(), RestoreParts: p.restoreAPI(), AnchorParts: p.anchorAPI(), NoticeParts: p.noticeAPI(), DoctorParts: p.doctorAPI(), PauseParts: p.pauseAPI(),
+		BackupParts: p.backupAPI(), RestoreParts: p.restoreAPI(), AnchorParts: p.anchorAPI(), NoticeParts: p.noticeAPI(), DoctorParts: p.doctorAPI(), PauseParts: p.pauseAPI(), WatchParts: p.watchAPI(),
 		Zone: p.zone, GroupStays: peopleAPI{p}.GroupStays, SizeAt: p.SizeAt,
 		Retention: p.retention(), Watch: watch, LargeExport: uint64(c.Watch.LargeExport), // #nosec G115 -- checked
 		ThirdParties: string(c.PatientAccess.ThirdParties),
@@ -280,12 +286,4 @@ func (p *parts) noteStart(ctx context.Context) {
 	if err != nil {
 		p.logger.Warn("the start was not noted in the log", "err", err)
 	}
-}
-
-// ready reports whether entries are taken and searches answered.
-func (p *parts) ready(context.Context) error {
-	if p.archive.Size() == 0 {
-		return archive.ErrFailed
-	}
-	return nil
 }

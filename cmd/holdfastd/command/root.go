@@ -43,6 +43,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		if errors.Is(err, archive.ErrDamaged) {
 			err = fmt.Errorf("%w\nkeep the disk as it is; `holdfastd verify --data DIR` names every entry at fault; then put a copy of the store back that verifies", err)
 		}
+		var p *api.Problem
+		if errors.As(err, &p) && p.Hint != "" {
+			err = fmt.Errorf("%w\n%s", err, p.Hint)
+		}
 		if _, werr := fmt.Fprintln(stderr, "holdfastd:", err); werr != nil {
 			return api.ExitIO
 		}
@@ -62,7 +66,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
 	})
-	root.AddCommand(newInit(), newServe(), newVerify(), newExtract())
+	root.AddCommand(newInit(), newServe(), newReload(), newVerify(), newExtract())
 	return root
 }
 
@@ -103,6 +107,7 @@ var exits = []struct {
 	{archive.ErrNoBody, api.ExitData},
 	{archive.ErrDisposed, api.ExitData},
 	{daemon.ErrSocket, api.ExitCreate},
+	{daemon.ErrMetrics, api.ExitCreate},
 	{archive.ErrDiskFull, api.ExitTemporary},
 	{fs.ErrPermission, api.ExitPermission},
 }
@@ -115,6 +120,10 @@ func exitCode(err error) int {
 		if errors.Is(err, e.err) {
 			return e.code
 		}
+	}
+	var problem *api.Problem
+	if errors.As(err, &problem) {
+		return problem.Exit
 	}
 	var path *os.PathError
 	if errors.As(err, &path) {

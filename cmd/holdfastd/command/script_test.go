@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,11 +73,17 @@ func ready(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 	conn := v.(*net.UnixConn)
 	ts.Check(conn.SetReadDeadline(time.Now().Add(time.Minute)))
-	b := make([]byte, 64)
-	n, err := conn.Read(b)
-	ts.Check(err)
-	if string(b[:n]) != "READY=1" {
-		ts.Fatalf("the daemon said %q", b[:n])
+	b := make([]byte, 512)
+	for {
+		n, err := conn.Read(b)
+		ts.Check(err)
+		switch said := string(b[:n]); {
+		case said == "READY=1":
+			return
+		case strings.HasPrefix(said, "EXTEND_TIMEOUT_USEC="), strings.HasPrefix(said, "STATUS="), said == "WATCHDOG=1":
+		default:
+			ts.Fatalf("the daemon said %q", said)
+		}
 	}
 }
 
