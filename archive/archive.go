@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -29,6 +30,7 @@ type Options struct {
 	ReadOnly      bool                  // changes nothing, not even what a crash left: for Check
 	Keyless       bool                  // with ReadOnly: no master key; the chain can be checked, no body opened
 	Logger        *slog.Logger          // nil: none
+	KeysOf        string                // with ReadOnly: the folder of an archive whose keyring opens this copy of it; "": its own
 
 	reading func() reading // of the machine's clocks; set by tests
 }
@@ -84,7 +86,7 @@ func Open(ctx context.Context, dir string, o Options) (*Archive, error) {
 	}
 	k := &keys{ring: &seal.Keyring{}}
 	if !o.Keyless {
-		if k, err = openKeys(dir, o.Master, id, true); err != nil {
+		if k, err = openKeys(cmp.Or(o.KeysOf, dir), o.Master, id, true); err != nil {
 			return nil, err
 		}
 	}

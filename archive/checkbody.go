@@ -23,13 +23,7 @@ func (c *checker) bodies(s *store, leaves []proof.Leaf, from, to uint64) {
 	for name, want := range byFile {
 		f, err := s.bodies.get(name)
 		if err != nil {
-			what := "its body file cannot be read"
-			if errors.Is(err, os.ErrNotExist) {
-				what = "its body file is missing"
-			}
-			for _, l := range want {
-				c.find(l.Seq, "%s: %s", what, name)
-			}
+			c.unopened(name, want, err)
 			continue
 		}
 		for seq := from; len(want) > 0; {
@@ -45,6 +39,29 @@ func (c *checker) bodies(s *store, leaves []proof.Leaf, from, to uint64) {
 			want = want[1:]
 		}
 	}
+}
+
+// unopened finds that a body file cannot be opened, for each leaf whose body it
+// holds.
+func (c *checker) unopened(name string, want []*proof.Leaf, err error) {
+	what, keyless := "its body file cannot be read", errors.Is(err, ErrNoBody)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		what = "its body file is missing"
+	case keyless:
+		what = "the keyring has no key for its body file"
+	}
+	var lapsed uint64
+	for _, l := range want {
+		if keyless && c.opts.Lapsed != nil && c.opts.Lapsed(name, l) {
+			lapsed++
+			continue
+		}
+		c.find(l.Seq, "%s: %s", what, name)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.Disposed += lapsed
 }
 
 // absent returns 1 for an entry that was disposed of, and finds that the body of
