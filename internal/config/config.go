@@ -154,7 +154,7 @@ func Parse(text []byte, dir string) (*Config, error) {
 		switch {
 		case errors.As(err, &unknown) && len(unknown.Errors) > 0:
 			row, _ := unknown.Errors[0].Position()
-			return nil, fmt.Errorf("line %d: there is no such key; README.md lists them", row)
+			return nil, fmt.Errorf("line %d: there is no such key; holdfastd.toml.example lists them", row)
 		case errors.As(err, &syntax):
 			row, column := syntax.Position()
 			if len(syntax.Key()) > 0 {
