@@ -94,23 +94,31 @@ func makeArch(ctx context.Context, o options, arch string, shared map[string][]e
 			return err
 		}
 		p.entries = slices.Concat(p.entries, shared[p.name], own)
-		for _, f := range formats {
-			info, err := p.info(o, f.name, arch, stage)
-			if err != nil {
-				return err
-			}
-			if o.sign != nil {
-				info.Deb.Signature.SignFn = o.sign.armored
-				info.RPM.Signature.SignFn = o.sign.binary
-			}
-			name := f.packager.ConventionalFileName(info)
-			var b bytes.Buffer
-			if err := f.packager.Package(info, &b); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			if err := put(name, b.Bytes()); err != nil {
-				return err
-			}
+		if err := pack(o, p, arch, stage, put); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pack makes a product's packages of every format.
+func pack(o options, p product, arch, stage string, put func(string, []byte) error) error {
+	for _, f := range formats {
+		info, err := p.info(o, f.name, arch, stage)
+		if err != nil {
+			return err
+		}
+		if o.sign != nil {
+			info.Deb.Signature.SignFn = o.sign.armored
+			info.RPM.Signature.SignFn = o.sign.binary
+		}
+		name := f.packager.ConventionalFileName(info)
+		var b bytes.Buffer
+		if err := f.packager.Package(info, &b); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := put(name, b.Bytes()); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -179,6 +187,7 @@ func sharedEntries(o options) (map[string][]entry, error) {
 		list = append(list, completions...)
 		list = append(list,
 			entry{dest: docs + name + "/copyright", text: []byte(copyright), only: "deb"},
+			entry{dest: "/usr/share/lintian/overrides/" + name, text: []byte(strings.ReplaceAll(overrides, "PACKAGE", name)), only: "deb"},
 			entry{dest: "/usr/share/licenses/" + name + "/LICENSE", text: licence, kind: licenceFile, only: "rpm"})
 		slices.SortFunc(list, func(a, b entry) int { return strings.Compare(a.dest, b.dest) })
 		out[name] = list
@@ -199,10 +208,17 @@ Comment: What others wrote and the program contains is named, with its
  licences, in THIRD-PARTY-NOTICES.gz in this folder.
 
 Files: *
-Copyright: The Holdfast authors
+Copyright: 2026 The Holdfast authors
 License: Apache-2.0
  On Debian systems the full text of the Apache License, version 2.0, is in
  /usr/share/common-licenses/Apache-2.0.
+`
+
+// overrides are what lintian is told not to mind, with why.
+const overrides = `# Static on purpose: the same program runs on every distribution, and no library of the host's is in the way of its keys.
+PACKAGE: statically-linked-binary [usr/bin/PACKAGE]
+# Never uploaded to Debian, whose bug of the intent to package it would close.
+PACKAGE: initial-upload-closes-no-bugs [usr/share/doc/PACKAGE/changelog.Debian.gz:1]
 `
 
 // completionEntries are the completions of the shells that have folders for them.

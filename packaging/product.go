@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -73,11 +74,15 @@ func (p product) info(o options, format, arch, stage string) (*nfpm.Info, error)
 	if format == "rpm" {
 		info.Depends, info.Recommends = p.rpmNeeds, p.rpmLikes
 		_, info.Description, _ = strings.Cut(p.description, "\n")
+		if p.scripts["rpm"].PostInstall != "" {
+			info.RPM.Requires.Post = []string{"systemd", "coreutils"}
+		}
+		info.Contents = ownFolders(p.entries, when)
 	}
 	info.Scripts = p.scripts[format]
-	for _, path := range []*string{&info.Scripts.PreInstall, &info.Scripts.PostInstall, &info.Scripts.PreRemove, &info.Scripts.PostRemove} {
-		if *path != "" {
-			*path = filepath.Join(o.tree, "packaging/scripts", *path)
+	for _, script := range []*string{&info.Scripts.PreInstall, &info.Scripts.PostInstall, &info.Scripts.PreRemove, &info.Scripts.PostRemove} {
+		if *script != "" {
+			*script = filepath.Join(o.tree, "packaging/scripts", *script)
 		}
 	}
 	for i, e := range p.entries {
@@ -105,6 +110,22 @@ func (p product) info(o options, format, arch, stage string) (*nfpm.Info, error)
 		info.Contents = append(info.Contents, c)
 	}
 	return info, nil
+}
+
+// ownFolders are the folders that nobody but us has files in. rpm removes with
+// a package only those that are in it; dpkg removes every empty one.
+func ownFolders(entries []entry, when time.Time) files.Contents {
+	seen := map[string]bool{}
+	var out files.Contents
+	for _, e := range entries {
+		for dir := path.Dir(e.destination()); strings.Contains(dir, "/holdfast") && e.only != "deb"; dir = path.Dir(dir) {
+			if !seen[dir] {
+				seen[dir] = true
+				out = append(out, &files.Content{Destination: dir, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Mode: 0o755, MTime: when, Owner: "root", Group: "root"}})
+			}
+		}
+	}
+	return out
 }
 
 // summary is the first line of a description, as rpm likes it: with a capital.
