@@ -112,6 +112,9 @@ func (m *Machine) reach(f *faults, path string, mask fs.FileMode, said, fix stri
 	}
 }
 
+// public is the one file of the archive that holds nothing secret.
+const public = "identity.json"
+
 // tree looks at every file of the archive's folder.
 func (m *Machine) tree(f *faults, data string) {
 	root, err := os.Stat(data)
@@ -131,7 +134,7 @@ func (m *Machine) tree(f *faults, data string) {
 		if err != nil || d.Type()&fs.ModeSymlink != 0 {
 			return missing(err)
 		}
-		if mode := info.Mode().Perm(); path != data && !d.IsDir() && mode&0o077 != 0 {
+		if mode := info.Mode().Perm(); !d.IsDir() && d.Name() != public && mode&0o077 != 0 {
 			f.add(fmt.Sprintf("others may read %s (mode %04o)", path, mode), "chmod -R go-rwx "+data)
 		}
 		if uid(info) != owner {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -27,14 +28,15 @@ type Preflight struct {
 	// Daily is how many messages a day are expected, Years how long they are kept.
 	Daily, Years float64
 
-	Environment func(string) string                           // nil: os.Getenv
-	Proxy       func(*http.Request) (*url.URL, error)         // nil: http.ProxyFromEnvironment
-	Sync        func() (TimeSync, error)                      // nil: adjtimex(2)
-	Roots       *x509.CertPool                                // that this machine trusts; nil: the system's
-	Timeout     time.Duration                                 // of the connection to the relay; 0: 10 s
-	Now         func() time.Time                              // nil: time.Now
-	Filesystem  func(path string) (magic int64, err error)    // nil: statfs(2)
-	Space       func(path string) (free, all int64, er error) // nil: statfs(2)
+	Environment func(string) string                                                  // nil: os.Getenv
+	Proxy       func(*http.Request) (*url.URL, error)                                // nil: http.ProxyFromEnvironment
+	Sync        func() (TimeSync, error)                                             // nil: adjtimex(2)
+	Roots       *x509.CertPool                                                       // that this machine trusts; nil: the system's
+	Dial        func(ctx context.Context, network, address string) (net.Conn, error) // nil: the system's
+	Timeout     time.Duration                                                        // of the connection to the relay; 0: 10 s
+	Now         func() time.Time                                                     // nil: time.Now
+	Filesystem  func(path string) (magic int64, err error)                           // nil: statfs(2)
+	Space       func(path string) (free, all int64, er error)                        // nil: statfs(2)
 }
 
 // Findings tries all of it. Every check has a finding, in a fixed order.

@@ -45,6 +45,7 @@ func (p *Preflight) presented(ctx context.Context, base *url.URL) ([]*x509.Certi
 	var chain []*x509.Certificate
 	transport := &http.Transport{
 		Proxy:             p.Proxy,
+		DialContext:       p.Dial,
 		DisableKeepAlives: true,
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12, // what opens TLS may speak nothing newer, and is to be told from silence

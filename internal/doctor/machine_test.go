@@ -1,0 +1,178 @@
+package doctor
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"holdfast/archive"
+	"holdfast/archive/seal"
+	"holdfast/internal/config"
+)
+
+// installed makes an archive that is stopped, with everything that its
+// configuration names.
+func installed(t *testing.T) *Machine {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	recovery, err := seal.NewRecoveryKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, master := filepath.Join(dir, "data"), seal.NewKey()
+	if _, err := archive.Create(t.Context(), data, archive.CreateOptions{ArchiveID: "ward", Master: master, Recovery: recovery.Public()}); err != nil {
+		t.Fatal(err)
+	}
+	ours := newAuthority(t, "Hospital CA")
+	cert, key := ours.pair(time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0))
+	m := &Machine{
+		ConfigPath: filepath.Join(dir, "holdfastd.toml"), Credentials: filepath.Join(dir, "credentials"), Now: time.Now(),
+		Sync: func() (TimeSync, error) { return TimeSync{Synced: true}, nil },
+		Config: &config.Config{Data: data, Relay: &config.Relay{CA: ours.file(), Cert: cert, Key: key}, HTTPS: &config.HTTPS{Cert: cert, Key: key},
+			Directory: &config.Directory{CA: ours.file()}},
+	}
+	put(t, m.ConfigPath, "", 0o640)
+	if err := os.Mkdir(m.Credentials, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(m.Credentials, "holdfast.master"), string(master[:]), 0o600)
+	return m
+}
+
+func put(t *testing.T, path, text string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMachineIsWell(t *testing.T) {
+	for _, f := range installed(t).Findings(t.Context()) {
+		if f.Severity != OK && f.ID != "disk" { // the disk is this machine's
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// Every check of the machine can fail, and says what to do.
+func TestEveryMachineCheckFails(t *testing.T) {
+	mode := func(path func(*Machine) string, mode fs.FileMode) func(*testing.T, *Machine) {
+		return func(t *testing.T, m *Machine) {
+			if err := os.Chmod(path(m), mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	in := func(name string) func(*Machine) string {
+		return func(m *Machine) string { return filepath.Join(m.Config.Data, name) }
+	}
+	remove := func(name string) func(*testing.T, *Machine) {
+		return func(t *testing.T, m *Machine) {
+			if err := os.RemoveAll(in(name)(m)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, c := range []struct {
+		id, severity, text, fix string
+		change                  func(t *testing.T, m *Machine)
+	}{
+		{"permissions", Critical, "may change the configuration", "chmod go-w", mode(func(m *Machine) string { return m.ConfigPath }, 0o666)},
+		{"permissions", Critical, "others may look into the archive", "chmod 0700", mode(func(m *Machine) string { return m.Config.Data }, 0o755)},
+		{"permissions", Critical, "others may read", "chmod -R go-rwx", mode(in("keyring"), 0o644)},
+		{"permissions", Critical, "look into the credentials", "chmod 0700", mode(func(m *Machine) string { return m.Credentials }, 0o711)},
+		{"permissions", Critical, "read a credential", "chmod 0600", mode(func(m *Machine) string { return filepath.Join(m.Credentials, "holdfast.master") }, 0o640)},
+		{"permissions", Critical, "the relay's client key", "chmod 0640", mode(func(m *Machine) string { return m.Config.Relay.Key }, 0o644)},
+		{"permissions", Critical, "belongs to user id", "chown -R 4711:4711", func(_ *testing.T, m *Machine) { id := uint32(4711); m.Account = &id }},
+		{"keys", Critical, "there is no master key", "holdfastd unlock", func(t *testing.T, m *Machine) {
+			if err := os.Remove(filepath.Join(m.Credentials, "holdfast.master")); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"keys", Critical, "keyring.recovery is missing", "holdfastd restore", remove("keyring.recovery")},
+		{"keys", Critical, "there is no archive", "holdfastd init", func(_ *testing.T, m *Machine) { m.Config.Data += "x" }},
+		{"chain", Critical, "there is no archive", "holdfastd init", func(_ *testing.T, m *Machine) { m.Config.Data += "x" }},
+		{"chain", Critical, "cannot be read and proven", "holdfastd verify --data", func(t *testing.T, m *Machine) {
+			path := in("log/000000.db")(m)
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := len(b) / 4; i < len(b); i++ {
+				b[i] ^= 1
+			}
+			put(t, path, string(b), 0o600)
+		}},
+		{"chain", Warning, "another process", "socket", func(t *testing.T, m *Machine) {
+			key, err := os.ReadFile(filepath.Join(m.Credentials, "holdfast.master"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := archive.Open(t.Context(), m.Config.Data, archive.Options{Master: [seal.MasterSize]byte(key)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := a.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}},
+		{"disk", Critical, "are free", "Enlarge", func(_ *testing.T, m *Machine) { m.Config.Disk.LowWater = 1 << 60 }},
+		{"disk", Warning, "could not be found out", "mounted", func(_ *testing.T, m *Machine) { m.Config.Data += "x" }},
+		{"time-sync", Warning, "no time service", "timedatectl", func(_ *testing.T, m *Machine) { m.Sync = func() (TimeSync, error) { return TimeSync{}, nil } }},
+		{"certificate-relay-client", Critical, "ended on", "holdfast relay enroll", func(_ *testing.T, m *Machine) { m.Now = time.Now().AddDate(2, 0, 0) }},
+		{"certificate-relay-client", Critical, "does not fit", "holdfast relay enroll", func(_ *testing.T, m *Machine) { m.Config.Relay.Key = m.Config.Relay.CA }},
+		{"certificate-https", Warning, "for 20 days", "https.cert", func(_ *testing.T, m *Machine) { m.Now = time.Now().AddDate(1, 0, -20).Add(-time.Hour) }},
+		{"certificate-https", Critical, "not good before", "clock", func(_ *testing.T, m *Machine) { m.Now = time.Now().AddDate(-1, 0, 0) }},
+		{"certificate-relay-ca", Critical, "for 4 days", "phone", func(_ *testing.T, m *Machine) { m.Now = time.Now().AddDate(5, 0, -5) }},
+		{"certificate-directory-ca", Critical, "no PEM certificate", "daemon's account", func(_ *testing.T, m *Machine) { m.Config.Directory.CA = m.ConfigPath }},
+		{"certificate-webhook-ca", Critical, "read a certificate", "PEM", func(_ *testing.T, m *Machine) {
+			m.Config.Notify.Webhook = &config.Webhook{CA: "nowhere"}
+		}},
+		{"certificate-smtp-ca", Critical, "nowhere", "PEM", func(_ *testing.T, m *Machine) {
+			m.Config.Notify.SMTP = &config.SMTP{CA: "nowhere"}
+		}},
+	} {
+		t.Run(c.id+" "+c.text, func(t *testing.T) {
+			m := installed(t)
+			c.change(t, m)
+			expect(t, m.Findings(t.Context()), c.id, c.severity, c.text, c.fix)
+		})
+	}
+}
+
+func TestConfigThatCannotBeRead(t *testing.T) {
+	expect(t, []Finding{Config("f", errors.New("line 3: there is no such key"))}, "config", Critical, "line 3", "check-config --config f")
+	expect(t, []Finding{Config("f", fs.ErrNotExist)}, "config", Critical, "not exist", "holdfastd init")
+	expect(t, []Finding{Config("f", fs.ErrPermission)}, "config", Critical, "permission", "as root")
+}
+
+// The growth is what the archive takes an entry, times the entries of a day.
+func TestGrowth(t *testing.T) {
+	m := installed(t)
+	g, err := Measure(m.Config.Data, 1<<20, now, now.Add(-60*day), 1000, func(at time.Time) (uint64, error) {
+		if !at.Equal(now.Add(-30 * day)) {
+			t.Errorf("asked at %v", at)
+		}
+		return 700, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := float64(g.Used) / 1000 * 10; g.Used == 0 || g.Daily < want*0.999 || g.Daily > want*1.001 {
+		t.Errorf("%+v", g)
+	}
+	if g, err = Measure(m.Config.Data, 0, now, now.Add(-time.Hour), 1000, nil); err != nil || g.Daily != 0 || g.LowWater == 0 {
+		t.Errorf("%+v %v", g, err)
+	}
+}
