@@ -58,6 +58,7 @@ type Archive struct {
 	grown    chan struct{} // closed and replaced whenever size rises
 
 	queue  chan *request // to the writer
+	busy   atomic.Bool   // the writer has something to do
 	stop   chan struct{} // closed by Close
 	done   chan struct{} // closed when the writer has ended
 	closed sync.Once

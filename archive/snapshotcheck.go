@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
@@ -17,8 +18,8 @@ import (
 const maxNamed = 100
 
 // checkEvery is after how many records a check of a copy looks whether it is
-// still wanted.
-const checkEvery = 4096
+// still wanted, and gives way to the writer.
+const checkEvery = 1024
 
 // checkLogCopy opens the copy of the newest log file as a restored archive
 // would, and follows the chain and the tree from the file's first leaf to the
@@ -52,6 +53,7 @@ func (s *Snapshot) checkLogCopy(ctx context.Context, c *Copied) (err error) {
 			store := func(index int64, h proof.Hash) {
 				bad = bad || string(nodes.Get(u64(uint64(index)))) != string(h[:]) // #nosec G115 -- an index
 			}
+			pause := pauses{begun: time.Now()}
 			cursor := tx.Bucket(bucketLeaf).Cursor()
 			for k, text := cursor.First(); k != nil; k, text = cursor.Next() {
 				leaf, err := proof.ParseLeaf(text)
@@ -61,8 +63,10 @@ func (s *Snapshot) checkLogCopy(ctx context.Context, c *Copied) (err error) {
 				if w.end.push(proof.LeafHash(text), store); bad {
 					return &SeqError{leaf.Seq, fmt.Errorf("%w: a hash of the tree", ErrDamaged)}
 				}
-				if c.Records++; c.Records%checkEvery == 0 && ctx.Err() != nil {
-					return ctx.Err()
+				if c.Records++; c.Records%checkEvery == 0 {
+					if err := pause.take(ctx, s.a); err != nil {
+						return err
+					}
 				}
 			}
 			if w.end.size != s.Size || w.end.last != s.Last || w.end.root() != s.Root {
@@ -71,6 +75,15 @@ func (s *Snapshot) checkLogCopy(ctx context.Context, c *Copied) (err error) {
 			return nil
 		})
 	})
+}
+
+// pauses are those that long work makes for the writer.
+type pauses struct{ begun time.Time }
+
+func (p *pauses) take(ctx context.Context, a *Archive) error {
+	a.giveWay(ctx, time.Since(p.begun))
+	p.begun = time.Now()
+	return ctx.Err()
 }
 
 // before returns the leaf hash that the newest log file's first leaf follows.
@@ -107,10 +120,13 @@ func (s *Snapshot) checkBodyCopy(ctx context.Context, name string, c *Copied) (e
 			if f.key, err = s.a.keys.bodyKey(name, [seal.IDSize]byte(id)); err != nil {
 				return errors.Join(err, s.Unchanged())
 			}
+			pause := pauses{begun: time.Now()}
 			cursor := records.Cursor()
 			for k, sealed := cursor.First(); k != nil; k, sealed = cursor.Next() {
-				if c.Records++; c.Records%checkEvery == 0 && ctx.Err() != nil {
-					return ctx.Err()
+				if c.Records++; c.Records%checkEvery == 0 {
+					if err := pause.take(ctx, s.a); err != nil {
+						return err
+					}
 				}
 				if len(k) != 8 {
 					return fmt.Errorf("%w: a record's key", ErrDamaged)

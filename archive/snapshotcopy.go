@@ -26,7 +26,8 @@ import (
 const (
 	copyBytes = 512 << 10            // a read transaction ends behind so much
 	copyTime  = 5 * time.Millisecond // or after so long
-	spoolPart = 4 << 20              // what is written between two looks at the disk
+	spoolPart = 2 << 20              // what is written between two looks at the disk
+	copyYield = 4                    // while the writer has work, a copy waits so many times as long as it worked
 )
 
 // Copied is a file that was copied to the spool.
@@ -151,6 +152,28 @@ func (s *Snapshot) copyBody(ctx context.Context, name string, out *spooled) erro
 	}, out)
 }
 
+// giveWay waits while the writer has work, for some time at most: two that work
+// at once on few cores and one disk both take longer, and one of them is waited
+// for.
+func (a *Archive) giveWay(ctx context.Context, worked time.Duration) {
+	if !a.busy.Load() {
+		return
+	}
+	end := time.NewTimer(copyYield * worked)
+	defer end.Stop()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for a.busy.Load() {
+		select {
+		case <-look.C:
+		case <-end.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // verdict says what becomes of a record.
 type verdict int
 
@@ -169,7 +192,7 @@ func (s *Snapshot) copyBucket(ctx context.Context, get func(*store) (*bbolt.DB, 
 			return err
 		}
 		var part []pair
-		missing := false
+		missing, begun := false, time.Now()
 		err := s.a.view(func(st *store) error {
 			db, err := get(st)
 			if err != nil {
@@ -196,6 +219,7 @@ func (s *Snapshot) copyBucket(ctx context.Context, get func(*store) (*bbolt.DB, 
 		if err := out.put(name, part); err != nil {
 			return err
 		}
+		s.a.giveWay(ctx, time.Since(begun))
 		if !done {
 			from = append(slices.Clone(part[len(part)-1].key), 0)
 		}
@@ -208,17 +232,23 @@ func (s *Snapshot) copyBucket(ctx context.Context, get func(*store) (*bbolt.DB, 
 // on.
 func readPart(b *bbolt.Bucket, from []byte, keep func(k, v []byte) verdict) (part []pair, done bool, err error) {
 	begun, size := time.Now(), 0
+	room := make([]byte, 0, copyBytes+copyBytes/8) // bbolt keeps values until the transaction that they are put in ends
+	own := func(b []byte) []byte {
+		at := len(room)
+		room = append(room, b...)
+		return room[at:len(room):len(room)]
+	}
 	c := b.Cursor()
 	for k, v := c.Seek(from); k != nil; k, v = c.Next() {
 		if n := len(part); n > 0 && bytes.Compare(part[n-1].key, k) >= 0 || v == nil || len(v) > maxRecord {
 			return nil, false, fmt.Errorf("%w: the records of a bucket are out of order", ErrDamaged)
 		}
-		p := pair{key: slices.Clone(k)}
+		p := pair{key: own(k)}
 		switch keep(k, v) {
 		case stop:
 			return part, true, nil
 		case take:
-			p.value = append(make([]byte, 0, len(v)), v...)
+			p.value = own(v)
 		}
 		part = append(part, p)
 		if size += len(k) + len(v); size >= copyBytes || len(part)%64 == 0 && time.Since(begun) > copyTime {

@@ -174,9 +174,11 @@ func (a *Archive) write() {
 		case <-a.stop:
 			return
 		case r := <-a.queue:
+			a.busy.Store(true)
 			group := a.collect(r, several)
 			several = len(group) > 1
 			a.commitAll(group)
+			a.busy.Store(len(a.queue) > 0)
 		}
 	}
 }

@@ -34,6 +34,7 @@ type acker struct {
 	mu    sync.Mutex
 	epoch string // the newest
 	marks []mark // ascending, each with at most maxQuarantined
+	last  mark   // that the relay has heard of; seq 0 before
 	reads int    // how often marks were replaced by what the log holds
 }
 
@@ -125,6 +126,7 @@ func (a *acker) run(ctx context.Context) error {
 		if err == nil {
 			a.c.o.Metrics.acks.WithLabelValues("accepted").Inc()
 			a.c.status.acked(m.epoch, m.seq)
+			a.heard(m)
 			a.c.alarms.clear(AlarmAckRefused, "")
 			pause.reset()
 			refused = 0
@@ -150,13 +152,56 @@ func (a *acker) run(ctx context.Context) error {
 	}
 }
 
+// heard remembers what the relay has heard of, so that it can be told again.
+func (a *acker) heard(m mark) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.epoch == "" {
+		a.epoch = m.epoch
+	}
+	if m.epoch != a.last.epoch || m.seq >= a.last.seq {
+		a.last = mark{epoch: m.epoch, seq: m.seq, head: m.head}
+	}
+}
+
+// again sends the last ack once more, for what else it says has changed.
+func (a *acker) again() {
+	a.mu.Lock()
+	m := a.last
+	current := m.seq > 0 && m.epoch == a.epoch
+	if current && len(a.marks) == 0 {
+		a.marks = append(a.marks, m)
+	}
+	a.mu.Unlock()
+	if current {
+		a.signal()
+	}
+}
+
+// TellBackedUp tells the relay now, and not with the next message, how far the stream is backed up.
+func (c *Client) TellBackedUp() { c.acker.again() }
+
+// backedUp returns up to which seq of a mark's epoch a backup holds the relay's events too: the relay then need not keep them.
+func (c *Client) backedUp(m mark) uint64 {
+	if c.o.BackedUp == nil {
+		return 0
+	}
+	epoch, seq := c.o.BackedUp()
+	if epoch != m.epoch {
+		return 0
+	}
+	return min(seq, m.seq)
+}
+
 func (a *acker) send(ctx context.Context, m mark) error {
 	// A log that cannot sign does not know what it holds: nothing is acked until it does.
 	note, err := a.c.o.Log.Checkpoint(ctx)
 	if err != nil {
 		return fmt.Errorf("checkpoint for an ack: %w", err)
 	}
-	ack := wire.Ack{Arc: a.c.arc, Epoch: m.epoch, Seq: m.seq, Head: m.head, Quarantined: m.quarantined, Checkpoint: string(note)}
+	ack := wire.Ack{
+		Arc: a.c.arc, Epoch: m.epoch, Seq: m.seq, Head: m.head, BackedUp: a.c.backedUp(m), Quarantined: m.quarantined, Checkpoint: string(note),
+	}
 	compact, err := ack.Sign(a.c.o.Keys.IdentitySigner())
 	if err != nil {
 		return err

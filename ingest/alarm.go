@@ -29,6 +29,7 @@ const (
 	AlarmAckRefused     = "relay-ack-refused"     // an ack refused, twice in a row
 	AlarmKeysetRefused  = "relay-keyset-refused"  // a keyset refused, twice in a row
 	AlarmDiskFull       = "disk-full"             // no room to append
+	AlarmKeysBehind     = "keys-backup-behind"    // the keyring's own backup lacks the key of a new body file
 	AlarmWriteFailed    = "log-write-failed"      // a write to the log failed
 	AlarmLogFailing     = "log-unreadable"        // the log cannot be read or written, and ingest stands still
 	AlarmBacklogDamaged = "backlog-unreadable"    // entries that a start needs and cannot read back
@@ -77,6 +78,8 @@ var adviceFor = map[string]advice{
 		"Ask the relay's operator whether this archive's identity key is the one they pinned."},
 	AlarmKeysetRefused: {critical, "the relay refuses this archive's keyset; when the last one expires, clients stop sealing",
 		"Check this machine's clock, then ask the relay's operator whether this archive's identity key is the one they pinned."},
+	AlarmKeysBehind: {critical, "the key of a new body file cannot be copied to the keyring's own backup; nothing is taken or acked until it is, and then it goes on by itself",
+		"See that the folder of backup.keys_to is mounted, has room and can be written by the daemon. `holdfastd doctor` says what is wrong with it."},
 	AlarmDiskFull: {critical, "the disk is full; nothing is taken or acked until there is room, and then it goes on by itself",
 		"Make room on the file system of the data directory, or enlarge it."},
 	AlarmWriteFailed: {critical, "a write to the log failed; nothing was acked until the log had been reopened and checked",

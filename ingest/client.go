@@ -241,6 +241,9 @@ func (c *Client) resumeAcks(ctx context.Context, st wire.Status, cur archive.Cur
 			c.alarms.raise(ctx, AlarmAckedBeyond, "", map[string]string{
 				"epoch": cur.Epoch, "log_holds": decimal(cur.Seq), "relay_was_told": decimal(st.Acked)})
 		}
+		if st.Acked == cur.Seq {
+			c.acker.heard(m) // it can be told how far that is backed up
+		}
 		if st.Acked >= cur.Seq {
 			return nil
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"holdfast/archive"
 	"holdfast/archive/proof"
@@ -150,23 +151,42 @@ func (c *Client) commitPages(ctx context.Context, batches <-chan *readyPage) err
 	return ctx.Err()
 }
 
-// appendPage appends one page's batch, waiting for room while the disk is full. Every other failure ends the session.
+// keysRetry is the pause while a new body file's key is on its way into the keyring's backup, which takes some milliseconds where all is
+// well, and keysPatience how long it may take before somebody hears of it.
+const (
+	keysRetry    = 100 * time.Millisecond
+	keysPatience = 10 * time.Second
+)
+
+// appendPage appends one page's batch, waiting for room while the disk is full, and for the keyring's backup at the first entry of a body
+// file. Every other failure ends the session.
 func (c *Client) appendPage(ctx context.Context, b archive.Batch) ([]archive.Placed, error) {
+	begun := time.Now()
 	for {
 		placed, err := c.o.Log.Append(ctx, b)
 		if err == nil {
 			c.alarms.clear(AlarmDiskFull, "")
+			c.alarms.clear(AlarmKeysBehind, "")
 			c.alarms.clear(AlarmWriteFailed, "")
 			c.alarms.clear(AlarmLogFailing, "")
 			c.alarms.flush(ctx)
 			return placed, nil
 		}
-		if !errors.Is(err, archive.ErrDiskFull) {
+		pause := c.o.DiskRetry
+		switch {
+		case errors.Is(err, archive.ErrDiskFull):
+			c.status.failed(classDiskFull)
+			c.alarms.raise(ctx, AlarmDiskFull, "", nil)
+		case errors.Is(err, archive.ErrKeysBehind):
+			pause = keysRetry
+			if time.Since(begun) >= keysPatience {
+				c.status.failed(classKeysBehind)
+				c.alarms.raise(ctx, AlarmKeysBehind, "", nil)
+			}
+		default:
 			return nil, err
 		}
-		c.status.failed(classDiskFull)
-		c.alarms.raise(ctx, AlarmDiskFull, "", nil)
-		if err := sleep(ctx, c.o.DiskRetry); err != nil {
+		if err := sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 	}

@@ -44,6 +44,7 @@ const (
 	classTooLarge      = "page_too_large"
 	classMalformed     = "malformed"
 	classDiskFull      = ClassDiskFull
+	classKeysBehind    = ClassKeysBehind
 	classLog           = ClassLog
 	classEpochUnknown  = "epoch_unknown"
 	classBlobCorrupt   = "blob_corrupt"
@@ -51,8 +52,9 @@ const (
 
 // The classes of failure that stand for the archive's own: it takes nothing.
 const (
-	ClassDiskFull = "disk_full"
-	ClassLog      = "log"
+	ClassDiskFull   = "disk_full"
+	ClassLog        = "log"
+	ClassKeysBehind = "keys_backup" // a new body file's key is in no copy of the keyring yet
 )
 
 // errEpochUnknown says that the relay's stream does not continue the one that the cursor stands in.
@@ -62,6 +64,7 @@ var classes = []struct {
 	err   error
 	class string
 }{
+	{archive.ErrKeysBehind, classKeysBehind},
 	{archive.ErrDiskFull, classDiskFull}, {syscall.ENOSPC, classDiskFull},
 	{archive.ErrFailed, classLog}, {archive.ErrClosed, classLog}, {archive.ErrStaleCursor, classLog},
 	{archive.ErrDamaged, classLog}, {archive.ErrNotFound, classLog}, {archive.ErrNoBody, classLog},

@@ -86,6 +86,8 @@ type Options struct {
 	// Reopen brings the log back after archive.ErrFailed. It is tried again with back-off until it returns nil. Optional: *archive.Archive
 	// reopens and checks itself at the next append.
 	Reopen func(ctx context.Context) error
+	// BackedUp returns the place in the relay's stream up to which a backup holds it too, "" and 0 before there is one. Optional.
+	BackedUp func() (epoch string, seq uint64)
 	// Gate holds ingest back. Optional: without one it is open.
 	Gate *Gate
 	// Lag returns how many entries the index is behind the log; it must be 0 while the index is broken. Optional.

@@ -25,7 +25,7 @@ var (
 )
 
 // paceBytes is after how much written the disk is waited for.
-const paceBytes = 8 << 20
+const paceBytes = 4 << 20
 
 // target is the folder of the data backup while one is made in it.
 type target struct {
