@@ -39,7 +39,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if err != nil && !errors.Is(err, errDamage) {
+	if err != nil && !errors.Is(err, errDamage) && !errors.As(err, new(verdictError)) {
 		if errors.Is(err, archive.ErrDamaged) {
 			err = fmt.Errorf("%w\nkeep the disk as it is; `holdfastd verify --data DIR` names every entry at fault; then put a copy of the store back that verifies", err)
 		}
@@ -66,7 +66,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
 	})
-	root.AddCommand(newInit(), newServe(), newReload(), newVerify(), newExtract())
+	root.AddCommand(newInit(), newServe(), newReload(), newVerify(), newDoctor(), newSupportBundle(), newCheckConfig(), newExtract())
 	return root
 }
 
@@ -120,6 +120,10 @@ func exitCode(err error) int {
 		if errors.Is(err, e.err) {
 			return e.code
 		}
+	}
+	var verdict verdictError
+	if errors.As(err, &verdict) {
+		return int(verdict)
 	}
 	var problem *api.Problem
 	if errors.As(err, &problem) {
