@@ -24,7 +24,7 @@ type route struct {
 
 // routes is every way into the API. role's table says who may take which.
 func (s *Server) routes() []route {
-	return slices.Concat(s.docketRoutes(), s.backupRoutes(), s.restoreRoutes(), s.anchorRoutes(), s.noticeRoutes(), s.doctorRoutes(), s.pauseRoutes(), s.watchRoutes(), []route{
+	return slices.Concat(s.docketRoutes(), s.backupRoutes(), s.restoreRoutes(), s.anchorRoutes(), s.noticeRoutes(), s.doctorRoutes(), s.pauseRoutes(), s.kitRoutes(), s.watchRoutes(), []route{
 		{name: "GET /healthz", answer: s.healthz, endpoint: role.Healthz},
 		{name: "GET /readyz", answer: s.readyz, endpoint: role.Readyz},
 		{name: "GET /metrics", answer: s.serveMetrics, endpoint: role.Metrics, only: role.ViaSocket},

@@ -122,6 +122,7 @@ type Parts struct {
 	NoticeParts
 	DoctorParts
 	PauseParts
+	KitParts
 	WatchParts
 
 	// LargeExport is how many entries one person may export alone; 0 is no limit.

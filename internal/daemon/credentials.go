@@ -15,15 +15,16 @@ import (
 
 	"holdfast/archive/seal"
 	"holdfast/internal/durable"
+	"holdfast/internal/setup"
 )
 
 // MasterFile is the name of the master key's file in a credentials folder: 64
 // hexadecimal digits and a line feed.
-const MasterFile = "holdfast.master"
+const MasterFile = setup.MasterFile
 
 // credentialsLink is what init leaves in the data directory so that the
 // daemon finds the folder it was given: a symbolic link, no secret.
-const credentialsLink = "credentials"
+const credentialsLink = setup.CredentialsLink
 
 // ErrCredential is returned when a key file is missing or not one.
 var ErrCredential = errors.New("credential")

@@ -54,11 +54,12 @@ var ErrSocket = errors.New("socket")
 // closed.
 func Run(ctx context.Context, o Options) (err error) {
 	c := o.Config
-	master, err := ReadMaster(CredentialsDir(c.Credentials, c.Data))
-	if err != nil {
+	master, err := waitForMaster(ctx, o)
+	if err != nil || master == nil {
 		return err
 	}
-	a, err := archive.Open(ctx, c.Data, archive.Options{Master: master, Reserve: c.Disk.Reserve, LowWater: c.Disk.LowWater, Logger: o.Logger})
+	defer master.opened()
+	a, err := archive.Open(ctx, c.Data, archive.Options{Master: master.key, Reserve: c.Disk.Reserve, LowWater: c.Disk.LowWater, Logger: o.Logger})
 	if err != nil {
 		return err
 	}
@@ -80,6 +81,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	p.noteStart(ctx)
+	p.noteUnlocked(ctx, master)
 	// What a disposition had begun is finished, or undone, before anybody can ask for anything.
 	p.tend(ctx, []chore{p.resume()})
 	o.Logger.Info("serving", "archive", a.Identity().ArchiveID, "entries", a.Size(), "version", o.Version)
@@ -100,13 +102,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		g.Go(func() error { return p.syncer.Run(running) })
 	}
 	if p.provisioner != nil {
-		g.Go(func() error { return p.provisioner.Run(running) })
+		g.Go(func() error { return p.salvage.then(running, p.provisioner.Run) })
 	}
 	for _, d := range p.duties {
 		if d.run != nil {
 			g.Go(func() error { return ended(running, d.run(running)) })
 		}
 	}
+	master.opened()
 	if o.Ready != nil {
 		o.Ready()
 	}
@@ -148,7 +151,9 @@ type parts struct {
 	examiner *examiner
 	gate     ingest.Gate // of what comes from the relay
 	paused   *pauses
+	backups  *backups
 	watch    *watch
+	salvage  *salvage // what a restored log waits for
 	folk
 }
 
@@ -194,7 +199,7 @@ func newParts(ctx context.Context, a *archive.Archive, o Options) (*parts, error
 		Ledger: a, Store: a, Alarms: p.state, Status: p, Search: p, Show: p.render, Produce: p,
 		Ready: p.ready, Registry: registry, Log: o.Logger,
 		Auth: authAPI{p.folk.auth}, People: peopleAPI{p}, Register: peopleAPI{p}, Directory: directoryAPI{p}, Devices: devicesAPI{p}, Wipes: wipesAPI{p}, Approvals: approvalsAPI{p}, Docket: p.docket, Saved: p.docket, Coverage: coverageAPI{p},
-		BackupParts: p.backupAPI(), RestoreParts: p.restoreAPI(), AnchorParts: p.anchorAPI(), NoticeParts: p.noticeAPI(), DoctorParts: p.doctorAPI(), PauseParts: p.pauseAPI(), WatchParts: p.watchAPI(),
+		BackupParts: p.backupAPI(), RestoreParts: p.restoreAPI(), AnchorParts: p.anchorAPI(), NoticeParts: p.noticeAPI(), DoctorParts: p.doctorAPI(), PauseParts: p.pauseAPI(), KitParts: p.kitAPI(), WatchParts: p.watchAPI(),
 		Zone: p.zone, GroupStays: peopleAPI{p}.GroupStays, SizeAt: p.SizeAt,
 		Retention: p.retention(), Watch: watch, LargeExport: uint64(c.Watch.LargeExport), // #nosec G115 -- checked
 		ThirdParties: string(c.PatientAccess.ThirdParties),
@@ -232,7 +237,7 @@ func (p *parts) newClient(r *config.Relay, registry *prometheus.Registry) (*inge
 	client, err := ingest.New(ingest.Options{
 		URL: r.URL, CA: r.CA, Cert: r.Cert, Key: r.Key, HeadKey: head, AllowX25519: r.AllowX25519,
 		Log: p.archive, Blobs: p.archive, Keys: p.archive, State: ingestState{p},
-		Classes: classes{p}, Lag: p.lag, Metrics: p.ingestMetrics, Gate: &p.gate, Logger: p.logger, Approvals: p.approvals,
+		Classes: classes{p}, Lag: p.lag, Metrics: p.ingestMetrics, Gate: &p.gate, BackedUp: p.backups.book.backedUp, Logger: p.logger, Approvals: p.approvals,
 		// A checkpoint goes through the log's writer, which reopens the log first: after it the size is what a failed write left.
 		Reopen: func(ctx context.Context) error {
 			_, err := p.archive.Checkpoint(ctx)

@@ -1,0 +1,159 @@
+package setup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// maxLine bounds an answer, in bytes.
+const maxLine = 4 << 10
+
+// Dialog asks a person. Questions go to Out, which is stderr: stdout has
+// results. Answers come from In, a line each.
+type Dialog struct {
+	In  io.Reader
+	Out io.Writer
+}
+
+// Question is one of them.
+type Question struct {
+	Key     string // of the answers file; what errors call it
+	Explain string // shown before it; lines
+	Text    string
+	Default string // for an empty answer
+	Check   func(answer string) error
+}
+
+// Ask asks until the answer can be used. The end of the input is an error.
+func (d *Dialog) Ask(ctx context.Context, q Question) (string, error) {
+	if q.Explain != "" {
+		if err := d.Say("\n%s", q.Explain); err != nil {
+			return "", err
+		}
+	}
+	prompt := q.Text + ": "
+	if q.Default != "" {
+		prompt = q.Text + " [" + q.Default + "]: "
+	}
+	for {
+		if _, err := io.WriteString(d.Out, prompt); err != nil {
+			return "", err
+		}
+		line, err := d.line(ctx)
+		if err != nil {
+			return "", d.ended(q.Key, err)
+		}
+		answer := strings.TrimSpace(string(line))
+		if answer == "" {
+			answer = q.Default
+		}
+		if q.Check == nil {
+			return answer, nil
+		}
+		if err = q.Check(answer); err == nil {
+			return answer, nil
+		}
+		if err := d.Say("  %v", err); err != nil {
+			return "", err
+		}
+	}
+}
+
+// Yes asks a question whose answer is yes or no.
+func (d *Dialog) Yes(ctx context.Context, q Question) (bool, error) {
+	q.Check = func(answer string) error {
+		if _, ok := yesNo[strings.ToLower(answer)]; !ok {
+			return errors.New("please answer yes or no")
+		}
+		return nil
+	}
+	answer, err := d.Ask(ctx, q)
+	return yesNo[strings.ToLower(answer)], err
+}
+
+var yesNo = map[string]bool{"yes": true, "y": true, "no": false, "n": false}
+
+// Secret asks for something that the terminal does not show. What it returns
+// is as it was typed, without the line's end.
+func (d *Dialog) Secret(ctx context.Context, key, text string) ([]byte, error) {
+	if _, err := io.WriteString(d.Out, text+": "); err != nil {
+		return nil, err
+	}
+	f, ok := d.In.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) { // #nosec G115 -- a descriptor
+		line, err := d.line(ctx)
+		return line, d.ended(key, err)
+	}
+	before, err := term.GetState(int(f.Fd())) // #nosec G115 -- likewise
+	if err != nil {
+		return nil, err
+	}
+	line, err := until(ctx, func() ([]byte, error) { return term.ReadPassword(int(f.Fd())) }) // #nosec G115 -- likewise
+	if err != nil {
+		err = errors.Join(d.ended(key, err), term.Restore(int(f.Fd()), before)) // #nosec G115 -- likewise
+	}
+	return line, errors.Join(err, d.Say(""))
+}
+
+// Say writes a line.
+func (d *Dialog) Say(format string, args ...any) error {
+	_, err := fmt.Fprintf(d.Out, format+"\n", args...)
+	return err
+}
+
+func (d *Dialog) ended(key string, err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: the input ended where %s was asked for; without a person, give --answers FILE", ErrAnswers, key)
+	}
+	return err
+}
+
+// line reads one line, byte by byte: nothing behind it is taken.
+func (d *Dialog) line(ctx context.Context) ([]byte, error) {
+	return until(ctx, func() ([]byte, error) {
+		var out []byte
+		b := make([]byte, 1)
+		for {
+			n, err := d.In.Read(b)
+			switch {
+			case n == 1 && b[0] == '\n':
+				return bytes.TrimSuffix(out, []byte("\r")), nil
+			case n == 1 && len(out) == maxLine:
+				return nil, fmt.Errorf("%w: a line is longer than %d bytes", ErrAnswers, maxLine)
+			case n == 1:
+				out = append(out, b[0])
+			case errors.Is(err, io.EOF) && len(out) > 0:
+				return out, nil
+			case err != nil:
+				return nil, err
+			}
+		}
+	})
+}
+
+// until runs f, which may block on a terminal, until it returns or ctx ends; in
+// the latter case f is left behind, and the process is about to end.
+func until(ctx context.Context, f func() ([]byte, error)) ([]byte, error) {
+	type result struct {
+		b   []byte
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		b, err := f()
+		done <- result{b, err}
+	}()
+	select {
+	case r := <-done:
+		return r.b, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,183 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"holdfast/internal/durable"
+)
+
+// Account is the daemon's own account, made by the package (sysusers).
+const Account = "holdfast"
+
+// Ownership is what belongs to the daemon's account.
+type Ownership struct {
+	Data string   // a folder that is its own, with all that is in it
+	Read []string // files and folders of root that its group may read; those that are not there are passed over
+}
+
+// Own gives the daemon's account what it needs, when root runs it and the
+// account exists; it reports whether it did. A crash leaves files that the
+// daemon cannot read: calling it again puts that right.
+func Own(o Ownership) (bool, error) {
+	if os.Geteuid() != 0 {
+		return false, nil
+	}
+	u, err := user.Lookup(Account)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	uid, err1 := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	if err := errors.Join(err1, err2); err != nil {
+		return false, err
+	}
+	return true, o.give(uid, gid)
+}
+
+func (o Ownership) give(uid, gid int) error {
+	if o.Data != "" {
+		if err := chown(o.Data, uid, gid); err != nil {
+			return err
+		}
+	}
+	for _, path := range o.Read {
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.Chown(path, -1, gid); err != nil {
+			return err
+		}
+		mode := os.FileMode(0o640)
+		if info.IsDir() {
+			mode = 0o750
+		}
+		if err := os.Chmod(path, info.Mode().Perm()|mode&^0o007); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chown gives a folder and all in it to an account; links themselves, not what
+// they point at.
+func chown(dir string, uid, gid int) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, uid, gid)
+	})
+}
+
+// OwnAs gives files in dir to whoever owns dir, after root wrote them. A crash
+// before it leaves files that the daemon cannot read: it may be called again.
+func OwnAs(dir string, names ...string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	uid, gid, err := ownerOf(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := os.Lchown(filepath.Join(dir, name), uid, gid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropIn hands the sealed master key over through a socket: a credential that
+// systemd cannot unseal would keep the daemon from being started (systemd.exec(5)),
+// behind the socket it arrives empty, and the daemon waits as locked.
+const dropIn = `# Written by holdfastd: the master key is sealed, and unsealed by holdfast-master@.service.
+[Unit]
+Wants=holdfast-master.socket
+After=holdfast-master.socket
+
+[Service]
+LoadCredential=holdfast.master:/run/holdfast-master.sock
+`
+
+// dropInUnits are those that read the master key.
+var dropInUnits = []string{"holdfastd.service", "holdfastd-drill.service"}
+
+// DropIns makes the drop-ins of a sealed master key where they are not there,
+// and returns those that it made, also with an error.
+func DropIns(units string) (made []string, err error) {
+	for _, unit := range dropInUnits {
+		dir := filepath.Join(units, unit+".d")
+		path := filepath.Join(dir, "50-holdfast-master.conf")
+		if _, err := os.Lstat(path); err == nil {
+			continue // of an earlier run, or the site's own
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- systemd's folders are for everybody to read
+			return made, err
+		}
+		if err := durable.Create(path, []byte(dropIn), 0o644); err != nil {
+			return made, err
+		}
+		made = append(made, path)
+	}
+	return made, nil
+}
+
+// canStart reports whether this machine is run by systemd.
+func canStart() bool {
+	_, err := exec.LookPath("systemctl")
+	_, booted := os.Stat("/run/systemd/system") // sd_booted(3)
+	return err == nil && booted == nil
+}
+
+// Reload has systemd read its units again; nothing where it does not run.
+func Reload(ctx context.Context) error {
+	if !canStart() {
+		return nil
+	}
+	return systemctl(ctx, "daemon-reload")
+}
+
+func start(ctx context.Context) error {
+	if err := systemctl(ctx, "daemon-reload"); err != nil {
+		return err
+	}
+	return systemctl(ctx, "enable", "--now", "holdfastd.service")
+}
+
+func systemctl(ctx context.Context, args ...string) error {
+	out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput() // #nosec G204 -- the arguments are ours
+	if err != nil {
+		return fmt.Errorf("systemctl %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+func ownerOf(dir string) (uid, gid int, err error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return 0, 0, err
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, fmt.Errorf("who owns %s is not known", dir)
+	}
+	return int(s.Uid), int(s.Gid), nil
+}
