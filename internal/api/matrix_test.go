@@ -104,6 +104,7 @@ var bodies = map[string]string{
 	"POST /v1/certificates/list": `{}`,
 	"POST /v1/certificates/show": `{"seq":80}`,
 
+	"POST /v1/kit/note":      `{"set":"0a1b2c3d","needed":3,"shares":5}`,
 	"POST /v1/ingest/show":   `{}`,
 	"POST /v1/ingest/pause":  `{"reason":"r"}`,
 	"POST /v1/ingest/resume": `{"reason":"r"}`,

@@ -64,6 +64,7 @@ func (w *town) server() *Server {
 		p.Retention = w.vault.parts()
 		p.Docket, p.Coverage = cabinet{w}, surveyor{w}
 		p.Pauser = valve{w}
+		p.Kit = func(context.Context, uint32, NoteKitRequest) error { return nil }
 	}
 	s, err := New(p)
 	if err != nil {
