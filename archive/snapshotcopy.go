@@ -27,7 +27,7 @@ const (
 	copyBytes = 512 << 10            // a read transaction ends behind so much
 	copyTime  = 5 * time.Millisecond // or after so long
 	spoolPart = 2 << 20              // what is written between two looks at the disk
-	copyYield = 4                    // while the writer has work, a copy waits so many times as long as it worked
+	copyYield = 1                    // while the writer has work, a copy waits so many times as long as it worked, at most
 )
 
 // Copied is a file that was copied to the spool.

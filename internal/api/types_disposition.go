@@ -144,6 +144,7 @@ type WorkLine struct {
 	Progress *Progress `json:"progress,omitempty"`
 	Plan     *Plan     `json:"plan,omitempty"`
 	Ran      *Ran      `json:"ran,omitempty"`
+	Backup   *Backup   `json:"backup,omitempty"`
 	Problem  *Problem  `json:"problem,omitempty"`
 
 	Certified *Certified `json:"certified,omitempty"`

@@ -66,7 +66,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
 	})
-	root.AddCommand(newInit(), newServe(), newReload(), newVerify(), newDoctor(), newSupportBundle(), newCheckConfig(), newExtract())
+	root.AddCommand(newInit(), newServe(), newReload(), newVerify(), newBackup(), newDoctor(), newSupportBundle(), newCheckConfig(), newExtract())
 	return root
 }
 
