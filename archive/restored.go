@@ -10,7 +10,6 @@ import (
 	"go.etcd.io/bbolt"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"holdfast/archive/proof"
 )
@@ -249,15 +248,9 @@ func (a *Archive) Compare(c proof.Checkpoint) (*Lost, error) {
 	case c.Size > size:
 		return nil, fmt.Errorf("%w: it has %d entries, the anchor states %d", ErrAnchor, size, c.Size)
 	}
-	root := tlogEmpty
-	if c.Size > 0 {
-		err := a.view(func(s *store) (err error) {
-			root, err = tlog.TreeHash(int64(c.Size), hashReader{s}) // #nosec G115 -- at most the log's size
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
+	root, err := a.Root(c.Size)
+	if err != nil {
+		return nil, err
 	}
 	if root != c.Root {
 		return nil, fmt.Errorf("%w: its first %d entries are other ones", ErrAnchor, c.Size)

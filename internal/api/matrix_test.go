@@ -107,12 +107,19 @@ var bodies = map[string]string{
 	"POST /v1/kit/note":      `{"set":"0a1b2c3d","needed":3,"shares":5}`,
 	"POST /v1/ingest/show":   `{}`,
 	"POST /v1/ingest/pause":  `{"reason":"r"}`,
+	"POST /v1/restore/show":  `{}`,
+	"POST /v1/restore/ask":   `{"reason":"r"}`,
+	"POST /v1/restore/go-on": `{"request":7}`,
 	"POST /v1/ingest/resume": `{"reason":"r"}`,
 
 	"POST /v1/clock/show":    `{}`,
 	"POST /v1/doctor":        `{}`,
 	"POST /v1/clock/release": `{"reason":"r"}`,
 	"POST /v1/copies/list":   `{}`,
+	"POST /v1/backup/run":     `{}`,
+	"POST /v1/backup/drilled": `{"id":"20261122T120000Z-7","size":7,"root":"` + strings.Repeat("ab", 32) + `","ok":true,"bytes":1,"ms":1}`,
+	"POST /v1/backup/show":    `{}`,
+
 	"POST /v1/copies/note":   `{"id":"tape-2","what":"backup","where":"safe","keyring":3}`,
 	"POST /v1/copies/gone":   `{"id":"tape-1","reason":"r"}`,
 

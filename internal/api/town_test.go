@@ -65,6 +65,7 @@ func (w *town) server() *Server {
 		p.Docket, p.Coverage = cabinet{w}, surveyor{w}
 		p.Pauser = valve{w}
 		p.Kit = func(context.Context, uint32, NoteKitRequest) error { return nil }
+		p.Restorer = salvor{w}
 	}
 	s, err := New(p)
 	if err != nil {

@@ -150,10 +150,10 @@ type parts struct {
 	duties   []duty
 	examiner *examiner
 	gate     ingest.Gate // of what comes from the relay
+	salvage  *salvage    // what a restored log waits for
 	paused   *pauses
 	backups  *backups
 	watch    *watch
-	salvage  *salvage // what a restored log waits for
 	folk
 }
 

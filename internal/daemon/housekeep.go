@@ -50,7 +50,7 @@ const AlarmHousekeeping = "housekeeping-failing"
 
 // resume is the chore that everything else about disposition rests on.
 func (p *parts) resume() chore {
-	return chore{what: "a disposition that was under way", do: p.book.Resume, alarm: archive.AlarmBody{
+	return chore{what: "a disposition that was under way", do: p.salvage.unlessWaiting(p.book.Resume), alarm: archive.AlarmBody{
 		Name: AlarmUnfinished, Severity: "critical", Text: "a disposition has begun and cannot be finished: keys that should be gone may still be there, and nothing else is disposed of",
 		Fix: "See the daemon's log for what fails, and run `holdfast verify`. It is tried again every hour and at every start, and undone where a hold has come in.",
 	}}
@@ -58,7 +58,7 @@ func (p *parts) resume() chore {
 
 func (p *parts) chores() []chore {
 	failing := func(what string, do func(ctx context.Context) error) chore {
-		return chore{what: what, do: do, alarm: archive.AlarmBody{
+		return chore{what: what, do: p.salvage.unlessWaiting(do), alarm: archive.AlarmBody{
 			Name: AlarmHousekeeping, Severity: "warning", Text: "what the passing of time brings about is not looked after: keys, certificates, or what is due",
 			Fix: "See the daemon's log for which of them fails, and why. It is tried again every hour.",
 		}}

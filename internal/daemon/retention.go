@@ -124,7 +124,7 @@ func (r pairs) Request(seq uint64) (retention.Request, bool) {
 // retention is what the API serves of holds and disposition.
 func (p *parts) retention() api.Retention {
 	return api.Retention{
-		Matters: p.book, Holds: holds{p.book, p}, Schedules: p.book, Dispositions: p.book, Clocks: clocks{p.book, p}, Copies: p.book, Standings: standings{p},
+		Matters: p.book, Holds: holds{p.book, p}, Schedules: p.book, Dispositions: patientDispositions{p.book, p.salvage}, Clocks: clocks{p.book, p}, Copies: p.book, Standings: standings{p},
 		Group: retained{p}.Group, HeldSet: p.book.HeldSet, Anchors: p.book.Anchors, Now: p.archive.Now,
 	}
 }
