@@ -33,6 +33,22 @@ func (p *parts) doctorDuty(o Options) (duty, error) {
 // doctorAPI returns what the API needs of it.
 func (p *parts) doctorAPI() api.DoctorParts { return api.DoctorParts{Doctor: p.examiner} }
 
+// quarantineWithin is over how long quarantine may not have grown.
+const quarantineWithin = 24 * time.Hour
+
+// quarantinedLately returns how many entries came into quarantine within that.
+func (e *examiner) quarantinedLately(ctx context.Context) (float64, error) {
+	size := e.p.archive.Size()
+	before, err := e.p.SizeAt(ctx, e.p.archive.Now().Add(-quarantineWithin))
+	if err != nil {
+		return 0, err
+	}
+	if err := e.p.counts.catchUp(ctx, e.p.archive); err != nil {
+		return 0, err
+	}
+	return float64(len(e.p.counts.quarantineAmong(before, size))), nil
+}
+
 // measure finds out how much room there is and how fast it is used: it looks at
 // every file of the archive.
 func (e *examiner) measure(ctx context.Context) error {
@@ -64,6 +80,15 @@ func (e *examiner) Examine(ctx context.Context) (*api.DoctorResponse, error) {
 	if err != nil {
 		return nil, err
 	}
+	lately, err := e.quarantinedLately(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if e.growth.Load() == nil { // the first hour has not begun yet
+		if err := e.measure(ctx); err != nil {
+			e.p.logger.Warn("how fast the archive grows was not found out", "err", err)
+		}
+	}
 	growth := e.growth.Load()
 	if growth != nil {
 		now := *growth
@@ -77,7 +102,7 @@ func (e *examiner) Examine(ctx context.Context) (*api.DoctorResponse, error) {
 	}
 	c, now := e.config, e.p.archive.Now()
 	found := doctor.Live(doctor.Facts{
-		Now: now, Started: e.started, Begun: begun, Head: e.head(ctx), Growth: growth,
+		Now: now, Started: e.started, Begun: begun, Head: e.head(ctx), Growth: growth, QuarantinedLately: lately,
 		Relay: c.Relay != nil, Directory: c.Directory != nil, Backup: c.Backup.To != "", KeysBackup: c.Backup.KeysTo != "",
 		Anchor:      c.Anchor.File != "" || len(c.Anchor.Witnesses) > 0 || c.Anchor.Timestamp != nil,
 		Notices:     c.Notify.SMTP != nil || c.Notify.Webhook != nil || c.Notify.Syslog != nil,

@@ -103,7 +103,8 @@ func (g *Growth) Left() (left time.Duration, ok bool) {
 	return time.Duration(math.Min(math.Max(days, 0), 36_500) * float64(day)), true
 }
 
-// Finding judges the room that is left.
+// Finding judges the room that is left: by the share that is free, as the alert
+// rules do, and by how long it lasts.
 func (g *Growth) Finding() Finding {
 	const fix = "Enlarge the file system, or move the archive to a larger one (the operations guide says how). Nothing is lost when it is full: ingest stops at the low-water mark and the relay buffers, looking stays audited from the reserve."
 	left, known := g.Left()
@@ -113,9 +114,9 @@ func (g *Growth) Finding() Finding {
 	}
 	f := fine("disk", text)
 	switch {
-	case g.Free <= g.LowWater, known && left < fullCritical:
+	case g.Free <= g.LowWater, g.Free < g.Size/20, known && left < fullCritical:
 		f = fatal("disk", text, fix)
-	case g.Free <= 2*g.LowWater, known && left < fullWarning:
+	case g.Free < g.Size*3/20, known && left < fullWarning:
 		f = warn("disk", text, fix)
 	}
 	f = f.with("free_bytes", float64(g.Free)).with("size_bytes", float64(g.Size)).with("used_bytes", float64(g.Used)).with("low_water_bytes", float64(g.LowWater))

@@ -15,12 +15,16 @@ type Facts struct {
 	Begun   time.Time // when the archive was made
 	Head    error     // what reading and proving the log's last entry came to
 	Growth  *Growth   // nil: not known
+	// QuarantinedLately is how many entries came into quarantine within a day; the
+	// metric counts all that ever did.
+	QuarantinedLately float64
 	// What is configured.
 	Relay, Directory, Backup, KeysBackup, Anchor, Notices bool
 	AnchorEvery                                           time.Duration
 }
 
-// How old what happens by itself may be.
+// How old what happens by itself may be. Where there is an alert rule for it
+// (packaging/watch), the warning is the rule's.
 const (
 	day = 24 * time.Hour
 	// startGrace is for how long after a start nothing is expected to have
@@ -30,10 +34,10 @@ const (
 	relayQuiet, relaySilent           = time.Hour, day
 	lagWarning, lagCritical           = day, 3 * day
 	directoryWarning, directoryOld    = time.Hour, day
-	backupWarning, backupCritical     = 26 * time.Hour, 3 * day
-	drillWarning, drillCritical       = 9 * day, 35 * day
-	checkWarning, checkCritical       = 2 * day, 8 * day
-	anchorLate, anchorCritical        = 3, day // times anchor.every
+	backupWarning, backupCritical     = 30 * time.Hour, 4 * day
+	drillWarning, drillCritical       = 15 * day, 35 * day
+	checkWarning, checkCritical       = 3 * day, 8 * day
+	anchorWarning, anchorCritical     = 6 * time.Hour, day // or three times anchor.every
 	indexWarning, indexCritical       = 10_000, 50_000
 	certificateWarning, certificateIn = 30 * day, 7 * day
 )
@@ -194,11 +198,12 @@ func (e *exam) gaps() Finding {
 
 func (e *exam) quarantine() Finding {
 	n, _ := e.s.value("holdfast_quarantined_entries")
-	if n == 0 {
-		return fine("quarantine", "nothing is in quarantine").with("entries", 0)
+	grown := e.QuarantinedLately
+	if grown == 0 {
+		return fine("quarantine", fmt.Sprintf("%.0f entries are in quarantine, none of them came of late", n)).with("entries", n).with("grown", 0)
 	}
-	return warn("quarantine", fmt.Sprintf("%.0f entries are in quarantine: they are kept, and could not be believed or opened", n),
-		"See `holdfast alarms list` for why. Often a device is not enrolled yet: `holdfast devices list`. A compliance officer reads them with `holdfast show`.").with("entries", n)
+	return warn("quarantine", fmt.Sprintf("%.0f entries came into quarantine within a day: they are kept, and could not be believed or opened", grown),
+		"See `holdfast alarms list` for why. Often a device is not enrolled yet: `holdfast devices list`. A compliance officer reads them with `holdfast show`.").with("entries", n).with("grown", grown)
 }
 
 func (e *exam) index() Finding {
@@ -220,8 +225,12 @@ func (e *exam) directory() Finding {
 	}
 	last, _ := e.s.value("holdfast_directory_last_success_timestamp_seconds")
 	if refused, _ := e.s.value("holdfast_directory_refused"); refused != 0 {
-		return warn("directory", "a synchronisation waits: it would take more people away than the rails allow",
-			"See `holdfast directory diff`. If it is right, an approver runs `holdfast directory approve`; if it is not, correct the directory or [directory] base and filter.")
+		f := warn("directory", "what the directory says is not taken: the last synchronisation failed, or takes more people away than the rails allow",
+			"`holdfast directory status` says which. A diff that waits is in `holdfast directory diff`: if it is right, an approver runs `holdfast directory approve`; if not, correct the directory or [directory] base and filter.")
+		if age, never := e.age(last); age >= directoryOld || never && e.Now.Sub(e.Started) >= directoryOld {
+			f.Severity = Critical
+		}
+		return f
 	}
 	return e.timed("directory", "synchronisation with the directory", last, e.Started, directoryWarning, directoryOld,
 		"`holdfast directory status` says what is wrong; `holdfastd doctor --preflight` tries the account. Logins fail until it answers; what is archived goes on.")
@@ -255,7 +264,7 @@ func (e *exam) notices() Finding {
 			"Configure [notify.smtp], [notify.webhook] or [notify.syslog], and try it with `holdfast notify test`.")
 	}
 	if failing := e.s.set("holdfast_notice_failing"); len(failing) > 0 {
-		return fatal("notices", "alarms do not get out by: "+strings.Join(failing, ", "),
+		return warn("notices", "alarms do not get out by: "+strings.Join(failing, ", "),
 			"See the daemon's log for why (journalctl -u holdfastd), correct [notify] or [mirror], and try it with `holdfast notify test`.")
 	}
 	return fine("notices", "alarms get out")

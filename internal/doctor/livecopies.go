@@ -9,14 +9,18 @@ import (
 
 func (e *exam) backup() Finding {
 	const fix = "Run `holdfastd backup`, and see why the timer does not: systemctl status holdfastd-backup.timer, journalctl -u holdfastd-backup."
-	if failed, _ := e.s.value("holdfast_backup_failed"); failed != 0 {
-		return fatal("backup", "the last backup failed", fix)
-	}
 	last, _ := e.s.value("holdfast_backup_last_success_timestamp_seconds")
 	if !e.Backup && last == 0 {
 		return warn("backup", "no backup is configured, and none was made", "Set [backup] to and keys_to to folders on other machines or disks, then `systemctl enable --now holdfastd-backup.timer`.")
 	}
-	return e.timed("backup", "backup", last, e.Begun, backupWarning, backupCritical, fix)
+	f := e.timed("backup", "backup", last, e.Begun, backupWarning, backupCritical, fix)
+	if failed, _ := e.s.value("holdfast_backup_failed"); failed != 0 {
+		f.Text, f.Fix = "the last attempt at a backup failed; "+f.Text, fix
+		if f.Severity == OK {
+			f.Severity = Warning
+		}
+	}
+	return f
 }
 
 func (e *exam) keysBackup() Finding {
@@ -59,7 +63,7 @@ func (e *exam) anchor() Finding {
 		return warn("anchor", fmt.Sprintf("%d of the places where the log is anchored do not answer: %s", len(failing), strings.Join(failing, ", ")),
 			fix+" If one says that it saw another log, treat it as an incident: `holdfast alarms list`.").with("failing", float64(len(failing)))
 	}
-	late := max(anchorLate*e.AnchorEvery, startGrace)
+	late := max(3*e.AnchorEvery, anchorWarning)
 	return e.timed("anchor", "anchor", newest, latest(e.Begun, e.Started), late, max(late, anchorCritical), fix)
 }
 
