@@ -4,9 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"debug/buildinfo"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -39,7 +41,7 @@ func copyTree(t *testing.T, from, to string) {
 			}
 			return os.MkdirAll(filepath.Join(to, name), 0o755)
 		}
-		if strings.HasSuffix(name, "_test.go") || !d.Type().IsRegular() {
+		if strings.HasSuffix(name, "_test.go") || strings.Contains(name, "testdata") || !d.Type().IsRegular() {
 			return nil
 		}
 		text, err := os.ReadFile(path)
@@ -53,17 +55,31 @@ func copyTree(t *testing.T, from, to string) {
 	}
 }
 
-// makePackages makes them in a tree, as somebody elsewhere would.
+// asCommand has the test's own program be the command, so that a test can run
+// it under another umask and environment.
+const asCommand = "HOLDFAST_PACKAGING_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) == "" {
+		os.Exit(m.Run())
+	}
+	if err := run(context.Background(), os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// makePackages makes them of a tree, as somebody elsewhere would.
 func makePackages(t *testing.T, tree, umask string, env ...string) string {
 	t.Helper()
-	out := filepath.Join(tree, "dist")
-	tool := filepath.Join(tree, "packager")
-	if text, err := exec.Command("go", "-C", filepath.Join(tree, "packaging"), "build", "-o", tool, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
-	c := exec.Command("sh", "-c", "umask "+umask+` && exec "$0" "$@"`, tool, "-out", out, "-tree", tree, "-version", "v1.2.3-rc1-4-g0123abc", "-epoch", testEpoch, "-arch", "amd64")
+	out := filepath.Join(tree, "dist")
+	c := exec.Command("sh", "-c", "umask "+umask+` && exec "$0" "$@"`, self, "-out", out, "-tree", tree, "-version", "v1.2.3-rc1-4-g0123abc", "-epoch", testEpoch, "-arch", "amd64")
 	c.Dir = tree
-	c.Env = append(os.Environ(), env...)
+	c.Env = append(append(os.Environ(), asCommand+"=1"), env...)
 	if text, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
