@@ -19,7 +19,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": runExits, "damage": damage, "listen": listen, "ready": ready, "newer": newer, "later": later,
+			"exits": runExits, "damage": damage, "listen": listen, "ready": ready, "newer": newer, "person": person, "ask": askSocket, "head": firstShares, "later": later,
 		},
 	})
 }

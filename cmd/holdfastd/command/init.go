@@ -17,6 +17,7 @@ import (
 	"holdfast/ingest/envelope"
 	"holdfast/internal/daemon"
 	"holdfast/internal/durable"
+	"holdfast/internal/setup"
 )
 
 // kitShares and kitNeeded are the recovery kit: five shares of which any three
@@ -28,30 +29,74 @@ const (
 
 type initOptions struct {
 	data, archiveID, credentials, recoveryOut string
+	answers, config                           string
 	nonInteractive                            bool
 }
 
 func newInit() *cobra.Command {
 	var o initOptions
 	c := &cobra.Command{
-		Use:   "init --data DIR --archive-id ID --credentials DIR",
+		Use:   "init [--answers FILE]",
 		Short: "Make an archive; once",
-		Long: `init makes an archive: its identity, its keys and an empty log. It never
-overwrites one that is there, and nothing else ever makes one.
+		Long: `init makes an archive: its identity, its keys, an empty log, and its
+configuration. It never overwrites anything that is there, and nothing else ever
+makes an archive.
 
-The master key goes to the credentials folder (holdfast.master), which belongs
-on another disk than the archive's backups. The recovery kit, 5 shares of which
-any 3 open the archive's keys if the master key is lost, is written once: to
---recovery-out, or to standard output. Give the shares to different people and
-delete the file. Without master key and kit nobody can read the archive again.`,
-		Example: `  holdfastd init --data /var/lib/holdfast --archive-id st-marys.example --credentials /etc/holdfast/credentials
+Without flags it asks for everything, with a default where there is one.
+--answers FILE has the answers instead (below). With --data, --archive-id and
+--credentials it makes the archive alone, and writes no configuration.
+
+The master key opens the archive's keys when the daemon starts. It is kept as a
+file that root alone reads (holdfast.master in the credentials folder), sealed
+as a systemd credential to this machine, with its TPM where there is one, or
+wrapped by a passphrase; then the daemon waits as locked after each start until
+` + "`holdfastd unlock`" + `.
+
+The recovery kit, so many shares of which some open the archive's keys if the
+master key is lost, is written once: to standard output, or to a new file. One
+share is typed back from the paper. Give the shares to different people and
+delete the file. Without master key and kit nobody can read the archive again.
+
+An answers file is TOML; every key but archive_id has a default:
+
+  archive_id = "st-marys.example"
+  time_zone  = "America/Chicago"
+  start      = true                      # systemctl enable --now holdfastd
+  # config, data, credentials, socket, units, metrics, anchor_file, directory_password_file: paths and addresses
+  [master]
+  kind = "sealed"                        # file, sealed, passphrase (with passphrase_file)
+  [kit]
+  needed = 3
+  shares = 5
+  # out = "/root/kit.txt"                # a new file instead of standard output
+  # unchecked = true                     # no share is typed back
+  [administrator]
+  account = "jdoe"                       # of this machine; group = "..." is one of the directory
+  [relay]
+  url = "https://relay.vendor.example"   # the files: ca, cert, key, head_key, enrol_key
+  [directory]
+  urls = ["ldaps://dc1.hospital.example"]
+  bind = "holdfast@hospital.example"
+  base = ["OU=Staff,DC=hospital,DC=example"]
+  [https]
+  name = "archive.hospital.example"      # makes a key and a certificate request
+  [backup]
+  to = "/srv/holdfast/backup"
+  keys_to = "/mnt/holdfast/keys"`,
+		Example: `  holdfastd init
+  holdfastd init --answers answers.toml
   holdfastd init --data ./data --archive-id demo --credentials ./cred --non-interactive --recovery-out ./kit.txt`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return runInit(c, o)
+			if o.data != "" || o.archiveID != "" || o.credentials != "" {
+				return runInit(c, o)
+			}
+			return runSetup(c, o)
 		},
 	}
 	f := c.Flags()
+	f.StringVar(&o.answers, "answers", "", "file with the answers (TOML)")
+	f.StringVar(&o.config, "config", "", "configuration to write (default "+defaultConfig+")")
 	f.StringVar(&o.data, "data", "", "folder of the new archive; empty or not there yet")
 	f.StringVar(&o.archiveID, "archive-id", "", "the archive's name at the relay: 1 to 64 of a-z 0-9 . -")
 	f.StringVar(&o.credentials, "credentials", "", "folder of the master key; a key that is there is used, else one is made")
@@ -61,6 +106,9 @@ delete the file. Without master key and kit nobody can read the archive again.`,
 }
 
 func runInit(c *cobra.Command, o initOptions) (err error) {
+	if o.answers != "" || o.config != "" {
+		return fmt.Errorf("%w: --answers and --config go without --data, --archive-id and --credentials; see `holdfastd init --help`", errUsage)
+	}
 	for _, need := range []struct{ flag, value string }{{"data", o.data}, {"archive-id", o.archiveID}, {"credentials", o.credentials}} {
 		if need.value == "" {
 			return fmt.Errorf("%w: --%s is missing; see `holdfastd init --help`", errUsage, need.flag)
@@ -83,12 +131,12 @@ func runInit(c *cobra.Command, o initOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	kit, err := recoveryKit(key, o.archiveID)
+	kit, err := setup.Split(key, o.archiveID, kitNeeded, kitShares)
 	if err != nil {
 		return err
 	}
 	// The kit is safe before there is anything that could need it.
-	if err := keepKit(c, o, kit); err != nil {
+	if err := keepKit(c, o, kit.Text()); err != nil {
 		return err
 	}
 	id, err := archive.Create(c.Context(), o.data, archive.CreateOptions{ArchiveID: o.archiveID, Master: master, Recovery: key.Public()})
@@ -101,21 +149,10 @@ func runInit(c *cobra.Command, o initOptions) (err error) {
 	if err := daemon.LinkCredentials(o.data, o.credentials); err != nil {
 		return err
 	}
+	if err := setup.NoteKit(o.credentials, kit.KitSet); err != nil {
+		return err
+	}
 	return sayNext(c.ErrOrStderr(), o, id, made)
-}
-
-func recoveryKit(key *seal.RecoveryKey, arc string) (string, error) {
-	shares, err := key.Split(kitNeeded, kitShares)
-	if err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "Holdfast recovery kit of archive %s\n", arc)
-	fmt.Fprintf(&b, "Any %d of these %d shares open keyring.recovery. Give each to another person; keep none with the backups.\n\n", kitNeeded, kitShares)
-	for i, s := range shares {
-		fmt.Fprintf(&b, "share %d of %d\n%s\n\n", i+1, kitShares, s)
-	}
-	return b.String(), nil
 }
 
 // keepKit writes the kit where it was asked for and, unless told not to, waits

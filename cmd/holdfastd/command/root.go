@@ -26,6 +26,7 @@ import (
 	"holdfast/internal/build"
 	"holdfast/internal/config"
 	"holdfast/internal/daemon"
+	"holdfast/internal/setup"
 )
 
 // Main runs the command and returns its exit code. It stops what it does when
@@ -66,7 +67,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
 	})
-	root.AddCommand(newInit(), newServe(), newReload(), newVerify(), newBackup(), newDoctor(), newSupportBundle(), newCheckConfig(), newExtract())
+	root.AddCommand(newInit(), newServe(), newReload(), newVerify(), newBackup(), newRestore(), newDrill(), newDoctor(), newSupportBundle(), newCheckConfig(), newUnlock(), newKit(), newExtract())
 	return root
 }
 
@@ -100,8 +101,26 @@ var exits = []struct {
 	{errCreate, api.ExitCreate},
 	{archive.ErrKeys, api.ExitPermission},
 	{daemon.ErrCredential, api.ExitPermission},
+	{archive.ErrKit, api.ExitPermission},
+	{seal.ErrShare, api.ExitPermission},
+	{setup.ErrNothing, api.ExitUsage},
+	{setup.ErrAnswers, api.ExitUsage},
+	{setup.ErrThere, api.ExitCreate},
+	{seal.ErrPassphraseFile, api.ExitData},
 	{archive.ErrForeign, api.ExitData},
 	{archive.ErrDamaged, api.ExitData},
+	{archive.ErrAnchor, api.ExitData},
+	{archive.ErrKit, api.ExitPermission},
+	{backup.ErrNotEmpty, api.ExitCreate},
+	{backup.ErrNoBackup, api.ExitUsage},
+	{backup.ErrNoKeys, api.ExitUsage},
+	{backup.ErrForeign, api.ExitData},
+	{backup.ErrDamaged, api.ExitData},
+	{backup.ErrManifest, api.ExitData},
+	{retention.ErrCertificate, api.ExitData},
+	{proof.ErrCheckpoint, api.ExitData},
+	{anchor.ErrLine, api.ExitData},
+	{anchor.ErrNoLine, api.ExitUsage},
 	{proof.ErrIdentity, api.ExitData},
 	{seal.ErrKey, api.ExitData},
 	{archive.ErrNoBody, api.ExitData},
