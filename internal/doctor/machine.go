@@ -18,6 +18,8 @@ import (
 type Machine struct {
 	ConfigPath string
 	Config     *config.Config
+	// Files is what reading every file that the configuration names came to.
+	Files error
 	// Credentials is the folder with the master key and the passwords.
 	Credentials string
 	// Account is the user id that the daemon runs under; nil: not known.
@@ -32,7 +34,11 @@ type Machine struct {
 
 // Findings judges all of it. Every check has a finding, in a fixed order.
 func (m *Machine) Findings(ctx context.Context) []Finding {
-	out := []Finding{fine("config", "the configuration can be read and is complete"), m.permissions(), m.keys()}
+	configured := fine("config", "the configuration and every file that it names can be read")
+	if m.Files != nil {
+		configured = Config(m.ConfigPath, m.Files)
+	}
+	out := []Finding{configured, m.permissions(), m.keys()}
 	out = append(out, m.certificates()...)
 	out = append(out, timeSync(m.Sync))
 	if !m.Running {
@@ -41,16 +47,24 @@ func (m *Machine) Findings(ctx context.Context) []Finding {
 	return out
 }
 
-// Config judges a configuration that could not be loaded.
+// Config judges a configuration that could not be loaded, or one that names files
+// which cannot be read.
 func Config(path string, err error) Finding {
-	fix := "Correct the line that is named; `holdfastd check-config --config " + path + "` tries it. README.md lists every key."
+	fix := "Correct what is named; `holdfastd check-config --config " + path + "` tries it. README.md lists every key."
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case missingItself(path, err):
 		fix = "Run `holdfastd init`, which asks what it needs to know and writes a commented configuration; or name another file with --config."
 	case errors.Is(err, fs.ErrPermission):
 		fix = "Run this as root."
 	}
-	return fatal("config", err.Error(), fix)
+	return fatal("config", strings.ReplaceAll(err.Error(), "\n", "; "), fix)
+}
+
+// missingItself reports whether it is the configuration that is missing, and not
+// a file that it names.
+func missingItself(path string, err error) bool {
+	_, statErr := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist) && errors.Is(statErr, fs.ErrNotExist)
 }
 
 // maxNamed is how many files a finding names.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -86,6 +87,9 @@ func TestEveryMachineCheckFails(t *testing.T) {
 		id, severity, text, fix string
 		change                  func(t *testing.T, m *Machine)
 	}{
+		{"config", Critical, "relay.head_key: no; https.cert: no", "check-config", func(_ *testing.T, m *Machine) {
+			m.Files = errors.Join(errors.New("relay.head_key: no"), fmt.Errorf("https.cert: no: %w", fs.ErrNotExist))
+		}},
 		{"permissions", Critical, "may change the configuration", "chmod go-w", mode(func(m *Machine) string { return m.ConfigPath }, 0o666)},
 		{"permissions", Critical, "others may look into the archive", "chmod 0700", mode(func(m *Machine) string { return m.Config.Data }, 0o755)},
 		{"permissions", Critical, "others may read", "chmod -R go-rwx", mode(in("keyring"), 0o644)},

@@ -119,7 +119,7 @@ func examine(ctx context.Context, path string) *doctor.Report {
 	}
 	answer, asked, there := ask(ctx, c.Socket)
 	m := doctor.Machine{
-		ConfigPath: path, Config: c, Credentials: daemon.CredentialFiles(c), Account: account(), Now: now, Running: there,
+		ConfigPath: path, Config: c, Files: daemon.CheckFiles(c), Credentials: daemon.CredentialFiles(c), Account: account(), Now: now, Running: there,
 	}
 	var live []doctor.Finding
 	if answer != nil {
