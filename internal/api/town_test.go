@@ -64,6 +64,8 @@ func (w *town) server() *Server {
 		p.Retention = w.vault.parts()
 		p.Docket, p.Coverage = cabinet{w}, surveyor{w}
 		p.Pauser = valve{w}
+		p.AnchorKeeper, p.Notices = buoys{w}, buoys{w}
+		p.Backups = copyist{}
 		p.Kit = func(context.Context, uint32, NoteKitRequest) error { return nil }
 		p.Restorer = salvor{w}
 	}

@@ -26,6 +26,7 @@ import (
 	"holdfast/archive/state"
 	"holdfast/ingest"
 	"holdfast/ingest/envelope"
+	"holdfast/internal/anchor"
 	"holdfast/internal/api"
 	"holdfast/internal/config"
 )
@@ -154,6 +155,8 @@ type parts struct {
 	paused   *pauses
 	backups  *backups
 	watch    *watch
+	anchors  *anchor.Keeper
+	notices  *notices
 	folk
 }
 

@@ -137,6 +137,7 @@ func TestMirror(t *testing.T) {
 	began := l.Size()
 	m, stop := mirrored(t, l, to, path)
 	for m.Failing() == "" {
+		<-time.After(time.Millisecond)
 		if b, err := os.ReadFile(path); err == nil && string(b) == fmt.Sprintf(`{"v":1,"next":%d}`+"\n", began) {
 			break
 		}
@@ -144,6 +145,9 @@ func TestMirror(t *testing.T) {
 	l.look(t, nurse)
 	l.look(t, root)
 	s.all(4)
+	for m.Through() < l.Size() {
+		<-time.After(time.Millisecond)
+	}
 	stop()
 	l.look(t, nobody)
 	l.add(t, proof.KindAccess, proof.ClassAudit, audit.Access{Version: 1, Action: audit.ActionLogin, Principal: role.Principal{Via: role.ViaHTTPS, Name: canary}, Code: "wrong_code", Count: 12})
@@ -217,7 +221,7 @@ func TestMirrorMissesNothing(t *testing.T) {
 	}
 	m, stop := mirrored(t, l, to, path)
 	for m.Failing() == "" {
-		s.all(10)
+		<-time.After(time.Millisecond)
 	}
 	stop()
 	s.mu.Lock()
@@ -225,7 +229,7 @@ func TestMirrorMissesNothing(t *testing.T) {
 	s.mu.Unlock()
 	m, stop = mirrored(t, l, to, path)
 	for m.Through() < l.Size() {
-		s.all(40)
+		<-time.After(time.Millisecond)
 	}
 	stop()
 	seen := map[string]bool{}
@@ -243,8 +247,8 @@ const dead = "127.0.0.1:1"
 func TestMirrorWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mirror")
 	to := newCollector(t, "tcp", dead, nil)
-	l := newLedger()
 	synctest.Test(t, func(t *testing.T) {
+		l := newLedger()
 		m, stop := mirrored(t, l, to, path)
 		synctest.Wait()
 		stop()
@@ -256,11 +260,11 @@ func TestMirrorWaits(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := NewMirror(MirrorOptions{Log: l, Path: path}).begin(); !errors.Is(err, ErrPlace) {
+		if _, err := NewMirror(MirrorOptions{Log: newLedger(), Path: path}).begin(); !errors.Is(err, ErrPlace) {
 			t.Errorf("%s: %v", name, err)
 		}
 		synctest.Test(t, func(t *testing.T) {
-			m, stop := mirrored(t, l, to, path)
+			m, stop := mirrored(t, newLedger(), to, path)
 			synctest.Wait()
 			if m.Failing() == "" {
 				t.Errorf("%s: it does not show", name)
@@ -272,7 +276,7 @@ func TestMirrorWaits(t *testing.T) {
 	if err := os.WriteFile(path, []byte(`{"v":1,"next":99}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if next, err := NewMirror(MirrorOptions{Log: l, Path: path}).begin(); err != nil || next != 0 {
+	if next, err := NewMirror(MirrorOptions{Log: newLedger(), Path: path}).begin(); err != nil || next != 0 {
 		t.Errorf("%d, %v", next, err)
 	}
 }
