@@ -337,15 +337,20 @@ func (u *run) seal(ctx context.Context) error {
 	if missing := keys.Missing(u.m.Keys); len(missing) > 0 {
 		return fmt.Errorf("%w (%s)", ErrKeysUncopied, missing[0].Name)
 	}
+	ids, err := IDs(u.t.dir)
+	if err != nil {
+		return err
+	}
 	now := time.Now().UTC().Truncate(time.Second)
-	for ; ; now = now.Add(time.Second) {
-		u.m.ID, u.m.Created = NewID(now, u.m.Size), now.Format("2006-01-02T15:04:05Z")
-		if _, err := os.Lstat(ManifestPath(u.t.dir, u.m.ID)); errors.Is(err, os.ErrNotExist) {
-			break
-		} else if err != nil {
+	if n := len(ids); n > 0 {
+		// Names are in the order in which they were made, whatever the clock does.
+		if last, _, err := ParseID(ids[n-1]); err != nil {
 			return err
+		} else if !now.After(last) {
+			now = last.Add(time.Second)
 		}
 	}
+	u.m.ID, u.m.Created = NewID(now, u.m.Size), now.Format("2006-01-02T15:04:05Z")
 	compact, err := u.m.Sign(u.Archive.IdentitySigner())
 	if err != nil {
 		return err
