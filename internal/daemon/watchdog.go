@@ -60,12 +60,7 @@ func newWatchdog(interval time.Duration, check func(ctx context.Context) error, 
 			return nil, err
 		}
 	}
-	return &watchdog{interval: interval, check: check, tell: tellSystemd, logger: logger}, nil
-}
-
-func tellSystemd(state string) error {
-	_, err := sd.SdNotify(false, state)
-	return err
+	return &watchdog{interval: interval, check: check, tell: Notify, logger: logger}, nil
 }
 
 // every returns the time between two looks; each has as long to answer, up to

@@ -143,7 +143,7 @@ func (w *watch) refresh(ctx context.Context) {
 	} else {
 		p.logger.Error("the figures for monitoring could not be brought up to date", "err", err)
 	}
-	if err := tellSystemd("STATUS=" + w.line()); err != nil {
+	if err := Notify("STATUS=" + w.line()); err != nil {
 		p.logger.Debug("systemd was not told how things stand", "err", err)
 	}
 }
@@ -257,4 +257,3 @@ func lockedMetric(locked bool) prometheus.Collector {
 	g.Set(flag(locked))
 	return g
 }
-

@@ -21,7 +21,7 @@ import (
 // would refuse a start changes nothing.
 func (w *watch) reload(context.Context) (*api.ReloadResponse, error) {
 	log := w.parts.logger
-	if err := tellSystemd(sd.SdNotifyReloading); err != nil {
+	if err := Notify(sd.SdNotifyReloading); err != nil {
 		log.Debug("systemd was not told of the reload", "err", err)
 	}
 	out, err := w.readAgain()
@@ -30,7 +30,7 @@ func (w *watch) reload(context.Context) (*api.ReloadResponse, error) {
 	} else {
 		log.Info("the configuration was read again", "log_level", out.LogLevel, "needs_restart", strings.Join(out.Restart, ","))
 	}
-	if err := tellSystemd(sd.SdNotifyReady); err != nil {
+	if err := Notify(sd.SdNotifyReady); err != nil {
 		log.Error("systemd was not told that the reload ended", "err", err)
 	}
 	return out, err

@@ -80,7 +80,7 @@ func loadConfig(path, command string) (*config.Config, error) {
 }
 
 func tell(logger *slog.Logger, state string) {
-	if _, err := sd.SdNotify(false, state); err != nil {
+	if err := daemon.Notify(state); err != nil {
 		logger.Warn("systemd was not told how the daemon stands", "err", err)
 	}
 }
@@ -103,12 +103,12 @@ func extendStart(ctx context.Context, logger *slog.Logger) func(ready bool) {
 		tick := time.NewTicker(extendEach)
 		defer tick.Stop()
 		for {
-			tell(logger, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extendBy.Microseconds()))
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
 			}
+			tell(logger, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extendBy.Microseconds()))
 		}
 	})
 	return func(ready bool) {
