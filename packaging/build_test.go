@@ -126,6 +126,7 @@ func TestSameBytesAnywhere(t *testing.T) {
 	}
 	for _, p := range programs {
 		checkDeb(t, filepath.Join(one, p+"_"+v+"-1_amd64.deb"), p, here, goEnv(t, "GOMODCACHE"))
+		checkRPM(t, filepath.Join(one, p+"-"+v+"-1.x86_64.rpm"))
 	}
 	sum := exec.Command("sha256sum", "--strict", "-c", sums)
 	sum.Dir = one
@@ -178,6 +179,26 @@ func checkDeb(t *testing.T, path, program string, secrets ...string) {
 		}
 	}
 	checkBill(t, binary, bill)
+}
+
+// checkRPM asks rpm what a package says of itself and its files.
+func checkRPM(t *testing.T, path string) {
+	t.Helper()
+	const format = "%{BUILDHOST} %{BUILDTIME} %{VENDOR} %{LICENSE}\n[%{FILEUSERNAME}:%{FILEGROUPNAME} %{FILEMTIMES} %{FILEFLAGS:fflags} %{FILENAMES}\n]"
+	text, err := exec.Command("rpm", "-qp", "--qf", format, path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, files, _ := strings.Cut(string(text), "\n")
+	if head != "holdfast.invalid "+testEpoch+" Holdfast Apache-2.0" {
+		t.Errorf("%s: %s", filepath.Base(path), head)
+	}
+	for line := range strings.Lines(files) {
+		f := strings.Fields(line)
+		if len(f) < 3 || f[0] != "root:root" || f[1] != testEpoch || !strings.HasPrefix(f[len(f)-1], "/usr/") || len(f) == 4 && strings.Contains(f[2], "c") {
+			t.Errorf("%s: %s", filepath.Base(path), line)
+		}
+	}
 }
 
 // plainText is text, or what is compressed in it.

@@ -47,9 +47,9 @@ var daemonTree = []entry{
 
 	{dest: docs + "holdfastd/", source: "packaging/OPERATIONS.md", kind: docFile},
 	{dest: docs + "holdfastd/", source: "packaging/holdfastd.toml.example", kind: docFile},
-	{dest: docs + "holdfastd/", source: "packaging/watch/RUNBOOK.md", kind: docFile},
-	{dest: docs + "holdfastd/", source: "packaging/watch/alerts.rules.yml", kind: docFile},
-	{dest: docs + "holdfastd/", source: "packaging/watch/dashboard.json", kind: docFile},
+	{dest: docs + "holdfastd/watch/", source: "packaging/watch/RUNBOOK.md", kind: docFile},
+	{dest: docs + "holdfastd/watch/", source: "packaging/watch/alerts.rules.yml", kind: docFile},
+	{dest: docs + "holdfastd/watch/", source: "packaging/watch/dashboard.json", kind: docFile},
 	{dest: docs + "holdfastd/examples/", source: "systemd/examples/network.conf", kind: docFile},
 	{dest: docs + "holdfastd/examples/", source: "systemd/examples/paths.conf", kind: docFile},
 	{dest: docs + "holdfastd/examples/", source: "systemd/examples/slow-disk.conf", kind: docFile},

@@ -109,6 +109,16 @@ func TestInstallAndUpgrade(t *testing.T) {
 	}
 }
 
+// A daemon that would wait for its passphrase at night is left to a person.
+func TestUpgradeWithAPassphrase(t *testing.T) {
+	m := newMachine(t, true, true, nil)
+	m.write(t, "etc/holdfast/credentials/holdfast.master.passphrase", "", 0o600)
+	code, said, calls := m.run(t, "deb-postinst", "configure", "0.9-1")
+	if code != 0 || !strings.Contains(said, "holdfastd unlock") || strings.Contains(calls, "restart") {
+		t.Errorf("exit code %d\n%s%s", code, said, calls)
+	}
+}
+
 // Without its account the daemon could not run at all.
 func TestNoAccount(t *testing.T) {
 	for script, args := range map[string][]string{"deb-postinst": {"configure", ""}, "rpm-post": {"1"}} {
