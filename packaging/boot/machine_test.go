@@ -218,7 +218,7 @@ func (m *machine) equals(unit, property, want string) func() error {
 
 // journal is what the machine has noted since a cursor.
 func (m *machine) journal(cursor string) string {
-	args := []string{"journalctl", "--no-pager", "--output=short-precise", "--no-hostname"}
+	args := []string{"journalctl", "--no-pager", "--output=short-precise", "--no-hostname", "--lines=200"}
 	if cursor != "" {
 		args = append(args, "--after-cursor="+cursor)
 	}

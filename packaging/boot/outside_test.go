@@ -57,10 +57,20 @@ func outside() (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.Remove(dir)) }()
+	dist := os.Getenv(distEnv)
+	if dist == "" {
+		if dist, err = os.MkdirTemp("", "holdfast-dist-"); err != nil {
+			return 1, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dist)) }()
+		if err := build(dist); err != nil {
+			return 1, err
+		}
+	}
 	// The next stage ends with this thread.
 	runtime.LockOSThread()
 	c := exec.Command("/proc/self/exe", os.Args[1:]...)
-	c.Env, c.Stdout, c.Stderr = append(os.Environ(), stageEnv+"=between", dirEnv+"="+dir), os.Stdout, os.Stderr
+	c.Env, c.Stdout, c.Stderr = append(os.Environ(), stageEnv+"=between", dirEnv+"="+dir, distEnv+"="+dist), os.Stdout, os.Stderr
 	// Go makes its mounts private, so that none gets out.
 	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
 	// Whoever interrupts does so to the whole process group: the next stage ends, and this one after it.
