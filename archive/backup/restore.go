@@ -110,6 +110,13 @@ func Restore(ctx context.Context, o RestoreOptions) (out *Outcome, err error) {
 	return out, nil
 }
 
+// Chosen reads the manifest of a backup, of the newest if id is empty, and whose
+// it is, without any key.
+func Chosen(from, id string) (*Manifest, *proof.Identity, error) {
+	m, identity, _, err := open(from, id)
+	return m, identity, err
+}
+
 // open reads the manifest of a backup, of the newest if id is empty, and sees
 // that it is of the archive whose backups the folder holds.
 func open(from, id string) (*Manifest, *proof.Identity, []byte, error) {

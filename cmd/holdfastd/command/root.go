@@ -20,13 +20,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/archive"
+	"holdfast/archive/backup"
 	"holdfast/archive/proof"
 	"holdfast/archive/seal"
+	"holdfast/internal/anchor"
 	"holdfast/internal/api"
 	"holdfast/internal/build"
 	"holdfast/internal/config"
 	"holdfast/internal/daemon"
 	"holdfast/internal/setup"
+	"holdfast/retention"
 )
 
 // Main runs the command and returns its exit code. It stops what it does when
@@ -110,7 +113,6 @@ var exits = []struct {
 	{archive.ErrForeign, api.ExitData},
 	{archive.ErrDamaged, api.ExitData},
 	{archive.ErrAnchor, api.ExitData},
-	{archive.ErrKit, api.ExitPermission},
 	{backup.ErrNotEmpty, api.ExitCreate},
 	{backup.ErrNoBackup, api.ExitUsage},
 	{backup.ErrNoKeys, api.ExitUsage},
