@@ -37,11 +37,11 @@ const (
 // PassphraseFileSize is the size of a passphrase file, in bytes.
 const PassphraseFileSize = len(passphraseHeader) + (passphraseSize+2)/3*4 + 1
 
-// What deriving the key costs: about half a second on two cores, and memory
-// that somebody who tries passphrases has to have for each.
+// What deriving the key costs, and whoever tries passphrases for each of them:
+// RFC 9106 section 4, second recommendation.
 const (
-	argonPasses = 4
-	argonMemory = 256 << 10 // KiB
+	argonPasses = 3
+	argonMemory = 64 << 10 // KiB
 	argonLanes  = 4
 )
 

@@ -68,7 +68,7 @@ func TestPassphraseCosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if passes, memory, lanes := argonParams(blob); passes != 4 || memory != 256<<10 || lanes != 4 {
+	if passes, memory, lanes := argonParams(blob); passes != 3 || memory != 64<<10 || lanes != 4 {
 		t.Errorf("%d passes over %d KiB in %d lanes", passes, memory, lanes)
 	}
 }

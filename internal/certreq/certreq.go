@@ -12,7 +12,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
@@ -234,16 +233,4 @@ func Spoken(sum [sha256.Size]byte) string {
 		b.WriteString(text[i : i+4])
 	}
 	return b.String()
-}
-
-// Heard reports whether somebody typed, from what was read aloud, the
-// fingerprint: blanks, colons and case do not matter. It is all or nothing.
-func Heard(typed string, sum [sha256.Size]byte) bool {
-	clean := strings.Map(func(r rune) rune {
-		if strings.ContainsRune(" :-\t\r\n", r) {
-			return -1
-		}
-		return r
-	}, strings.ToLower(typed))
-	return subtle.ConstantTimeCompare([]byte(clean), []byte(hex.EncodeToString(sum[:]))) == 1
 }
