@@ -33,6 +33,7 @@ const (
 // Copied is a file that was copied to the spool.
 type Copied struct {
 	Path    string   // of the copy
+	Size    int64    // bytes
 	Records uint64   // leaves or bodies in it
 	Damaged []uint64 // entries, the first few, whose body the archive itself cannot open any more; the copy has them as they are
 }
@@ -58,7 +59,7 @@ func (s *Snapshot) Copy(ctx context.Context, f SnapshotFile, spool string) (c *C
 		err = s.copyLog(ctx, out)
 	}
 	if err == nil {
-		err = out.finish()
+		c.Size, err = out.finish()
 	}
 	if err != nil {
 		return nil, err
@@ -74,22 +75,26 @@ func (s *Snapshot) Copy(ctx context.Context, f SnapshotFile, spool string) (c *C
 	return c, nil
 }
 
-// CheckFinished looks whether the pages of a finished file form trees: a copy
-// of one that do not is no backup. The archive may have the file open for
-// writing; it does not write to it any more.
-func (s *Snapshot) CheckFinished(f SnapshotFile) (err error) {
+// OpenFinished opens a finished file, and looks whether a database's pages form
+// trees: a copy of one that do not is no backup. It reads up to the end of the
+// last page: bbolt makes files longer than that. The archive may have the file
+// open for writing; it does not write to it any more.
+func (s *Snapshot) OpenFinished(f SnapshotFile) (in *os.File, size int64, err error) {
+	if in, err = s.Open(f); err != nil {
+		return nil, 0, err
+	}
 	if filepath.Ext(f.Path) != ".db" {
-		return nil
+		info, err := in.Stat()
+		if err != nil {
+			return nil, 0, errors.Join(err, in.Close())
+		}
+		return in, info.Size(), nil
 	}
-	in, err := s.Open(f)
-	if err != nil {
-		return err
+	w := &pageWalk{f: in, size: pageSize, deep: true}
+	if err := w.check(); err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("%s: %w", f.Path, err), in.Close())
 	}
-	defer func() { err = errors.Join(err, in.Close()) }()
-	if err := (&pageWalk{f: in, size: pageSize, deep: true}).check(); err != nil {
-		return fmt.Errorf("%s: %w", f.Path, err)
-	}
-	return nil
+	return in, int64(w.pages) * pageSize, nil // #nosec G115 -- a file's size
 }
 
 func (s *Snapshot) copyLog(ctx context.Context, out *spooled) error {
@@ -333,10 +338,9 @@ func (s *spooled) pace() error {
 }
 
 // finish closes the database, and cuts off what bbolt made it longer than its
-// pages.
-func (s *spooled) finish() error {
-	end := int64(0)
-	err := s.tx.Commit()
+// pages, and returns what is left.
+func (s *spooled) finish() (end int64, err error) {
+	err = s.tx.Commit()
 	s.tx = nil
 	if err == nil {
 		err = s.db.View(func(tx *bbolt.Tx) error {
@@ -345,10 +349,10 @@ func (s *spooled) finish() error {
 		})
 	}
 	if err = errors.Join(err, s.db.Sync(), s.db.Close(), s.f.Close()); err != nil {
-		return err
+		return 0, err
 	}
 	s.db, s.f = nil, nil
-	return os.Truncate(s.path, end)
+	return end, os.Truncate(s.path, end)
 }
 
 // discard removes it.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -220,14 +221,11 @@ func (u *run) file(ctx context.Context, f archive.SnapshotFile, wrote func(int64
 		return have, nil
 	}
 	if f.Finished {
-		if err := u.s.CheckFinished(f); err != nil {
-			return File{}, err
-		}
-		in, err := u.s.Open(f)
+		in, size, err := u.s.OpenFinished(f)
 		if err != nil {
 			return File{}, err
 		}
-		return u.object(ctx, File{Path: f.Path, Finished: true}, in, wrote)
+		return u.object(ctx, File{Path: f.Path, Size: size, Finished: true}, in, wrote)
 	}
 	c, err := u.s.Copy(ctx, f, u.Spool)
 	if err != nil {
@@ -238,13 +236,19 @@ func (u *run) file(ctx context.Context, f archive.SnapshotFile, wrote func(int64
 	if err != nil {
 		return File{}, err
 	}
-	entry, err := u.object(ctx, File{Path: f.Path, Records: c.Records}, in, wrote)
+	entry, err := u.object(ctx, File{Path: f.Path, Size: c.Size, Records: c.Records}, in, wrote)
 	return entry, errors.Join(err, durable.Remove(c.Path))
 }
 
+// object makes one of the first f.Size bytes of in, and closes it.
 func (u *run) object(ctx context.Context, f File, in *os.File, wrote func(int64)) (_ File, err error) {
 	defer func() { err = errors.Join(err, in.Close()) }()
-	if f.SHA256, f.Size, err = u.t.put(ctx, in, wrote); err != nil {
+	want := f.Size
+	f.SHA256, f.Size, err = u.t.put(ctx, io.LimitReader(in, want), wrote)
+	if err == nil && f.Size != want {
+		err = fmt.Errorf("%w: it became shorter while it was copied", archive.ErrChanged)
+	}
+	if err != nil {
 		return f, fmt.Errorf("%s: %w", f.Path, err)
 	}
 	return f, nil
@@ -293,11 +297,11 @@ func (u *run) list(ctx context.Context, folder string, blobs []archive.SnapshotF
 	for _, b := range blobs {
 		f, ok := had[b.Path]
 		if !ok || !u.t.has(f.SHA256, f.Size) {
-			in, err := u.s.Open(b)
+			in, size, err := u.s.OpenFinished(b)
 			if err != nil {
 				return out, err
 			}
-			f, err = u.object(ctx, File{Path: b.Path, Finished: true}, in, func(n int64) {
+			f, err = u.object(ctx, File{Path: b.Path, Size: size, Finished: true}, in, func(n int64) {
 				u.done += n
 				u.at("attachments")
 			})

@@ -125,6 +125,7 @@ func TestFailureAtAnyStep(t *testing.T) {
 			}
 			return nil
 		}
+		w.append(control("what notes a copy is an entry"))
 		if _, err := Make(t.Context(), o); !errors.Is(err, broken) {
 			t.Fatalf("%s: %v", step, err)
 		}
@@ -136,6 +137,7 @@ func TestFailureAtAnyStep(t *testing.T) {
 	}
 	w.putBack(good)
 	w.putBack(r.Manifest.ID)
+	w.append(control("likewise"))
 	last := w.make()
 	w.putBack(last.Manifest.ID)
 	if n := len(w.book.ids(WhatBackup)); n != 3 {
@@ -178,7 +180,7 @@ func TestDestinationVanishes(t *testing.T) {
 
 func TestFullDestination(t *testing.T) {
 	w := newWard(t)
-	check(t, unix.Mount("tmpfs", w.to, "tmpfs", 0, "size=6m"))
+	check(t, unix.Mount("tmpfs", w.to, "tmpfs", 0, "size=3m"))
 	t.Cleanup(func() { check(t, unix.Unmount(w.to, 0)) })
 	w.fill(1)
 	good := w.make().Manifest.ID
