@@ -62,6 +62,12 @@ func billOf(program, version string, epoch int64, notices []notice) ([]byte, err
 		})
 		needs = append(needs, purl)
 	}
+	for _, n := range notices {
+		if n.version == "" { // no module: what is embedded
+			components = append(components, cdx.Component{BOMRef: n.name, Type: cdx.ComponentTypeData, Name: n.name, Scope: cdx.ScopeRequired, Licenses: licensed(n.ids)})
+			needs = append(needs, n.name)
+		}
+	}
 	bom := cdx.NewBOM()
 	bom.SerialNumber = serial(sum)
 	bom.Metadata = &cdx.Metadata{Timestamp: time.Unix(epoch, 0).UTC().Format(time.RFC3339), Component: &subject}
