@@ -28,7 +28,7 @@ func (o *trialOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.relay, "relay", "", "preflight: the relay, https://HOST[:PORT] (default: the configuration's)")
 	f.StringVar(&o.relayCA, "relay-ca", "", "preflight: PEM file with the only authorities that may certify it (default: the configuration's)")
 	f.StringVar(&o.data, "data", "", "preflight: folder in which the archive is going to lie (default: the configuration's)")
-	f.Float64Var(&o.daily, "daily", 0, "preflight: messages a day that are expected")
+	f.Float64Var(&o.daily, "daily", 0, "preflight: messages a day that are expected, receipts included")
 	f.Float64Var(&o.years, "years", 7, "preflight: years for which they are kept")
 }
 
