@@ -122,7 +122,7 @@ export needs --reason or --matter and is recorded in the archive before its resu
 		newDirectory(g), newDevices(g), newRequests(g),
 		newSchedule(g), newMatter(g), newHold(g), newDisposition(g), newCertificate(g), newDispose(g), newReclassify(g),
 		newTag(g), newProductions(g), newDisclosures(g), newClawback(g), newSearches(g),
-		newClock(g), newCopies(g), newIngest(g), newAnchors(g), newNotify(g),
+		newClock(g), newCopies(g), newIngest(g), newRestore(g), newRelay(g), newAnchors(g), newNotify(g),
 	)
 	addCompletion(root)
 	for _, c := range root.Commands() {
