@@ -50,6 +50,7 @@ func planted(t *testing.T) *Bundle {
 		put(t, filepath.Join(data, "bodies", "2026-01."+strings.ReplaceAll(name, "/", "-")+".g1.db"), all, 0o600)
 	}
 	put(t, filepath.Join(data, "keyring"), all, 0o600)
+	put(t, filepath.Join(data, "gcanary.db"), all, 0o600)
 	var metrics, log strings.Builder
 	metrics.WriteString("# HELP holdfast_relay_failing " + all + "\nholdfast_relay_failing{class=\"network\"} 1\nholdfast_api_request_seconds_bucket{endpoint=\"POST /v1/search\",le=\"0.5\"} 7\ngo_goroutines 12\n")
 	log.WriteString("<3>time=2026-05-04T11:00:00.000Z level=ERROR msg=\"a request failed\" endpoint=\"POST /v1/search\" entries=12 error=\"x\"\n")
