@@ -55,6 +55,8 @@ type ward struct {
 	client *api.Client
 	logs   *lockedBuffer
 	stop   func()
+
+	recovery *seal.RecoveryKey
 }
 
 type lockedBuffer struct {
@@ -94,6 +96,7 @@ func newWard(t *testing.T) *ward {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.recovery = recovery
 	id, err := archive.Create(t.Context(), w.path("data"), archive.CreateOptions{ArchiveID: "ward", Master: master, Recovery: recovery.Public()})
 	if err != nil {
 		t.Fatal(err)
