@@ -44,8 +44,8 @@ func person(ts *testscript.TestScript, neg bool, args []string) {
 	}()
 	at := 0
 	for _, line := range strings.Split(strings.TrimSuffix(ts.ReadFile(args[0]), "\n"), "\n") {
-		question, answer, _ := strings.Cut(line, ": ")
-		question = strings.TrimSuffix(question, ":")
+		i := strings.LastIndex(line, ": ") // a question may have one too
+		question, answer := line[:i], line[i+2:]
 		prompt, ok := shown.until(&at)
 		if !ok {
 			break
