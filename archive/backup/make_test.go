@@ -51,6 +51,15 @@ func TestBackupIsOfOneSize(t *testing.T) {
 	if r.Manifest.Size != size || w.Size() <= size+100 {
 		t.Errorf("the backup is of %d entries; begun at %d, and there are %d now", r.Manifest.Size, size, w.Size())
 	}
+	var bodies uint64
+	for _, f := range r.Manifest.Files {
+		if strings.HasPrefix(f.Path, "bodies/") {
+			bodies += f.Records
+		}
+	}
+	if bodies != size {
+		t.Errorf("%d bodies of %d entries", bodies, size)
+	}
 	w.putBack(r.Manifest.ID)
 }
 
