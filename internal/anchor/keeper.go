@@ -27,7 +27,7 @@ type Options struct {
 	Log    Log
 	Key    note.Verifier // the log's
 	Places []Place
-	Every  time.Duration
+	Every  time.Duration // at least a minute
 	Book   *Book
 	// Record puts an anchor into the log and has the book know it when it returns.
 	Record func(ctx context.Context, b Body) error
@@ -42,6 +42,7 @@ type Options struct {
 
 // How patient a Keeper is.
 const (
+	minEvery     = time.Minute     // each anchor is an entry for ever
 	retryAfter   = 5 * time.Minute // after a failure, unless anchors are made more often
 	attemptLimit = 2 * time.Minute // for one place
 	silentTimes  = 3               // so many times Every without an anchor is silence
@@ -80,6 +81,7 @@ type kept struct {
 
 // NewKeeper returns one. It anchors nothing before Run or Make.
 func NewKeeper(o Options) *Keeper {
+	o.Every = max(o.Every, minEvery)
 	k := &Keeper{o: o}
 	for _, p := range o.Places {
 		k.places = append(k.places, &kept{Place: p, busy: make(chan struct{}, 1), since: time.Now()})
