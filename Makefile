@@ -22,7 +22,7 @@ SAMBA := samba samba-ad-provision samba-dsdb-modules ldb-tools ldap-utils
 # What is left of what was disposed of, sought in every byte; prints what it found.
 ERASURE := ^TestFaultErasure
 
-.PHONY: help build demo demo-ad test bench scale peers faults lint fmt fmt-check vet staticcheck gosec floors race ad need
+.PHONY: help build demo demo-ad test bench scale peers faults package package-test alerts lint fmt fmt-check vet staticcheck gosec floors race ad need
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -38,7 +38,34 @@ demo: build ## the main job from end to end in a temporary directory
 demo-ad: build need ## the same with a real Active Directory domain controller (Samba) instead of the built-in one
 	@$(GO) run -buildvcs=false ./internal/demo -bin $(BIN) -directory samba
 
-test: fmt-check need floors vet staticcheck gosec race ad ## every check that a change must pass
+# What waits for other machines runs beside what computes.
+test: fmt-check need floors vet staticcheck gosec alerts ## every check that a change must pass
+	@$(MAKE) --no-print-directory --output-sync -j2 race elsewhere
+
+.PHONY: elsewhere
+elsewhere:
+	@$(MAKE) --no-print-directory ad
+	@$(MAKE) --no-print-directory package-test
+
+# Packages say which commit they are of, and nothing of when and where they were made.
+EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 1)
+KEY   ?=
+SIGN  := $(if $(KEY),-sign $(abspath $(KEY)))
+
+package: ## deb and rpm for amd64 and arm64 in dist/; KEY=FILE signs them
+	cd packaging && $(GO) run . -out ../dist -version '$(VERSION)' -epoch $(EPOCH) $(SIGN)
+
+# What makes, reads and boots packages.
+PACKAGERS := lintian=lintian rpm=rpm gpg=gnupg groff=groff dash=dash ar=binutils systemd-nspawn=systemd-container mmdebstrap=mmdebstrap
+
+package-test: ## the packages: the same bytes, lintian, and a whole life of them in a booted Debian 12
+	@.ci/need $(PACKAGERS)
+	cd packaging && $(GO) vet ./... && $(GO) vet -tags boot ./... && $(GO) test -count=1 -timeout 20m .
+	cd packaging && $(GO) test -tags boot -count=1 -timeout 20m ./boot
+
+alerts: ## the rules that monitoring fires by, against their own tests
+	@.ci/need promtool=prometheus
+	cd packaging/watch && promtool check rules alerts.rules.yml && promtool test rules alerts.test.yml
 
 bench: ## benchmarks; CORPUS=FILE.jsonl.gz searches that file's messages instead of generated ones
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m $(BENCHPKGS)

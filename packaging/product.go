@@ -48,7 +48,7 @@ func newProducts(version string) []product {
 			name: "holdfastd", section: "net", description: daemonText, entries: daemonTree,
 			debNeeds: []string{"holdfast (= " + same + ")", "systemd (>= 247)"},
 			debLikes: []string{"ca-certificates", "chrony | time-daemon"},
-			rpmNeeds: []string{"holdfast = " + same, "systemd >= 239"},
+			rpmNeeds: []string{"holdfast = " + same, "systemd >= 247"},
 			rpmLikes: []string{"ca-certificates", "chrony"},
 			scripts: map[string]nfpm.Scripts{
 				"deb": {PostInstall: "deb-postinst", PreRemove: "deb-prerm", PostRemove: "deb-postrm"},

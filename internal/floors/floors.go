@@ -51,6 +51,8 @@ var places = map[string]place{
 	"ingest/envelope": {floor: 0, only: []string{"internal/ijson", "internal/jws"}},
 	"ingest/wire":     {floor: 0, only: []string{"internal/ijson", "internal/jws"}},
 	"internal/config": {floor: 0},
+	// Certificate requests and the fingerprints of pins.
+	"internal/certreq": {floor: 0, only: []string{"internal/durable"}},
 	// Attachments' text, read in a child process; it knows no archive.
 	"internal/extract": {floor: 0},
 	// What the formats of productions render; it knows no archive either.
@@ -106,7 +108,7 @@ var places = map[string]place{
 	// A client opens no data file: of the archive it knows the API, the query
 	// language, what a schedule may say, and how a production and a certificate
 	// of a disposition are verified.
-	"cmd/holdfast/command":                {floor: 5, only: []string{"archive/audit", "archive/coverage", "archive/export", "archive/proof", "archive/query", "internal/api", "internal/build", "internal/config", "internal/durable", "internal/role", "retention", "retention/schedule"}},
+	"cmd/holdfast/command":                {floor: 5, only: []string{"archive/audit", "archive/coverage", "archive/export", "archive/proof", "archive/query", "internal/api", "internal/build", "internal/certreq", "internal/config", "internal/durable", "internal/role", "retention", "retention/schedule"}},
 	"cmd/holdfast-relay/internal/command": {floor: 5, only: []string{"ingest/envelope", "ingest/wire", "internal/build", "internal/durable", "internal/ijson", "internal/jws", "internal/relay", "internal/relay/load"}},
 	"cmd/holdfastd/command":               {floor: 5},
 
@@ -153,8 +155,8 @@ var owners = map[string][]string{
 	"github.com/go-asn1-ber/asn1-ber":       {"internal/adtest"},
 	"github.com/pquerna/otp":                {"internal/auth", "internal/demo"},
 	"github.com/zalando/go-keyring":         {"cmd/holdfast/command"},
-	"github.com/spf13/cobra":                commands,
-	"github.com/pelletier/go-toml/v2":       {"internal/config", "internal/relay", "retention/schedule"},
+	"github.com/spf13/cobra":                append([]string{"packaging"}, commands...),
+	"github.com/pelletier/go-toml/v2":       {"internal/config", "internal/relay", "internal/setup", "retention/schedule"},
 	"github.com/jedib0t/go-pretty/v6/table": commands,
 }
 

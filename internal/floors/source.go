@@ -26,7 +26,8 @@ var unfinished = regexp.MustCompile(`\b(` + "TO" + `DO|FIX` + `ME|XX` + `X)\b|//
 var vague = []string{"Manager", "Service", "Util", "Utils", "Common", "Data", "Helper", "Helpers"}
 
 // writers are the functions of package os that make files behind the back of
-// internal/durable, the only place where the product writes whole files.
+// internal/durable, the only place where the product writes whole files; the
+// demo and what makes the packages are not the product.
 var writers = []string{"WriteFile", "Create", "Rename"}
 
 // codeFaults says what one parsed Go file does that the tree does not want.
@@ -78,7 +79,7 @@ func callFault(call *ast.CallExpr, pkg string, test, bubble bool) string {
 		}
 	case !(test && bubble) && on.Name == "time" && name == "Sleep":
 		return "time.Sleep: wait for what is to happen, or for the context"
-	case !test && on.Name == "os" && pkg != "internal/durable" && pkg != "internal/demo":
+	case !test && on.Name == "os" && pkg != "internal/durable" && pkg != "internal/demo" && pkg != "packaging":
 		for _, w := range writers {
 			if name == w {
 				return "os." + name + ": files are written through internal/durable, which syncs them and their folder"

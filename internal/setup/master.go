@@ -161,14 +161,14 @@ const formerMark = ".former-"
 func SetAside(credentials, kind string) (string, error) {
 	path := filepath.Join(credentials, masterFiles[kind])
 	aside := path + formerMark + time.Now().UTC().Format("20060102T150405Z")
-	err := os.Rename(path, aside)
+	err := durable.Publish(path, aside)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	return aside, durable.SyncDir(credentials)
+	return aside, nil
 }
 
 // PutBack undoes SetAside.
