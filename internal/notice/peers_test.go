@@ -172,12 +172,11 @@ func (m *mailServer) serve(c net.Conn) {
 
 // slowly says one byte a while, for ever.
 func slowly(c net.Conn) {
-	for {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
 		if _, err := io.WriteString(c, "2"); err != nil {
 			return
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
