@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,9 +72,10 @@ func TestWatchdog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				release, hangs := make(chan struct{}), false
+				release := make(chan struct{})
+				var hangs atomic.Bool
 				k := newKennel(time.Minute, func(ctx context.Context) error {
-					if hangs {
+					if hangs.Load() {
 						return stops(ctx, release)
 					}
 					return nil
@@ -83,16 +85,18 @@ func TestWatchdog(t *testing.T) {
 				go func() { ended <- k.run(ctx) }()
 				time.Sleep(10*time.Minute + time.Second)
 				synctest.Wait()
+				k.mu.Lock()
 				for i := 1; i < len(k.beats); i++ {
 					if gap := k.beats[i] - k.beats[i-1]; gap > 30*time.Second {
 						t.Errorf("systemd heard nothing for %v", gap)
 					}
 				}
+				k.mu.Unlock()
 				if k.last() < 10*time.Minute-30*time.Second || k.alive() != nil {
 					t.Fatalf("the last beat was at %v, %v", k.last(), k.alive())
 				}
 				before := k.last()
-				hangs = true
+				hangs.Store(true)
 				time.Sleep(time.Hour)
 				synctest.Wait()
 				if k.last() != before {
