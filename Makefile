@@ -39,7 +39,7 @@ demo-ad: build need ## the same with a real Active Directory domain controller (
 	@$(GO) run -buildvcs=false ./internal/demo -bin $(BIN) -directory samba
 
 # What waits for other machines runs beside what computes.
-test: fmt-check need floors vet staticcheck gosec alerts ## every check that a change must pass
+test: fmt-check need floors vet staticcheck gosec ## every check that a change must pass
 	@$(MAKE) --no-print-directory --output-sync -j2 race elsewhere
 
 .PHONY: elsewhere
@@ -63,9 +63,10 @@ package-test: ## the packages: the same bytes, lintian, and a whole life of them
 	cd packaging && $(GO) vet ./... && $(GO) vet -tags boot ./... && $(GO) test -count=1 -timeout 20m .
 	cd packaging && $(GO) test -tags boot -count=1 -timeout 20m ./boot
 
-alerts: ## the rules that monitoring fires by, against their own tests
+alerts: ## the rules that monitoring fires by, against their own tests (a test of internal/daemon does the same)
 	@.ci/need promtool=prometheus
-	cd packaging/watch && promtool check rules alerts.rules.yml && promtool test rules alerts.test.yml
+	promtool check rules packaging/watch/alerts.rules.yml
+	cd packaging/watch && promtool test rules alerts.test.yml alerts-days.test.yml
 
 bench: ## benchmarks; CORPUS=FILE.jsonl.gz searches that file's messages instead of generated ones
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m $(BENCHPKGS)
@@ -96,7 +97,7 @@ fmt-check:
 	[ -z "$$bad" ] || { echo "not gofmt-formatted; run make fmt:" >&2; echo "$$bad" >&2; exit 1; }
 
 # What reads productions back that is not ours.
-READERS := python3=python3 pdftotext=poppler-utils pdftoppm=poppler-utils unzip=unzip formail=procmail age=age
+READERS := promtool=prometheus python3=python3 pdftotext=poppler-utils pdftoppm=poppler-utils unzip=unzip formail=procmail age=age
 
 need:
 	@.ci/need $(READERS) gcc='gcc libc6-dev' samba='$(SAMBA)' samba-tool='$(SAMBA)' ldbsearch='$(SAMBA)' ldapsearch='$(SAMBA)'
