@@ -280,3 +280,47 @@ func TestMirrorWaits(t *testing.T) {
 		t.Errorf("%d, %v", next, err)
 	}
 }
+
+// halting is a ledger whose collector hangs up between two entries.
+type halting struct {
+	*ledger
+	hangUp func()
+}
+
+func (h halting) ClassRecords(ctx context.Context, class string, from, to uint64) iter.Seq2[archive.Record, error] {
+	return func(yield func(archive.Record, error) bool) {
+		n := 0
+		for rec, err := range h.ledger.ClassRecords(ctx, class, from, to) {
+			if n++; n == 2 {
+				h.hangUp()
+			}
+			if !yield(rec, err) {
+				return
+			}
+		}
+	}
+}
+
+// What was written to a collector that then hung up may be lost, so all of the
+// batch is sent again, and not only what follows.
+func TestMirrorSendsTheBatchAgain(t *testing.T) {
+	s := newSIEM(t, nil)
+	l := newLedger()
+	l.look(t, nurse)
+	r := &mirroring{Mirror: NewMirror(MirrorOptions{To: newCollector(t, "tcp", listen(t, s.serve), nil), Path: filepath.Join(t.TempDir(), "mirror"), Logger: quiet})}
+	hung := false
+	r.o.Log = halting{l, func() {
+		if !hung {
+			hung = true
+			_ = r.link.conn.Close()
+			<-r.link.heard
+		}
+	}}
+	if err := r.step(t.Context()); !errors.Is(err, ErrGone) || r.next != 0 {
+		t.Errorf("%v, next is %d", err, r.next)
+	}
+	if err := r.step(t.Context()); err != nil || r.next != l.Size() {
+		t.Errorf("%v, next is %d", err, r.next)
+	}
+	r.drop()
+}
