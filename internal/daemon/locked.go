@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
@@ -177,7 +176,7 @@ func (l *locked) unlock(_ context.Context, r api.UnlockRequest, uid uint32) erro
 }
 
 func (l *locked) tell(state string) {
-	if _, err := sd.SdNotify(false, state); err != nil {
+	if err := Notify(state); err != nil {
 		l.Logger.Warn("systemd was not told", "err", err)
 	}
 }
