@@ -41,8 +41,8 @@ func (m *machine) oneshot(t *testing.T, service string) {
 // drills restores the newest backup into a folder that is gone afterwards.
 func drills(t *testing.T, m *machine) {
 	m.oneshot(t, "holdfastd-drill.service")
-	if out := m.run("find", "/var/cache/holdfast", "-mindepth", "1").out; out != "" {
-		t.Errorf("the drill leaves %s", out)
+	if r := m.run("find", data+"/drill", "-mindepth", "1"); r.out != "" {
+		t.Errorf("the drill leaves %s", r.out)
 	}
 }
 

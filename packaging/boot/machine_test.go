@@ -54,19 +54,20 @@ type machine struct {
 // boot unpacks the tree and boots it.
 func boot(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{root: filepath.Join(os.Getenv(dirEnv), "tree"), ended: make(chan error, 1)}
+	m := &machine{root: filepath.Join(os.Getenv(dirEnv), inMemory, "tree"), ended: make(chan error, 1)}
 	if err := os.Mkdir(m.root, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := exec.Command("tar", "-xf", treePath(), "-C", m.root).CombinedOutput(); err != nil {
 		t.Fatalf("unpack the tree: %v\n%s", err, text)
 	}
-	console, err := os.Create(filepath.Join(os.Getenv(dirEnv), "console"))
+	console, err := os.Create(filepath.Join(os.Getenv(dirEnv), inMemory, "console"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.nspawn = exec.Command("systemd-nspawn", "--quiet", "--directory="+m.root, "--boot", "--machine=holdfast-boot", "--register=no", "--keep-unit",
-		"--private-network", "--console=pipe", "--timezone=off", "--resolv-conf=off", "--link-journal=no", "systemd.show_status=no")
+		"--private-network", "--console=pipe", "--timezone=off", "--resolv-conf=off", "--link-journal=no",
+		"--bind="+filepath.Join(os.Getenv(dirEnv), onDisk)+":/var/lib/systemd", "systemd.show_status=no")
 	m.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
 	m.nspawn.Stdout, m.nspawn.Stderr = console, console
 	if err := errors.Join(m.nspawn.Start(), console.Close()); err != nil {

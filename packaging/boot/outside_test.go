@@ -43,8 +43,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// outside makes what the machine boots from, and an empty folder for it that is
-// all that this machine ever sees of it.
+// The parts of the machine's folder: the tree's tmpfs, of which nobody else sees
+// anything, and what systemd wants on a disk, where it keeps the host's secret.
+const inMemory, onDisk = "memory", "disk"
+
+// outside makes what the machine boots from, and a folder for it.
 func outside() (code int, err error) {
 	if os.Getuid() != 0 {
 		return 1, errors.New("booting a tree takes root")
@@ -52,11 +55,16 @@ func outside() (code int, err error) {
 	if err := prepare(); err != nil {
 		return 1, err
 	}
-	dir, err := os.MkdirTemp("", "holdfast-boot-")
+	dir, err := os.MkdirTemp("/var/tmp", "holdfast-boot-")
 	if err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, os.Remove(dir)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	for _, part := range []string{inMemory, onDisk} {
+		if err := os.Mkdir(filepath.Join(dir, part), 0o700); err != nil {
+			return 1, err
+		}
+	}
 	dist := os.Getenv(distEnv)
 	if dist == "" {
 		if dist, err = os.MkdirTemp("", "holdfast-dist-"); err != nil {
@@ -154,7 +162,7 @@ func enclose() error {
 	}{
 		{"tmpfs", "/run", "tmpfs", "mode=755"}, // systemd-nspawn's own notes, which are not this machine's
 		{"none", hierarchy, "cgroup2", ""},     // as seen from the new name space
-		{"tmpfs", os.Getenv(dirEnv), "tmpfs", "mode=700,size=6g"},
+		{"tmpfs", filepath.Join(os.Getenv(dirEnv), inMemory), "tmpfs", "mode=700,size=6g"},
 	} {
 		if err := syscall.Mount(m.what, m.where, m.kind, 0, m.options); err != nil {
 			return fmt.Errorf("mount %s: %w", m.where, err)

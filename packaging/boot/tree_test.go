@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// dirEnv names the folder that the machine's tmpfs is mounted on.
+// dirEnv names the folder that the machine is in.
 const dirEnv = "HOLDFAST_BOOT_DIR"
 
 // treeEnv names the folder in which the tree is kept from one run to the next.
