@@ -144,7 +144,6 @@ var owners = map[string][]string{
 	"codeberg.org/go-pdf/fpdf":              {"archive/render/page"},
 	"golang.org/x/image":                    {"archive/render/page"},
 	"github.com/digitorus/timestamp":        {"internal/anchor"},
-	"github.com/transparency-dev/formats":   {"internal/anchor"},
 	"github.com/wneessen/go-mail":           {"internal/notice"},
 	"github.com/leodido/go-syslog/v4":       {"internal/notice"},
 	"filippo.io/age":                        {"cmd/holdfast/command"},
