@@ -30,7 +30,7 @@ type Made struct {
 	NewKey  bool     // it was made now
 	Request string   // certificate request for HTTPS; "" without
 	Waits   []string // files without which a section of the configuration stands behind a #
-	Account bool     // files belong to the service account
+	Owned
 	Started bool
 }
 
@@ -57,7 +57,7 @@ func Make(ctx context.Context, a *Answers, d *Dialog, out io.Writer) (*Made, err
 	}
 	// The archive is there and everything that it needs: from here on nothing is taken away.
 	var err error
-	if m.made.Account, err = Own(a.owned()); err != nil {
+	if m.made.Owned, err = Own(a.owned()); err != nil {
 		return m.made, fmt.Errorf("the archive is made, but its files cannot be given to the account %s: %w", Account, err)
 	}
 	if a.Start {
@@ -261,11 +261,17 @@ func (m *maker) config() error {
 // owned are what the service account has to have.
 func (a *Answers) owned() Ownership {
 	o := Ownership{Data: a.Data, Read: []string{filepath.Dir(a.Config), a.Config}}
-	if a.Relay != nil {
-		o.Read = append(o.Read, a.Relay.Key)
+	if r := a.Relay; r != nil {
+		o.Keys, o.Read = append(o.Keys, r.Key), append(o.Read, r.CA, r.Cert, r.HeadKey)
+		if r.EnrolKey != "" {
+			o.Read = append(o.Read, r.EnrolKey)
+		}
 	}
-	if a.HTTPS != nil {
-		o.Read = append(o.Read, a.HTTPS.Key)
+	if d := a.Directory; d != nil {
+		o.Read = append(o.Read, d.CA)
+	}
+	if h := a.HTTPS; h != nil {
+		o.Keys, o.Read = append(o.Keys, h.Key), append(o.Read, h.Cert)
 	}
 	return o
 }

@@ -7,73 +7,67 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
+	"holdfast/internal/certreq"
 	"holdfast/internal/durable"
 )
 
-// Account is the daemon's own account, made by the package (sysusers).
-const Account = "holdfast"
+// Account is the daemon's own account.
+const Account = certreq.Account
 
-// Ownership is what belongs to the daemon's account.
+// Ownership is what the daemon's account has to have. What is not there is
+// passed over.
 type Ownership struct {
-	Data string   // a folder that is its own, with all that is in it
-	Read []string // files and folders of root that its group may read; those that are not there are passed over
+	Data string   // a folder that becomes its own, with all that is in it
+	Keys []string // files that become its own, for nobody else to read
+	Read []string // files and folders of root that its group may read
+}
+
+// Owned is what became of it.
+type Owned struct {
+	Account bool     // the account exists, and root gave it what it needs
+	Left    []string // keys that others read as well, and that were left as they are
 }
 
 // Own gives the daemon's account what it needs, when root runs it and the
-// account exists; it reports whether it did. A crash leaves files that the
-// daemon cannot read: calling it again puts that right.
-func Own(o Ownership) (bool, error) {
+// account exists. A crash leaves files that the daemon cannot read: calling it
+// again puts that right.
+func Own(o Ownership) (Owned, error) {
 	if os.Geteuid() != 0 {
-		return false, nil
+		return Owned{}, nil
 	}
-	u, err := user.Lookup(Account)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
-		return false, nil
+	h, err := certreq.Daemon()
+	if err != nil || h == nil {
+		return Owned{}, err
 	}
-	if err != nil {
-		return false, err
-	}
-	uid, err1 := strconv.Atoi(u.Uid)
-	gid, err2 := strconv.Atoi(u.Gid)
-	if err := errors.Join(err1, err2); err != nil {
-		return false, err
-	}
-	return true, o.give(uid, gid)
+	left, err := o.give(*h)
+	return Owned{Account: true, Left: left}, err
 }
 
-func (o Ownership) give(uid, gid int) error {
+func (o Ownership) give(h certreq.Holder) (left []string, err error) {
 	if o.Data != "" {
-		if err := chown(o.Data, uid, gid); err != nil {
-			return err
+		if err := chown(o.Data, h.UID, h.GID); err != nil {
+			return nil, err
+		}
+	}
+	for _, path := range o.Keys {
+		given, err := h.Give(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return left, err
+		}
+		if err == nil && !given {
+			left = append(left, path)
 		}
 	}
 	for _, path := range o.Read {
-		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := os.Chown(path, -1, gid); err != nil {
-			return err
-		}
-		mode := os.FileMode(0o640)
-		if info.IsDir() {
-			mode = 0o750
-		}
-		if err := os.Chmod(path, info.Mode().Perm()|mode&^0o007); err != nil {
-			return err
+		if err := h.Show(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return left, err
 		}
 	}
-	return nil
+	return left, nil
 }
 
 // chown gives a folder and all in it to an account; links themselves, not what

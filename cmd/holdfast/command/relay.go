@@ -1,10 +1,13 @@
 package command
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,6 +19,7 @@ import (
 	"holdfast/archive/proof"
 	"holdfast/internal/api"
 	"holdfast/internal/certreq"
+	"holdfast/internal/durable"
 )
 
 func newRelay(g *globals) *cobra.Command {
@@ -34,14 +38,16 @@ type enrollment struct {
 	dir, name, archiveID, identity, url string
 	certificate                         string
 	pins                                [3]string // as pinFlags
+	yes                                 bool
 }
 
 // pinFlags are the files by which the relay and the hospital's devices are
-// known, in the order of enrollment.pins.
-var pinFlags = [3]struct{ flag, key, what string }{
-	{"ca", "ca", "authority that certifies the relay"},
-	{"head-key", "head_key", "the relay's signing key"},
-	{"enrol-key", "enrol_key", "the hospital's enrolment key"},
+// known, in the order of enrollment.pins, and their names in the configuration's
+// folder.
+var pinFlags = [3]struct{ flag, key, file, what string }{
+	{"ca", "ca", "relay-ca.pem", "authority that certifies the relay"},
+	{"head-key", "head_key", "relay-head.pem", "the relay's signing key"},
+	{"enrol-key", "enrol_key", "enrolment.pem", "the hospital's enrolment key"},
 }
 
 const (
@@ -61,18 +67,21 @@ certificate, and shows their fingerprints and those of the files that the vendor
 sent: the authority that certifies the relay, the key by which the relay signs
 what it hands out, and the hospital's own enrolment key. Read them over the
 telephone to somebody whose number you did not get with the files, and compare
-every group. Nothing that the vendor sent is believed for itself.
+every group. Nothing that the vendor sent is believed for itself: when you say
+that all was compared, the files are put into the folder of the configuration,
+where they are looked for too. It may be run again until all of them are there.
 
 Then, when the vendor has signed the request, --certificate FILE checks that the
 certificate is of that key, is for TLS clients and valid now, and puts it in
-place. Both steps end with the [relay] section of the configuration.
+place. Both steps end with the [relay] section of the configuration. The key is for
+the daemon's account alone.
 
 It overwrites nothing. When a certificate comes to its end, take another --name:
 a new key and certificate beside the old, and then the section's new names.`,
 		Example: `  sudo holdfast relay enroll --url https://relay.vendor.example --ca relay-ca.pem --head-key relay-head.pem --enrol-key enrolment.pem
   sudo holdfast relay enroll --url https://relay.vendor.example --certificate signed.pem`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return g.enroll(cmd.Context(), e) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return g.enroll(cmd.Context(), &e) },
 	}
 	f := c.Flags()
 	f.StringVar(&e.dir, "dir", defaultEtc, "`FOLDER` of the configuration, where key, request and certificate go")
@@ -81,6 +90,7 @@ a new key and certificate beside the old, and then the section's new names.`,
 	f.StringVar(&e.archiveID, "archive-id", "", "the archive's `ID` instead, where identity.json is not at hand")
 	f.StringVar(&e.url, "url", "", "the relay's `URL`, https://HOST[:PORT]")
 	f.StringVar(&e.certificate, "certificate", "", "second step: the signed certificate's `FILE`, with its chain")
+	f.BoolVar(&e.yes, "yes", false, "the fingerprints were compared: do not ask")
 	for i, p := range pinFlags {
 		f.StringVar(&e.pins[i], p.flag, "", "`FILE` of the "+p.what+", PEM")
 	}
@@ -89,35 +99,45 @@ a new key and certificate beside the old, and then the section's new names.`,
 
 func (e *enrollment) path(ext string) string { return filepath.Join(e.dir, e.name+ext) }
 
-func (g *globals) enroll(_ context.Context, e enrollment) error {
+func (g *globals) enroll(ctx context.Context, e *enrollment) error {
 	if e.name == "" || strings.ContainsAny(e.name, "/\\") || strings.HasPrefix(e.name, ".") {
 		return usage("--name is the name of files in --dir, without a folder")
 	}
 	if e.url != "" && !strings.HasPrefix(e.url, "https://") {
 		return usage("--url is https://HOST[:PORT]")
 	}
+	dir, err := filepath.Abs(e.dir)
+	if err != nil {
+		return err
+	}
+	e.dir = dir
+	if e.certificate == "" {
+		id, err := e.archive()
+		if err != nil {
+			return err
+		}
+		if err := g.relayRequest(e, id); err != nil {
+			return err
+		}
+	}
+	shown, err := g.relayPins(e)
+	if err != nil {
+		return err
+	}
+	if shown {
+		if err := g.compared(ctx, e); err != nil {
+			return err
+		}
+		if err := e.putPins(); err != nil {
+			return err
+		}
+	}
 	if e.certificate != "" {
 		if err := g.relayCertificate(e); err != nil {
 			return err
 		}
-		return g.relaySection(e)
 	}
-	id, err := e.archive()
-	if err != nil {
-		return err
-	}
-	if err := g.relayRequest(e, id); err != nil {
-		return err
-	}
-	for i, p := range pinFlags {
-		if err := g.relayPin(e.pins[i], p.what); err != nil {
-			return err
-		}
-	}
-	if err := g.say("Send %s to the vendor. Read the fingerprints above over the telephone and compare every group; if one differs, stop.\nThen: holdfast relay enroll --certificate FILE", e.path(".csr")); err != nil {
-		return err
-	}
-	return g.relaySection(e)
+	return g.relayNext(e)
 }
 
 // archive returns the archive's id.
@@ -137,13 +157,12 @@ func (e *enrollment) archive() (string, error) {
 }
 
 // relayRequest makes key and request, or shows the request that is there.
-func (g *globals) relayRequest(e enrollment, id string) error {
+func (g *globals) relayRequest(e *enrollment, id string) error {
 	_, err := os.Lstat(e.path(".key"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := certreq.Make(e.path(".key"), e.path(".csr"), id, nil); err != nil {
-			return &api.Problem{Title: "the key or the request cannot be made", Detail: err.Error(), Code: api.CodeOutput, Exit: api.ExitCreate,
-				Hint: "run it as root, and give a --dir that is there and a --name that is not taken"}
+			return unmade(err)
 		}
 		if err := g.say("made %s, which never leaves this machine, and %s", e.path(".key"), e.path(".csr")); err != nil {
 			return err
@@ -155,7 +174,136 @@ func (g *globals) relayRequest(e enrollment, id string) error {
 			return err
 		}
 	}
+	if err := g.entrust(e.path(".key")); err != nil {
+		return err
+	}
 	return g.relayPin(e.path(".csr"), "the archive's certificate request, for the vendor to compare")
+}
+
+// entrust gives the key to the daemon's account, or says what is to be done.
+func (g *globals) entrust(key string) error {
+	daemon, err := certreq.Daemon()
+	switch {
+	case err != nil:
+		return err
+	case daemon == nil:
+		return g.say("there is no account %s on this machine (the package makes it); later: chown %s: %s", certreq.Account, certreq.Account, shellWord(key))
+	case os.Geteuid() == daemon.UID:
+		return nil
+	case os.Geteuid() != 0:
+		return g.say("the daemon cannot read the key yet: sudo chown %s: %s", certreq.Account, shellWord(key))
+	}
+	given, err := daemon.Give(key)
+	if err == nil && !given {
+		err = g.say("others read %s too, so it was left as it is: see that the account %s can read it", shellWord(key), certreq.Account)
+	}
+	return err
+}
+
+// relayPins shows the files of the relay that are given, or in the folder
+// already; false without any. The second step shows those that are given alone:
+// the others were compared in the first.
+func (g *globals) relayPins(e *enrollment) (shown bool, err error) {
+	for i, p := range pinFlags {
+		if e.pins[i] == "" && e.certificate == "" {
+			if _, err := os.Lstat(e.pin(i)); err == nil {
+				e.pins[i] = e.pin(i)
+			}
+		}
+		if err := g.relayPin(e.pins[i], p.what); err != nil {
+			return shown, err
+		}
+		shown = shown || e.pins[i] != ""
+	}
+	return shown, nil
+}
+
+// pin is where the configuration looks for one of pinFlags.
+func (e *enrollment) pin(i int) string { return filepath.Join(e.dir, pinFlags[i].file) }
+
+// errUncompared ends an enrolment of which nobody says that it was compared.
+var errUncompared = &api.Problem{Title: "nobody said that the fingerprints were compared", Code: api.CodeBadRequest, Exit: api.ExitUsage,
+	Hint: "compare them over the telephone and run it again; if one differs, stop and tell the vendor. In a script, after comparing: --yes"}
+
+// compared asks whether the fingerprints were compared.
+func (g *globals) compared(ctx context.Context, e *enrollment) error {
+	if e.yes {
+		return nil
+	}
+	if _, err := io.WriteString(g.Err, "Read the fingerprints above over the telephone and compare every group; if one differs, stop.\nWere all of them compared, and the same? [yes/no]: "); err != nil {
+		return err
+	}
+	answer, err := wait(ctx, func() (string, error) { return readLine(bufio.NewReaderSize(g.In, maxSecret+2)) })
+	if ctx.Err() != nil {
+		return err
+	}
+	if err != nil || strings.ToLower(strings.TrimSpace(answer)) != "yes" {
+		return errUncompared
+	}
+	return nil
+}
+
+// putPins puts the compared files where the configuration looks for them.
+func (e *enrollment) putPins() error {
+	for i, p := range pinFlags {
+		if e.pins[i] == "" {
+			continue
+		}
+		text, err := certreq.Read(e.pins[i])
+		if err != nil {
+			return err
+		}
+		err = durable.Create(e.pin(i), text, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			there, read := certreq.Read(e.pin(i))
+			if read != nil || !bytes.Equal(there, text) {
+				return usage("%s is there already and is another file; nothing is overwritten. If the vendor changed %s, move the former file away and run it again", e.pin(i), p.what)
+			}
+			err = nil
+		}
+		if err != nil {
+			return unmade(err)
+		}
+		if err := show(e.pin(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// show lets the daemon read a file without secrets, whatever root's umask was.
+func show(path string) error {
+	daemon, err := certreq.Daemon()
+	if err != nil || daemon == nil || os.Geteuid() != 0 {
+		return err
+	}
+	return daemon.Show(path)
+}
+
+func unmade(err error) error {
+	return &api.Problem{Title: "a file cannot be made", Detail: err.Error(), Code: api.CodeOutput, Exit: api.ExitCreate,
+		Hint: "run it as root, and give a --dir that is there and a --name that is not taken"}
+}
+
+// relayNext says what is missing, or prints the section.
+func (g *globals) relayNext(e *enrollment) error {
+	var missing []string
+	for i, p := range pinFlags {
+		if _, err := os.Lstat(e.pin(i)); err != nil {
+			missing = append(missing, e.pin(i)+" ("+p.what+", --"+p.flag+")")
+		}
+	}
+	if e.certificate == "" {
+		if err := g.say("Send %s to the vendor. Then: holdfast relay enroll --certificate FILE", e.path(".csr")); err != nil {
+			return err
+		}
+	}
+	if len(missing) > 0 {
+		if err := g.say("Still missing: %s. Run it again with them.", strings.Join(missing, ", ")); err != nil {
+			return err
+		}
+	}
+	return g.relaySection(e)
 }
 
 // relayPin shows the fingerprints of a file.
@@ -184,7 +332,7 @@ func (g *globals) relayPin(path, what string) error {
 }
 
 // relayCertificate puts the signed certificate in place.
-func (g *globals) relayCertificate(e enrollment) error {
+func (g *globals) relayCertificate(e *enrollment) error {
 	text, err := certreq.Read(e.certificate)
 	if err != nil {
 		return usage("the certificate: %v", err)
@@ -199,24 +347,21 @@ func (g *globals) relayCertificate(e enrollment) error {
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(g.entrust(e.path(".key")), show(e.path(".pem"))); err != nil {
+		return err
+	}
 	return g.say("installed %s: %s, until %s", e.path(".pem"), visible(cert.Subject.String()), cert.NotAfter.UTC().Format(time.DateOnly))
 }
 
 // relaySection prints the section that the configuration needs.
-func (g *globals) relaySection(e enrollment) error {
+func (g *globals) relaySection(e *enrollment) error {
 	url := e.url
 	if url == "" {
 		url = "https://relay.vendor.example"
 	}
 	lines := []string{"[relay]", fmt.Sprintf("url       = %q", url)}
 	for i, p := range pinFlags {
-		path := e.pins[i]
-		if path == "" {
-			path = filepath.Join(e.dir, map[string]string{"ca": "relay-ca.pem", "head_key": "relay-head.pem", "enrol_key": "enrolment.pem"}[p.key])
-		} else if abs, err := filepath.Abs(path); err == nil {
-			path = abs
-		}
-		lines = append(lines, fmt.Sprintf("%-9s = %q", p.key, path))
+		lines = append(lines, fmt.Sprintf("%-9s = %q", p.key, e.pin(i)))
 	}
 	lines = append(lines, fmt.Sprintf("cert      = %q", e.path(".pem")), fmt.Sprintf("key       = %q", e.path(".key")))
 	_, err := fmt.Fprintln(g.Out, strings.Join(lines, "\n"))

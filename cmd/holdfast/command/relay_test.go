@@ -21,8 +21,14 @@ import (
 // runAlone runs a command that needs no daemon.
 func runAlone(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	return runAnswering(t, "", args...)
+}
+
+// runAnswering does, with what somebody types.
+func runAnswering(t *testing.T, typed string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	var out, errOut bytes.Buffer
-	code = Run(t.Context(), &Terminal{In: strings.NewReader(""), Out: &out, Err: &errOut}, args)
+	code = Run(t.Context(), &Terminal{In: strings.NewReader(typed), Out: &out, Err: &errOut}, args)
 	return code, out.String(), errOut.String()
 }
 
@@ -34,21 +40,43 @@ func TestRelayEnroll(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := []string{"relay", "enroll", "--dir", dir, "--archive-id", "ward.test", "--url", "https://relay.example", "--head-key", head}
-	code, out, said := runAlone(t, first...)
-	if code != api.ExitOK || !strings.Contains(out, "certificate request, CN=ward.test") || strings.Count(out, "SHA-256") != 2 || !strings.Contains(said, "over the telephone") {
+	pinned := filepath.Join(dir, "relay-head.pem")
+	for _, typed := range []string{"", "no\n", "\n", "y\n"} {
+		code, out, said := runAnswering(t, typed, first...)
+		if code != api.ExitUsage || !strings.Contains(said, "nobody said that the fingerprints were compared") || strings.Contains(out, "[relay]") {
+			t.Errorf("%q: %d\n%s%s", typed, code, out, said)
+		}
+		if _, err := os.Lstat(pinned); err == nil {
+			t.Fatalf("%q: what nobody compared is in place", typed)
+		}
+	}
+	code, out, said := runAnswering(t, "yes\n", first...)
+	if code != api.ExitOK || !strings.Contains(out, "certificate request, CN=ward.test") || strings.Count(out, "SHA-256") != 2 || !strings.Contains(said, "over the telephone") || !strings.Contains(said, "enrolment.pem") {
 		t.Fatalf("%d\n%s%s", code, out, said)
 	}
 	_, section, _ := strings.Cut(out, "[relay]")
 	c, err := config.Parse([]byte("data = \"d\"\nsocket = \"s\"\n[relay]"+section), "/")
-	if err != nil || c.Relay.HeadKey != head || c.Relay.Key != filepath.Join(dir, "relay.key") {
+	if err != nil || c.Relay.HeadKey != pinned || c.Relay.Key != filepath.Join(dir, "relay.key") {
 		t.Fatalf("%+v, %v\n%s", c, err, section)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "relay.key")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key: %v, %v", info, err)
 	}
 	key, err := os.ReadFile(filepath.Join(dir, "relay.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, again, _ := runAlone(t, first...); code != api.ExitOK || again != out {
+	// Again, now from the folder and without a question: the same.
+	if code, again, _ := runAlone(t, "relay", "enroll", "--dir", dir, "--archive-id", "ward.test", "--url", "https://relay.example", "--yes"); code != api.ExitOK || strings.ReplaceAll(again, pinned, head) != strings.ReplaceAll(out, pinned, head) {
 		t.Errorf("asked again: %d\n%s", code, again)
+	}
+	// Another file in place of one that was compared is no way to change it.
+	other := filepath.Join(dir, "other.pem")
+	if err := os.WriteFile(other, []byte("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, said := runAlone(t, "relay", "enroll", "--dir", dir, "--archive-id", "ward.test", "--head-key", other, "--yes"); code != api.ExitUsage || !strings.Contains(said, "another file") || strings.Contains(out, "[relay]") {
+		t.Errorf("another pin: %d\n%s%s", code, out, said)
 	}
 	if now, err := os.ReadFile(filepath.Join(dir, "relay.key")); err != nil || !bytes.Equal(now, key) {
 		t.Errorf("the key was overwritten: %v", err)
@@ -67,7 +95,7 @@ func TestRelayEnroll(t *testing.T) {
 		t.Errorf("installed twice: %d\n%s", code, said)
 	}
 	for name, args := range map[string][]string{
-		"a private key as a pin": {"--dir", dir, "--archive-id", "x", "--name", "b", "--ca", filepath.Join(dir, "relay.key")},
+		"a private key as a pin": {"--yes", "--dir", dir, "--archive-id", "x", "--name", "b", "--ca", filepath.Join(dir, "relay.key")},
 		"a name with a folder":   {"--dir", dir, "--archive-id", "x", "--name", "../b"},
 		"no archive":             {"--dir", dir, "--identity", filepath.Join(dir, "none")},
 		"a folder not there":     {"--dir", filepath.Join(dir, "none"), "--archive-id", "x"},

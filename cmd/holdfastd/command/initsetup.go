@@ -87,6 +87,9 @@ func sayMade(w io.Writer, a *setup.Answers, made *setup.Made) error {
 	if !made.Account && os.Geteuid() == 0 {
 		step("there is no account %s on this machine (the package makes it): until then the files are root's", setup.Account)
 	}
+	for _, path := range made.Left {
+		step("others read %s too, so it was left as it is: see that the account %s can read it", path, setup.Account)
+	}
 	switch {
 	case made.Started && a.Master.Kind == setup.KindPassphrase:
 		step("the daemon runs, and is locked: holdfastd unlock")
