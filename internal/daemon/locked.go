@@ -66,6 +66,10 @@ type locked struct {
 
 // wait serves the little that a locked daemon answers until it has its key.
 func (l *locked) wait(ctx context.Context) (*masterKey, error) {
+	registry, err := lockedMetrics(l.Version)
+	if err != nil {
+		return nil, err
+	}
 	listener, err := api.Listen(l.Config.Socket)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSocket, err)
@@ -74,10 +78,6 @@ func (l *locked) wait(ctx context.Context) (*masterKey, error) {
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	registry, err := lockedMetrics(l.Version)
-	if err != nil {
-		return nil, err
-	}
 	l.Logger.Warn("locked: the daemon waits for its master key; run `sudo holdfastd unlock`", "cause", l.cause)
 	monitor := api.Monitor{Registry: registry, Status: api.StatusLocked, Log: l.Logger, Ready: func(context.Context) error { return api.NotUnlocked() }}
 	server := &api.Locked{Monitor: monitor, Own: uint32(os.Geteuid()), Unlock: l.unlock} // #nosec G115 -- a uid
@@ -85,6 +85,7 @@ func (l *locked) wait(ctx context.Context) (*masterKey, error) {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return server.Serve(running, l.got, listener) })
 	if metrics != nil {
+		l.Logger.Info("serving metrics", "address", metrics.Addr().String())
 		g.Go(func() error { return l.monitor(running, &monitor, metrics) })
 	}
 	if l.Ready != nil {
