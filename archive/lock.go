@@ -15,9 +15,13 @@ import (
 // whose text says who holds it. The kernel drops it when the process ends,
 // however it ends.
 func lock(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- a name of ours in the archive's own folder
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600) // #nosec G304 -- a name of ours in the archive's own folder
 	if err != nil {
 		return nil, err
+	}
+	// Root, too, takes the lock of a folder that is another account's: what that account linked there is not written to.
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("%s is no file: remove it", f.Name()), err, f.Close())
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { // #nosec G115 -- a descriptor
 		holder, readErr := io.ReadAll(io.LimitReader(f, 64))

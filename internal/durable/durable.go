@@ -285,14 +285,14 @@ func FinishErasing(path string) error {
 
 // erase overwrites and unlinks what a replacement of path left behind.
 func erase(left, path string) error {
-	was, err := os.Stat(left)
+	was, err := os.Lstat(left)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	now, err := os.Stat(path)
+	now, err := os.Lstat(path)
 	if err != nil && (left == path+oldSuffix || !errors.Is(err, fs.ErrNotExist)) {
 		return fmt.Errorf("%s is there but %s is not: %w", left, path, err)
 	}
@@ -302,18 +302,43 @@ func erase(left, path string) error {
 		if err := SyncDir(filepath.Dir(path)); err != nil {
 			return err
 		}
-		if err := overwrite(left, was.Size()); err != nil {
+		if err := overwrite(left); err != nil {
 			return err
 		}
 	}
 	return Remove(left)
 }
 
-func overwrite(path string, size int64) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0) // #nosec G304 -- as above
+// Erase is Remove for a file of secrets: its blocks are overwritten before they
+// are given back, as ReplaceErasing does. A missing file is no error.
+//
+//	overwrite path in place, fsync, unlink, fsync(folder)
+//
+// A crash leaves the file, a part of it overwritten, or none: it is erased again
+// then.
+func Erase(path string) error {
+	if err := overwrite(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return Remove(path)
+}
+
+// overwrite puts zeros over a file's content, and nothing over what a name of
+// ours may have been made to stand for: root, too, works in folders of other
+// accounts. A link, a pipe, or a file that has another name besides is left as
+// it is.
+func overwrite(path string) error {
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0) // #nosec G304 -- as above
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, size))
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 { // #nosec G115 -- a descriptor
+		return errors.Join(err, f.Close())
+	}
+	_, err = f.Write(make([]byte, st.Size))
 	return errors.Join(err, f.Sync(), f.Close())
 }
