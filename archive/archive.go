@@ -31,6 +31,7 @@ type Options struct {
 	Keyless       bool                  // with ReadOnly: no master key; the chain can be checked, no body opened
 	Logger        *slog.Logger          // nil: none
 	KeysOf        string                // with ReadOnly: the folder of an archive whose keyring opens this copy of it; "": its own
+	KeysFrom      *Archive              // with ReadOnly: an open archive whose keyring opens this copy of it; nil: Master opens one
 
 	reading func() reading // of the machine's clocks; set by tests
 }
@@ -86,7 +87,13 @@ func Open(ctx context.Context, dir string, o Options) (*Archive, error) {
 		return nil, fmt.Errorf("%w: without its key an archive can only be read", ErrKeys)
 	}
 	k := &keys{ring: &seal.Keyring{}}
-	if !o.Keyless {
+	switch {
+	case o.KeysFrom != nil:
+		if !o.ReadOnly || o.KeysFrom.id.Origin != id.Origin {
+			return nil, fmt.Errorf("%w: the keyring of another archive", ErrKeys)
+		}
+		k = &keys{origin: id.Origin, ring: o.KeysFrom.keys.snapshot()}
+	case !o.Keyless:
 		if k, err = openKeys(cmp.Or(o.KeysOf, dir), o.Master, id, true); err != nil {
 			return nil, err
 		}

@@ -23,10 +23,12 @@ type DrillOptions struct {
 	Keys   string // folder of the keyring's own backup
 	Temp   string // an empty folder, which is emptied again; the attachments are read, and not written there
 
-	// Live is the folder of the running archive, whose keyring is read with Master.
-	// With Recovery the keyring copy is opened instead, as a restore would.
+	// Live is the folder of the running archive, whose keyring is read with Master;
+	// Running is that archive itself, in the process that runs it. With Recovery
+	// the keyring copy is opened instead, as a restore would.
 	Live     string
 	Master   [seal.MasterSize]byte
+	Running  *archive.Archive
 	Recovery *seal.RecoveryKey
 
 	Anchor []byte // the last signed checkpoint that was anchored; nil: none
@@ -96,11 +98,11 @@ func Drill(ctx context.Context, o DrillOptions) (out *Drilled, err error) {
 // keyring says with which keyring the bodies are opened. That of the kit is
 // written under a master key that nobody keeps.
 func (o *DrillOptions) keyring(copied []byte) (archive.Options, error) {
-	options := archive.Options{Master: o.Master, ReadOnly: true, KeysOf: o.Live}
+	options := archive.Options{Master: o.Master, ReadOnly: true, KeysOf: o.Live, KeysFrom: o.Running}
 	if o.Recovery == nil {
 		return options, nil
 	}
-	options.KeysOf, options.Master = "", seal.NewKey()
+	options.KeysOf, options.KeysFrom, options.Master = "", nil, seal.NewKey()
 	if err := durable.Create(filepath.Join(o.Temp, "keyring.recovery"), copied, 0o600); err != nil {
 		return options, err
 	}

@@ -169,7 +169,7 @@ func (c *Client) work(ctx context.Context, path string, req any, progress func(P
 		switch {
 		case line.Problem != nil:
 			return nil, line.Problem
-		case line.Plan != nil || line.Ran != nil || line.Certified != nil || line.Backup != nil:
+		case line.Plan != nil || line.Ran != nil || line.Certified != nil || line.Backup != nil || line.Drill != nil:
 			return &line, nil
 		case line.Progress != nil && progress != nil:
 			progress(*line.Progress)

@@ -120,6 +120,7 @@ var bodies = map[string]string{
 	"POST /v1/clock/release":  `{"reason":"r"}`,
 	"POST /v1/copies/list":    `{}`,
 	"POST /v1/backup/run":     `{}`,
+	"POST /v1/backup/drill":   `{}`,
 	"POST /v1/backup/drilled": `{"id":"20261122T120000Z-7","size":7,"root":"` + strings.Repeat("ab", 32) + `","ok":true,"bytes":1,"ms":1}`,
 	"POST /v1/backup/show":    `{}`,
 

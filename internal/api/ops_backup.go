@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"holdfast/archive/audit"
@@ -21,7 +23,9 @@ const CodeBackup = "backup"
 type Backups interface {
 	// Backup makes one, and notes what came of it.
 	Backup(ctx context.Context, req BackupRequest, progress func(Progress)) (*Backup, error)
-	// Drilled notes what a restore drill came to.
+	// Drill makes a restore drill in the daemon's process, and notes what it came to.
+	Drill(ctx context.Context, req DrillRequest, progress func(Progress)) (*Drill, error)
+	// Drilled notes what a restore drill came to that another process made.
 	Drilled(ctx context.Context, d Drilled) error
 	// Backups says what there was.
 	Backups(ctx context.Context) (*BackupsResponse, error)
@@ -60,6 +64,23 @@ type Backup struct {
 	Pruned  []string `json:"pruned,omitempty"`
 }
 
+// DrillRequest asks for a restore drill in the daemon's own process: where the
+// master key is in no file, only the daemon has it. Folders are absolute paths
+// on the appliance; those that are left out are the configuration's.
+type DrillRequest struct {
+	From     string `json:"from,omitempty"`
+	KeysFrom string `json:"keys_from,omitempty"`
+	Backup   string `json:"backup,omitempty"` // its id; empty: the newest
+	Temp     string `json:"temp,omitempty"`   // an empty folder; left out: one in the archive's
+}
+
+// Drill is a restore drill that came off.
+type Drill struct {
+	Drilled
+	Bodies   uint64 `json:"bodies"`   // of the sample, opened
+	Disposed uint64 `json:"disposed"` // of the sample, by certificates
+}
+
 // BackupsResponse says which backups and drills there were, the newest first,
 // and how they stand.
 type BackupsResponse struct {
@@ -85,6 +106,7 @@ type Drilled struct {
 func (s *Server) backupRoutes() []route {
 	return []route{
 		{name: "POST /v1/backup/run", answer: s.backupRun, endpoint: role.BackupRun, only: role.ViaSocket},
+		{name: "POST /v1/backup/drill", answer: s.backupDrill, endpoint: role.BackupRun, only: role.ViaSocket},
 		{name: "POST /v1/backup/drilled", answer: s.backupDrilled, endpoint: role.BackupRun, only: role.ViaSocket},
 		{name: "POST /v1/backup/show", answer: s.backupShow, endpoint: role.BackupShow},
 	}
@@ -96,10 +118,8 @@ func (s *Server) backupRun(w http.ResponseWriter, r *http.Request, c *caller) er
 	if err := decode(w, r, &req); err != nil {
 		return err
 	}
-	for _, folder := range []string{req.To, req.KeysTo} {
-		if folder != "" && (!filepath.IsAbs(folder) || filepath.Clean(folder) != folder || len(folder) > 4096 || strings.ContainsFunc(folder, func(r rune) bool { return r < ' ' })) {
-			return badRequest("a folder that is no absolute path", "give --to and --keys-to as absolute paths on the appliance")
-		}
+	if !absolute(req.To, req.KeysTo) {
+		return badRequest("a folder that is no absolute path", "give --to and --keys-to as absolute paths on the appliance")
 	}
 	if s.Backups == nil {
 		return notConfigured("backup")
@@ -114,6 +134,62 @@ func (s *Server) backupRun(w http.ResponseWriter, r *http.Request, c *caller) er
 		return &WorkLine{Backup: made}, 1, nil
 	})
 }
+
+// absolute reports whether each folder that is named is an absolute path.
+func absolute(folders ...string) bool {
+	for _, f := range folders {
+		if f != "" && (!filepath.IsAbs(f) || filepath.Clean(f) != f || len(f) > 4096 || strings.ContainsFunc(f, func(r rune) bool { return r < ' ' })) {
+			return false
+		}
+	}
+	return true
+}
+
+// backupDrill makes a restore drill. It ends when the client hangs up.
+func (s *Server) backupDrill(w http.ResponseWriter, r *http.Request, c *caller) error {
+	var req DrillRequest
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	if !absolute(req.From, req.KeysFrom, req.Temp) {
+		return badRequest("a folder that is no absolute path", "give --from, --keys-from and --temp as absolute paths on the appliance")
+	}
+	if _, _, err := backup.ParseID(req.Backup); req.Backup != "" && err != nil {
+		return badRequest("a name that no backup has", "`holdfastd backup list` names them")
+	}
+	if s.Backups == nil {
+		return notConfigured("backup")
+	}
+	return s.work(w, r, c, audit.Access{Action: audit.ActionBackup, Target: "drill"}, func(ctx context.Context, progress func(Progress)) (*WorkLine, uint64, error) {
+		made, err := s.Backups.Drill(ctx, req, progress)
+		if err != nil {
+			return nil, 0, drillProblem(err)
+		}
+		return &WorkLine{Drill: made}, 1, nil
+	})
+}
+
+// drillProblem says what to do about a drill that found something. What these
+// errors say is free of content.
+func drillProblem(err error) error {
+	p := &Problem{Title: "the backup was not shown to be good", Status: http.StatusConflict, Detail: err.Error(), Code: CodeBackup, Exit: ExitData,
+		Hint: "make another backup with `holdfastd backup`, and drill that; keep the older ones until it came off", err: err}
+	switch {
+	case errors.Is(err, ErrDrillRunning):
+		p.Exit = ExitTemporary
+		p.Hint = "wait for it; `holdfastd backup list` shows what came of it"
+	case errors.Is(err, ErrBackupFolders), errors.Is(err, backup.ErrNoBackup), errors.Is(err, backup.ErrNoKeys):
+		p.Exit = ExitUsage
+		p.Hint = "see that both folders of the backups are mounted, and are those of [backup] in the configuration"
+	case errors.Is(err, backup.ErrNotEmpty), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOSPC):
+		p.Exit = ExitCreate
+		p.Hint = "give with --temp an empty folder with room for the log and the bodies that the daemon's account may write to"
+	}
+	return p
+}
+
+// ErrDrillRunning means that the daemon tries a backup already.
+var ErrDrillRunning = errors.New("a restore drill is under way")
 
 // backupProblem says what to do about a backup that was not made. What these
 // errors say is free of content.
@@ -187,6 +263,16 @@ func (c *Client) Backup(ctx context.Context, req BackupRequest, progress func(Pr
 		return nil, err
 	}
 	return line.Backup, nil
+}
+
+// Drill has the daemon make a restore drill in its own process, and note what it
+// came to. progress, which may be nil, hears how far it has come.
+func (c *Client) Drill(ctx context.Context, req DrillRequest, progress func(Progress)) (*Drill, error) {
+	line, err := c.work(ctx, "/v1/backup/drill", req, progress)
+	if err != nil {
+		return nil, err
+	}
+	return line.Drill, nil
 }
 
 // Drilled tells the daemon what a restore drill came to.

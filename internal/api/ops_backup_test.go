@@ -16,6 +16,11 @@ func (copyist) Backup(_ context.Context, _ BackupRequest, progress func(Progress
 	return &Backup{What: "backup", OK: true, ID: "20261122T120000Z-7"}, nil
 }
 
+func (copyist) Drill(_ context.Context, _ DrillRequest, progress func(Progress)) (*Drill, error) {
+	progress(Progress{Step: "copy", Done: 1, Total: 2})
+	return &Drill{Drilled: Drilled{OK: true, ID: "20261122T120000Z-7", Size: 7}}, nil
+}
+
 func (copyist) Drilled(context.Context, Drilled) error { return nil }
 
 func (copyist) Backups(context.Context) (*BackupsResponse, error) {
@@ -42,6 +47,23 @@ func TestBackupRequestsAreRead(t *testing.T) {
 		p := problemOf(err)
 		if got := p.Code == CodeNoPart; got != want {
 			t.Errorf("%.40s: %s", body, p.Code)
+		}
+	}
+}
+
+func TestDrillRequestsAreRead(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{}`: true,
+		`{"from":"/a","keys_from":"/b","backup":"20261122T120000Z-7","temp":"/c"}`: true,
+		`{"backup":"../x"}`:     false,
+		`{"temp":"tmp"}`:        false,
+		`{"from":"/a/../b"}`:    false,
+		`{"keys_from":"b"}`:     false,
+		`{"shares":"anything"}`: false,
+	} {
+		p := problemOf((&Server{}).backupDrill(&deadlined{httptest.NewRecorder()}, jsonRequest(t, body), &caller{}))
+		if got := p.Code == CodeNoPart; got != want {
+			t.Errorf("%s: %s", body, p.Code)
 		}
 	}
 }

@@ -145,6 +145,7 @@ type WorkLine struct {
 	Plan     *Plan     `json:"plan,omitempty"`
 	Ran      *Ran      `json:"ran,omitempty"`
 	Backup   *Backup   `json:"backup,omitempty"`
+	Drill    *Drill    `json:"drill,omitempty"`
 	Problem  *Problem  `json:"problem,omitempty"`
 
 	Certified *Certified `json:"certified,omitempty"`

@@ -40,19 +40,21 @@ const (
 type backups struct {
 	p      *parts
 	config config.Backup
+	whole  *config.Config
 	spool  string
 	book   *backupBook
 	keeper *backup.Keeper // nil without keys_to
 
-	making  sync.Mutex // one backup at a time
-	running atomic.Bool
-	current atomic.Bool // the keyring's own backup has every key
+	making   sync.Mutex // one backup at a time
+	drilling sync.Mutex // one drill at a time
+	running  atomic.Bool
+	current  atomic.Bool // the keyring's own backup has every key
 }
 
 // backupDuty makes backups, and keeps account of them and of drills.
 func (p *parts) backupDuty(o Options) (duty, error) {
 	c := o.Config.Backup
-	b := &backups{p: p, config: c, book: &backupBook{}, spool: filepath.Join(o.Config.Data, "spool")}
+	b := &backups{p: p, config: c, whole: o.Config, book: &backupBook{}, spool: filepath.Join(o.Config.Data, "spool")}
 	if c.Spool != "" {
 		b.spool = filepath.Join(c.Spool, "holdfast-spool") // a folder of our own: it is emptied
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 	"holdfast/archive"
 	"holdfast/archive/backup"
 	"holdfast/archive/proof"
-	"holdfast/internal/anchor"
+	"holdfast/archive/seal"
 	"holdfast/internal/api"
 	"holdfast/internal/config"
 	"holdfast/internal/daemon"
@@ -39,6 +38,9 @@ every key. Bodies are opened with the archive's own keyring, which is only read;
 with --shares with the keyring's own backup, as a restore would. Then the folder
 is removed, and the daemon notes what it came to.
 
+Where the master key is kept by a passphrase it is in the daemon's memory alone,
+and the daemon makes the drill itself; it has to be running and unlocked.
+
 It needs as much room as the log and the bodies take; attachments are read and
 compared where they are.`,
 		Example: `  holdfastd drill --config /etc/holdfast/holdfastd.toml
@@ -59,10 +61,8 @@ compared where they are.`,
 
 // drilled is the result of drill as JSON.
 type drilled struct {
-	api.Drilled
-	Bodies   uint64 `json:"bodies"`   // of the sample, opened
-	Disposed uint64 `json:"disposed"` // of the sample, by certificates
-	Error    string `json:"error,omitempty"`
+	api.Drill
+	Error string `json:"error,omitempty"`
 }
 
 func runDrill(c *cobra.Command, o drillOptions) error {
@@ -70,85 +70,104 @@ func runDrill(c *cobra.Command, o drillOptions) error {
 	if err != nil {
 		return err
 	}
-	for folder, from := range map[*string]string{&o.from: cfg.Backup.To, &o.keys: cfg.Backup.KeysTo} {
-		if *folder == "" {
-			*folder = from
+	req := api.DrillRequest{Backup: o.id}
+	for into, from := range map[*string]string{&req.From: o.from, &req.KeysFrom: o.keys, &req.Temp: o.temp} {
+		if from == "" {
+			continue
 		}
-		if *folder == "" {
-			return fmt.Errorf("%w: a drill needs the two folders of the backups: set [backup] to and keys_to, or give --from and --keys-from", errUsage)
+		if *into, err = filepath.Abs(from); err != nil {
+			return err
 		}
 	}
 	client := api.NewClient(cfg.Socket)
 	defer client.Close()
 	began := time.Now()
-	made, trouble := drill(c, o, cfg, client)
+	out, trouble := drill(c, o, cfg, client, req)
 	if c.Context().Err() != nil {
 		return c.Context().Err()
 	}
-	out := drilled{Drilled: api.Drilled{OK: trouble == nil, MS: time.Since(began).Milliseconds()}}
-	if trouble != nil {
-		out.ErrorClass, out.Error = drillClass(trouble), trouble.Error()
+	if errors.Is(trouble, api.ErrBackupFolders) {
+		return fmt.Errorf("%w: %w", errUsage, errDrillFolders)
 	}
-	if made != nil {
-		out.ID, out.Size, out.Root, out.Bytes, out.Bodies, out.Disposed = made.Manifest.ID, made.Manifest.Size, made.Manifest.Root, made.Bytes, made.Bodies, made.Disposed
+	var told error
+	if !out.noted {
+		out.OK, out.MS = trouble == nil, time.Since(began).Milliseconds()
+		if trouble != nil {
+			out.ErrorClass = daemon.DrillClass(trouble)
+		}
+		if _, told = client.Drilled(c.Context(), out.Drilled); told != nil {
+			told = fmt.Errorf("the daemon did not note the drill, and its age is not known to the alarms: %w", told)
+		}
 	}
-	_, told := client.Drilled(c.Context(), out.Drilled)
 	if o.json {
-		err = json.NewEncoder(c.OutOrStdout()).Encode(out)
+		said := drilled{Drill: out.Drill}
+		if trouble != nil {
+			said.Error = trouble.Error()
+		}
+		err = json.NewEncoder(c.OutOrStdout()).Encode(said)
 	} else if trouble == nil {
 		_, err = fmt.Fprintf(c.OutOrStdout(), "the backup %s can be put back: %d entries, %s read, %d bodies opened, in %s\n",
 			out.ID, out.Size, bytesText(out.Bytes), out.Bodies, (time.Duration(out.MS) * time.Millisecond).Round(time.Second/10))
 	}
-	if told != nil {
-		told = fmt.Errorf("the daemon did not note the drill, and its age is not known to the alarms: %w", told)
-	}
 	return errors.Join(trouble, told, err)
 }
 
-// drillClass names for the log what went wrong, free of content.
-func drillClass(err error) string {
-	switch {
-	case errors.Is(err, backup.ErrLostKeys), errors.Is(err, backup.ErrNoKeys):
-		return "keys"
-	case errors.Is(err, backup.ErrDamaged), errors.Is(err, archive.ErrDamaged), errors.Is(err, archive.ErrAnchor), errors.Is(err, backup.ErrManifest):
-		return "damaged"
-	case errors.Is(err, backup.ErrNoBackup):
-		return "none"
-	}
-	return "failed"
+var errDrillFolders = errors.New("a drill needs the two folders of the backups: set [backup] to and keys_to, or give --from and --keys-from")
+
+// tried is what a drill came to, and whether the daemon has noted it already.
+type tried struct {
+	api.Drill
+	noted bool
 }
 
-func drill(c *cobra.Command, o drillOptions, cfg *config.Config, client *api.Client) (_ *backup.Drilled, err error) {
-	options := backup.DrillOptions{From: o.from, Keys: o.keys, Backup: o.id, Temp: o.temp, Live: cfg.Data, Sample: cfg.Backup.DrillSample, Progress: restoreProgress(c.ErrOrStderr())}
-	if o.temp == "" {
-		options.Temp = filepath.Join(cfg.Data, "drill")
-		// What a drill left that was killed.
-		if err := os.RemoveAll(options.Temp); err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(options.Temp)) }()
-	}
+func drill(c *cobra.Command, o drillOptions, cfg *config.Config, client *api.Client, req api.DrillRequest) (out tried, err error) {
+	var master [seal.MasterSize]byte
+	var kit *seal.RecoveryKey
 	if o.shares != "" {
-		if options.Recovery, err = askKit(c.Context(), &setup.Dialog{In: c.InOrStdin(), Out: c.ErrOrStderr()}, o.shares); err != nil {
-			return nil, err
-		}
-	} else if options.Master, err = daemon.ReadMaster(daemon.CredentialsDir(cfg.Credentials, cfg.Data)); err != nil {
-		return nil, fmt.Errorf("%w; a drill without the master key takes --shares", err)
+		kit, err = askKit(c.Context(), &setup.Dialog{In: c.InOrStdin(), Out: c.ErrOrStderr()}, o.shares)
+	} else if master, err = daemon.ReadMaster(daemon.CredentialsDir(cfg.Credentials, cfg.Data)); errors.Is(err, daemon.ErrNoMaster) {
+		return drillThere(c, client, req)
+	} else if err != nil {
+		err = fmt.Errorf("%w; a drill without the master key takes --shares", err)
 	}
-	_, id, err := backup.Chosen(o.from, o.id)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	if own, err := archive.ReadIdentity(cfg.Data); err != nil || own.Origin != id.Origin {
-		return nil, errors.Join(backup.ErrForeign, err)
+	id, err := archive.ReadIdentity(cfg.Data)
+	if err != nil {
+		return out, err
 	}
-	if cfg.Anchor.File != "" {
-		if line, err := anchor.Last(cfg.Anchor.File); err == nil {
-			options.Anchor = []byte(line.Checkpoint)
-		}
+	options, done, err := daemon.PrepareDrill(cfg, req)
+	if err != nil {
+		return out, err
 	}
+	defer func() { err = errors.Join(err, done()) }()
+	options.Live, options.Master, options.Recovery, options.Progress = cfg.Data, master, kit, restoreProgress(c.ErrOrStderr())
 	options.Destroyed = destroyedBy(c.Context(), client, id)
-	return backup.Drill(c.Context(), options)
+	made, err := backup.Drill(c.Context(), options)
+	if made != nil {
+		out.ID, out.Size, out.Root, out.Bytes, out.Bodies, out.Disposed = made.Manifest.ID, made.Manifest.Size, made.Manifest.Root, made.Bytes, made.Bodies, made.Disposed
+	}
+	return out, err
+}
+
+// drillThere has the daemon make the drill: where the master key is kept by a
+// passphrase, or comes by another way than a file, only the daemon has it.
+func drillThere(c *cobra.Command, client *api.Client, req api.DrillRequest) (tried, error) {
+	tell := restoreProgress(c.ErrOrStderr())
+	made, err := client.Drill(c.Context(), req, func(p api.Progress) {
+		if tell != nil {
+			tell(p.Step, int64(p.Done), int64(p.Total)) // #nosec G115 -- bytes of a backup
+		}
+	})
+	var p *api.Problem
+	switch {
+	case err == nil:
+		return tried{Drill: *made, noted: true}, nil
+	case errors.As(err, &p) && p.Code == api.CodeBackup:
+		return tried{noted: true}, err
+	}
+	return tried{}, fmt.Errorf("the master key is in no file, so that the daemon has to make the drill; start it and give it the key with `holdfastd unlock`, or give the kit's shares with --shares: %w", err)
 }
 
 // destroyedBy asks the daemon for the certificates of disposition, at the first
