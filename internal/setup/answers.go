@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/pelletier/go-toml/v2"
@@ -118,7 +120,7 @@ func ParseAnswers(text []byte) (*Answers, error) {
 		return nil, fmt.Errorf("%w: line %d: there is no such key; `holdfastd init --help` shows an answers file", ErrAnswers, row)
 	case errors.As(err, &syntax):
 		row, column := syntax.Position()
-		return nil, fmt.Errorf("%w: line %d, column %d: not what this key takes", ErrAnswers, row, column)
+		return nil, fmt.Errorf("%w: line %d, column %d: it is no TOML, or not what this key takes", ErrAnswers, row, column)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrAnswers, err)
 	}
@@ -190,11 +192,22 @@ func (a *Answers) Check() error {
 }
 
 func (a *Answers) checkPaths() error {
-	for key, path := range map[string]string{
+	paths := map[string]string{
 		"config": a.Config, "data": a.Data, "credentials": a.Credentials, "socket": a.Socket, "units": a.Units,
-	} {
-		if !filepath.IsAbs(path) {
-			return fmt.Errorf("%w: %s is an absolute path", ErrAnswers, key)
+		"backup.to": a.Backup.To, "backup.keys_to": a.Backup.KeysTo, "anchor_file": a.Anchor,
+	}
+	if r := a.Relay; r != nil {
+		maps.Copy(paths, map[string]string{"relay.ca": r.CA, "relay.cert": r.Cert, "relay.key": r.Key, "relay.head_key": r.HeadKey, "relay.enrol_key": r.EnrolKey})
+	}
+	if a.Directory != nil {
+		paths["directory.ca"] = a.Directory.CA
+	}
+	if h := a.HTTPS; h != nil {
+		paths["https.cert"], paths["https.key"] = h.Cert, h.Key
+	}
+	for _, key := range slices.Sorted(maps.Keys(paths)) {
+		if paths[key] != "" && !filepath.IsAbs(paths[key]) {
+			return fmt.Errorf("%w: %s is an absolute path: one that begins with /", ErrAnswers, key)
 		}
 	}
 	if inside(a.Credentials, a.Data) {

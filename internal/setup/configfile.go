@@ -66,6 +66,10 @@ func asTOML(v any) (string, bool) {
 		given = len(x) > 0
 	case bool:
 		given = x
+	case int:
+		given = x != 0
+	case config.Duration:
+		given, v = x.Duration != 0, x.String()
 	case uint32:
 		given = true
 	}
@@ -154,17 +158,18 @@ func (a *Answers) people(w *writer) error {
 	w.set("base", d.Base, `["OU=Staff,DC=hospital,DC=example"]`, "")
 	w.set("group_base", d.GroupBase, `["OU=Groups,DC=hospital,DC=example"]`, "default: base")
 	w.set("filter", d.Filter, `"(employeeType=staff)"`, "narrows the people")
-	w.set("interval", "", `"5m"`, "")
-	w.set("timeout", "", `"15s"`, "")
-	w.set("max_loss_percent", "", "5", "more departures at once than both of these wait for a second person")
-	w.set("max_loss", "", "20", "")
+	w.set("interval", d.Interval, `"5m"`, "")
+	w.set("timeout", d.Timeout, `"15s"`, "")
+	w.set("max_loss_percent", d.MaxLossPercent, "5", "more departures at once than both of these wait for a second person")
+	w.set("max_loss", d.MaxLoss, "20", "")
 	roles := d.Roles
 	if a.Administrator.Group != "" {
 		roles = append(roles, config.GroupRole{Group: a.Administrator.Group, Role: role.Administrator})
 	}
 	off := w.later
 	for _, r := range roles {
-		w.line("\n[[directory.role]]", "")
+		w.WriteString("\n")
+		w.line("[[directory.role]]", "")
 		w.set("group", r.Group, "", "account, DN or objectGUID; nested members count")
 		w.set("role", string(r.Role), "", "`holdfast roles` lists them")
 		w.set("department", r.Department, `"Cardiology"`, "only messages of who was there at the time")

@@ -46,8 +46,13 @@ type maker struct {
 // Make makes an archive by complete and checked answers. The kit goes to out
 // and is safe before there is anything that could need it; the archive itself
 // comes last but for ownership and start: where it is, everything is.
-func Make(ctx context.Context, a *Answers, d *Dialog, out io.Writer) (*Made, error) {
+func Make(ctx context.Context, a *Answers, d *Dialog, out io.Writer) (_ *Made, err error) {
 	m := &maker{Answers: a, dialog: d, out: out, made: &Made{}}
+	taken, err := Take(a.Data)
+	defer func() { err = errors.Join(err, taken.Back()) }()
+	if err != nil {
+		return nil, err
+	}
 	if err := m.all(ctx); err != nil {
 		slices.Reverse(m.undo)
 		for _, undo := range m.undo {
@@ -56,7 +61,6 @@ func Make(ctx context.Context, a *Answers, d *Dialog, out io.Writer) (*Made, err
 		return nil, err
 	}
 	// The archive is there and everything that it needs: from here on nothing is taken away.
-	var err error
 	if m.made.Owned, err = Own(a.owned()); err != nil {
 		return m.made, fmt.Errorf("the archive is made, but its files cannot be given to the account %s: %w", Account, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -71,14 +72,81 @@ func (o Ownership) give(h certreq.Holder) (left []string, err error) {
 }
 
 // chown gives a folder and all in it to an account; links themselves, not what
-// they point at.
-func chown(dir string, uid, gid int) error {
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+// they point at. What is in a folder comes before the folder: whoever has a
+// folder can put anything in the place of what is in it, and a file of root's
+// with a second name there could be any file of root's.
+func chown(dir string, uid, gid int) (err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	return each(root, ".", uid, func(name string) error { return root.Lchown(name, uid, gid) })
+}
+
+// each calls give for what is in a folder, and then for the folder.
+func each(root *os.Root, name string, uid int, give func(name string) error) error {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		entries, err := fs.ReadDir(root.FS(), name)
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, uid, gid)
-	})
+		for _, e := range entries {
+			if err := each(root, path.Join(name, e.Name()), uid, give); err != nil {
+				return err
+			}
+		}
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); !ok || info.Mode().IsRegular() && s.Nlink > 1 && s.Uid != uint32(uid) { // #nosec G115 -- a uid
+		return fmt.Errorf("%s has a second name somewhere: remove it, it is none of the archive's", filepath.Join(root.Name(), name))
+	}
+	return give(name)
+}
+
+// Taken is a folder that root took from the account that had it.
+type Taken struct {
+	dir      string // "" when nothing was taken
+	uid, gid int
+}
+
+// Take makes an existing folder root's own while root fills it, when root runs
+// it: the account that has it can put links in the place of what root makes. A
+// crash leaves the folder root's, and empty or not an archive yet.
+func Take(dir string) (Taken, error) {
+	if os.Geteuid() != 0 {
+		return Taken{}, nil
+	}
+	return take(dir)
+}
+
+func take(dir string) (Taken, error) {
+	uid, gid, err := ownerOf(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && uid == os.Geteuid() {
+		return Taken{}, nil
+	}
+	if err != nil {
+		return Taken{}, err
+	}
+	return Taken{dir, uid, gid}, errors.Join(os.Chown(dir, os.Geteuid(), os.Getegid()), os.Chmod(dir, 0o700)) // #nosec G302 -- a folder
+}
+
+// Back gives the folder back, if nobody else was given it meanwhile.
+func (t Taken) Back() error {
+	if t.dir == "" {
+		return nil
+	}
+	uid, _, err := ownerOf(t.dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && uid != os.Geteuid() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chown(t.dir, t.uid, t.gid)
 }
 
 // OwnAs gives files in dir to whoever owns dir, after root wrote them. A crash

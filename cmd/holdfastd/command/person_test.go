@@ -40,6 +40,7 @@ func person(ts *testscript.TestScript, neg bool, args []string) {
 	go func() {
 		err := cmd.Wait()
 		shown.end()
+		out.end()
 		ended <- err
 	}()
 	at := 0
@@ -56,7 +57,7 @@ func person(ts *testscript.TestScript, neg bool, args []string) {
 			break
 		}
 		if answer == "KIT" {
-			answer = typedShare(prompt, out.text())
+			answer = typedShare(prompt, out)
 		}
 		_, err := io.WriteString(in, strings.ReplaceAll(answer, "$WORK", ts.Getenv("WORK"))+"\n")
 		if err != nil {
@@ -76,18 +77,25 @@ func person(ts *testscript.TestScript, neg bool, args []string) {
 
 var asked = regexp.MustCompile(`share ([0-9]+) of [0-9]+: $`)
 
-// typedShare finds, in a kit, the share that a question asks for.
-func typedShare(prompt, kit string) string {
+// typedShare finds, in a kit, the share that a question asks for. The question
+// may be seen before the kit, which comes another way.
+func typedShare(prompt string, kit *seen) string {
 	m := asked.FindStringSubmatch(prompt)
 	if m == nil {
 		return "no share was asked for"
 	}
-	_, after, _ := strings.Cut(kit, "share "+m[1]+" of ")
-	lines := strings.SplitN(after, "\n", 3)
-	if len(lines) < 3 {
-		return "the kit has no such share"
+	share := regexp.MustCompile(`(?m)^share ` + m[1] + ` of [0-9]+\n(.*)\n`)
+	kit.mu.Lock()
+	defer kit.mu.Unlock()
+	for {
+		if found := share.FindStringSubmatch(kit.b.String()); found != nil {
+			return strings.ToLower(found[1])
+		}
+		if kit.ended {
+			return "the kit has no such share"
+		}
+		kit.grown.Wait()
 	}
-	return strings.ToLower(lines[1])
 }
 
 // seen collects what a process shows.
