@@ -84,14 +84,13 @@ type restored struct {
 	Report      *archive.Report `json:"report"`
 }
 
-func runRestore(c *cobra.Command, o restoreOptions) error {
+func runRestore(c *cobra.Command, o restoreOptions) (err error) {
 	for flag, value := range map[string]string{"from": o.from, "keys-from": o.keys, "to": o.to} {
 		if value == "" {
 			return fmt.Errorf("%w: --%s is missing; see `holdfastd restore --help`", errUsage, flag)
 		}
 	}
 	options := backup.RestoreOptions{From: o.from, Keys: o.keys, To: o.to, Backup: o.id, Salvage: o.salvage, Progress: restoreProgress(c.ErrOrStderr())}
-	var err error
 	if options.Anchor, err = anchorFrom(o.anchor); err != nil {
 		return err
 	}
@@ -112,6 +111,11 @@ func runRestore(c *cobra.Command, o restoreOptions) error {
 	}
 	out := restored{To: o.to, Credentials: o.credentials}
 	if options.Master, out.MasterMade, err = daemon.EnsureMaster(o.credentials); err != nil {
+		return err
+	}
+	taken, err := setup.Take(o.to)
+	defer func() { err = errors.Join(err, taken.Back()) }()
+	if err != nil {
 		return err
 	}
 	made, err := backup.Restore(c.Context(), options)
