@@ -97,3 +97,10 @@ func jsonRequest(t *testing.T, body string) *http.Request {
 	r.Header.Set("Content-Type", "application/json")
 	return r
 }
+
+// examiner is an Examiner that finds nothing.
+type examiner struct{}
+
+func (examiner) Examine(context.Context) (*DoctorResponse, error) {
+	return &DoctorResponse{Version: "test", Findings: []Finding{}}, nil
+}

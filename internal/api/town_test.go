@@ -68,6 +68,8 @@ func (w *town) server() *Server {
 		p.Backups = copyist{}
 		p.Kit = func(context.Context, uint32, NoteKitRequest) error { return nil }
 		p.Restorer = salvor{w}
+		p.Doctor = examiner{}
+		p.Reload = func(context.Context) (*ReloadResponse, error) { return &ReloadResponse{LogLevel: "info"}, nil }
 	}
 	s, err := New(p)
 	if err != nil {
