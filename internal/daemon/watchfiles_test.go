@@ -52,15 +52,15 @@ func TestAlertsAreTested(t *testing.T) {
 	if len(alerts) < 30 {
 		t.Fatalf("%d alerts", len(alerts))
 	}
-	blocks := strings.Split(tests, "  - name: ")
+	tried := strings.Split(tests, "      - eval_time: ")
 	for _, m := range alerts {
 		name := m[1]
 		fires, quiet := 0, 0
-		for _, b := range blocks {
-			if !strings.Contains(b, "alertname: "+name+"\n") {
+		for _, one := range tried {
+			if !strings.Contains(one, "alertname: "+name+"\n") {
 				continue
 			}
-			if strings.Contains(b, "exp_alerts: []") {
+			if strings.Contains(one, "exp_alerts: []") {
 				quiet++
 			} else {
 				fires++

@@ -166,8 +166,15 @@ func TestWords(t *testing.T) {
 	if !w.Has("the log's last entry is in the chain") || w.Has(told) || w.Has("the") {
 		t.Error("words of the program are told from others wrongly")
 	}
-	if _, err := ReadWords(filepath.Join(t.TempDir(), "none")); err == nil {
-		t.Error("a missing program was read")
+	if again := w.Has("the log's last entry is in the chain"); !again || w.Has(told) {
+		t.Error("a second look came to something else")
+	}
+	text := filepath.Join(t.TempDir(), "text")
+	put(t, text, "#!/bin/sh\n", 0o700)
+	for _, path := range []string{filepath.Join(t.TempDir(), "none"), text} {
+		if _, err := ReadWords(path); err == nil {
+			t.Errorf("%s was read as a program", path)
+		}
 	}
 }
 

@@ -60,10 +60,11 @@ func newJournal(w io.Writer, level slog.Leveler) *journal {
 	return &journal{out: out, text: slog.NewTextHandler(&out.line, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime})}
 }
 
-// withoutTime drops the record's own time and level: the journal keeps both
-// beside the line.
+// withoutTime drops the record's own time, which the journal keeps beside the
+// line. The level stays: what journalctl prints as text has no priority, and a
+// support bundle is made of that.
 func withoutTime(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.Attr{}
 	}
 	return a

@@ -23,7 +23,7 @@ var hostile = []string{
 // Each event is one line that begins with its priority, whatever its values
 // hold; nothing in it moves a cursor.
 func TestJournalLines(t *testing.T) {
-	line := regexp.MustCompile(`^<([0-7])>msg=`)
+	line := regexp.MustCompile(`^<([0-7])>level=(ERROR|WARN|INFO|DEBUG) msg=`)
 	for _, value := range hostile {
 		for _, tt := range []struct {
 			log  func(*slog.Logger)
@@ -72,7 +72,7 @@ func TestJournalTogether(t *testing.T) {
 	all.Wait()
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	for _, l := range lines {
-		if !strings.HasPrefix(l, "<4>msg=one i=") || !strings.HasSuffix(l, "x") {
+		if !strings.HasPrefix(l, "<4>level=WARN msg=one i=") || !strings.HasSuffix(l, "x") {
 			t.Fatalf("%q", l)
 		}
 	}
@@ -81,7 +81,7 @@ func TestJournalTogether(t *testing.T) {
 	}
 	level.Set(slog.LevelDebug)
 	out.Reset()
-	if log.Debug("now"); out.String() != "<7>msg=now\n" {
+	if log.Debug("now"); out.String() != "<7>level=DEBUG msg=now\n" {
 		t.Errorf("%q", out.String())
 	}
 }
@@ -113,7 +113,7 @@ func TestIsJournal(t *testing.T) {
 	newLogger(f, slog.LevelInfo).Info("to a file", "v", "a\nb")
 	text, err := os.ReadFile(f.Name())
 	lines := strings.SplitAfter(string(text), "\n")
-	if err != nil || len(lines) != 3 || lines[0] != "<6>msg=\"to the journal\"\n" || !strings.HasPrefix(lines[1], "time=") || !strings.Contains(lines[1], `level=INFO`) {
+	if err != nil || len(lines) != 3 || lines[0] != "<6>level=INFO msg=\"to the journal\"\n" || !strings.HasPrefix(lines[1], "time=") || !strings.Contains(lines[1], `level=INFO`) {
 		t.Errorf("%q, %v", text, err)
 	}
 }
