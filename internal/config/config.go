@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -127,6 +128,9 @@ type Relay struct {
 // Load reads and checks the file at path.
 func Load(path string) (*Config, error) {
 	f, err := os.Open(path) // #nosec G304 -- the operator names it
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w; `holdfastd init` writes one", ErrConfig, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}

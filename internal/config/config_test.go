@@ -145,7 +145,7 @@ func TestPeopleNeedADirectory(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.toml")
-	if _, err := Load(path); !errors.Is(err, ErrConfig) || !errors.Is(err, os.ErrNotExist) {
+	if _, err := Load(path); !errors.Is(err, ErrConfig) || !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "holdfastd init") {
 		t.Errorf("a missing file: %v", err)
 	}
 	if err := os.WriteFile(path, []byte("data = 1"), 0o600); err != nil {
