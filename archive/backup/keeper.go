@@ -164,15 +164,13 @@ func (k *Keeper) removeOlder(ctx context.Context, dir string, newest *Sidecar) e
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"", sidecarSuffix} { // copies before sidecars: a copy without one would not be seen, and would open keys all the same
+	for _, sidecars := range []bool{false, true} { // copies before sidecars: a copy without one would not be seen, and would open keys all the same
 		for _, e := range entries {
-			text, ok := strings.CutPrefix(e.Name(), keyCopyPrefix)
-			text, sidecar := strings.CutSuffix(text, sidecarSuffix)
-			n, err := strconv.ParseUint(text, 10, 64)
-			if !ok || err != nil || sidecar != (name != "") || n == newest.Generation || n == spare {
+			n, sidecar, finished, ok := ofCopy(e.Name())
+			if !ok || sidecar != sidecars || finished && (n == newest.Generation || n == spare) {
 				continue
 			}
-			if err := durable.Remove(filepath.Join(dir, e.Name())); err != nil {
+			if err := durable.Erase(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}
@@ -187,6 +185,16 @@ func (k *Keeper) removeOlder(ctx context.Context, dir string, newest *Sidecar) e
 		}
 	}
 	return nil
+}
+
+// ofCopy says of which generation's copy a file is, whether it is the sidecar,
+// and whether it was finished: what a crash left of one opens keys as well.
+func ofCopy(name string) (generation uint64, sidecar, finished, ok bool) {
+	text, ours := strings.CutPrefix(name, keyCopyPrefix)
+	text, left := strings.CutSuffix(text, ".tmp")
+	text, sidecar = strings.CutSuffix(text, sidecarSuffix)
+	n, err := strconv.ParseUint(text, 10, 64)
+	return n, sidecar, !left, ours && err == nil
 }
 
 // spare returns the generation of the one older copy that stays, 0 for none:

@@ -3,8 +3,11 @@ package backup
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,10 +80,18 @@ func TestKeeperKeepsTwoCopies(t *testing.T) {
 		}
 		// A copy that lost its sidecar opens keys all the same, and goes.
 		dir := KeysDir(w.keys, w.Identity().Origin)
-		check(t, os.WriteFile(KeyCopyPath(dir, 1), []byte("left by a crash"), 0o600))
-		kept()
-		if _, err := os.Stat(KeyCopyPath(dir, 1)); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("a copy without a sidecar: %v", err)
+		for _, left := range []string{KeyCopyPath(dir, 1), KeyCopyPath(dir, 1) + ".tmp", SidecarPath(dir, 1) + ".tmp"} {
+			check(t, os.WriteFile(left, []byte("left by a crash"), 0o600))
+			f, err := os.Open(left)
+			check(t, err)
+			kept()
+			if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s: %v", filepath.Base(left), err)
+			}
+			if got, err := io.ReadAll(f); err != nil || strings.Contains(string(got), "crash") {
+				t.Errorf("%s was not overwritten: %q, %v", filepath.Base(left), got, err)
+			}
+			check(t, f.Close())
 		}
 	})
 }
