@@ -58,10 +58,12 @@ package: ## deb and rpm for amd64 and arm64 in dist/; KEY=FILE signs them
 # What makes, reads and boots packages.
 PACKAGERS := lintian=lintian rpm=rpm gpg=gnupg groff=groff dash=dash ar=binutils systemd-nspawn=systemd-container mmdebstrap=mmdebstrap
 
-package-test: ## the packages: the same bytes, lintian, and a whole life of them in a booted Debian 12
+package-test: ## the packages: the same bytes, lintian, and a whole life of them in a booted Debian 12; prints each case
 	@.ci/need $(PACKAGERS)
+	@mkdir -p $(BIN)
 	cd packaging && $(GO) vet ./... && $(GO) vet -tags boot ./... && $(GO) test -count=1 -timeout 20m .
-	cd packaging && $(GO) test -tags boot -count=1 -timeout 20m ./boot
+	cd packaging && $(GO) test -tags boot -count=1 -v -timeout 20m ./boot > ../$(BIN)/boot.log 2>&1 || { cat ../$(BIN)/boot.log; exit 1; }
+	@grep '^boot: ' $(BIN)/boot.log
 
 alerts: ## the rules that monitoring fires by, against their own tests (a test of internal/daemon does the same)
 	@.ci/need promtool=prometheus
@@ -117,7 +119,7 @@ gosec:
 	$(TOOL) gosec -quiet -conf .ci/gosec.json ./...
 
 race:
-	$(GO) test -race -timeout 12m -skip '$(AD)' ./...
+	$(GO) test -race -p 3 -timeout 14m -skip '$(AD)' ./...
 
 ad: need ## the directory's tests against a real domain controller; prints how many cases they are
 	@mkdir -p $(BIN)
