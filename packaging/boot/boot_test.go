@@ -58,5 +58,6 @@ var steps = []step{
 	{"remove: the daemon ends", removes},
 	{"purge: data, keys and account stay", purges},
 	{"reinstall: everything is found again", reinstalls},
+	{"lintian has nothing to say of the debs", lints},
 	{"rpm: install, upgrade with a bad and a good configuration, erase", rpms},
 }

@@ -69,6 +69,7 @@ func file(pkg, version, kind string) string {
 // deliver copies them into the machine, and makes the third version's deb of the
 // second one's there.
 func deliver(t *testing.T, m *machine) {
+	beginLint(t)
 	dir := os.Getenv(distEnv)
 	for _, version := range []string{firstVersion, secondVersion} {
 		found, err := filepath.Glob(filepath.Join(dir, version, "*"))
