@@ -41,6 +41,9 @@ is removed, and the daemon notes what it came to.
 Where the master key is kept by a passphrase it is in the daemon's memory alone,
 and the daemon makes the drill itself; it has to be running and unlocked.
 
+Root reads the keys, and then goes on as the account that the archive's folder
+belongs to: that account has to be able to read the backup.
+
 It needs as much room as the log and the bodies take; attachments are read and
 compared where they are.`,
 		Example: `  holdfastd drill --config /etc/holdfast/holdfastd.toml
@@ -88,6 +91,9 @@ func runDrill(c *cobra.Command, o drillOptions) error {
 	}
 	if errors.Is(trouble, api.ErrBackupFolders) {
 		return fmt.Errorf("%w: %w", errUsage, errDrillFolders)
+	}
+	if errors.Is(trouble, api.ErrDrillRunning) {
+		return trouble // the other one says what it comes to
 	}
 	var told error
 	if !out.noted {
@@ -137,6 +143,10 @@ func drill(c *cobra.Command, o drillOptions, cfg *config.Config, client *api.Cli
 	if err != nil {
 		return out, err
 	}
+	// The keys are here: what is made and removed in the archive's folder is made and removed as its account.
+	if err := setup.Become(cfg.Data); err != nil {
+		return out, err
+	}
 	options, done, err := daemon.PrepareDrill(cfg, req)
 	if err != nil {
 		return out, err
@@ -165,9 +175,24 @@ func drillThere(c *cobra.Command, client *api.Client, req api.DrillRequest) (tri
 	case err == nil:
 		return tried{Drill: *made, noted: true}, nil
 	case errors.As(err, &p) && p.Code == api.CodeBackup:
-		return tried{noted: true}, err
+		return tried{Drill: lastDrill(c.Context(), client), noted: true}, err
 	}
 	return tried{}, fmt.Errorf("the master key is in no file, so that the daemon has to make the drill; start it and give it the key with `holdfastd unlock`, or give the kit's shares with --shares: %w", err)
+}
+
+// lastDrill is what the daemon noted of the last drill.
+func lastDrill(ctx context.Context, client *api.Client) (out api.Drill) {
+	noted, err := client.Backups(ctx)
+	if err != nil {
+		return out
+	}
+	for _, b := range noted.Backups { // the newest first
+		if b.What == "drill" {
+			out.Drilled = api.Drilled{ID: b.ID, Size: b.Size, Root: b.Root, OK: b.OK, ErrorClass: b.ErrorClass, Bytes: b.Bytes, MS: b.MS}
+			break
+		}
+	}
+	return out
 }
 
 // destroyedBy asks the daemon for the certificates of disposition, at the first
