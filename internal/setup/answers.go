@@ -5,15 +5,18 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
 
 	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/sys/unix"
 
 	"holdfast/ingest/envelope"
 	"holdfast/internal/config"
@@ -55,6 +58,7 @@ type Answers struct {
 	DirectoryPassword string `toml:"directory_password_file"`
 	HTTPS             *HTTPS `toml:"https"`
 	Backup            Backup `toml:"backup"`
+	password          []byte // of Directory's account, typed; nil: as DirectoryPassword says
 	// Anchor is a file on another machine's disk to which checkpoints go. Default: none.
 	Anchor string `toml:"anchor_file"`
 }
@@ -157,6 +161,9 @@ func (a *Answers) Complete() {
 
 // Check refuses what cannot be made, before anything is. It looks at the disk.
 func (a *Answers) Check() error {
+	if a.ArchiveID == "" {
+		return fmt.Errorf("%w: archive_id is missing: the archive's name at the relay, as agreed with the vendor", ErrAnswers)
+	}
 	if !envelope.ValidArc(a.ArchiveID) {
 		return fmt.Errorf("%w: archive_id has 1 to 64 of a-z 0-9 . -", ErrAnswers)
 	}
@@ -185,10 +192,44 @@ func (a *Answers) Check() error {
 			return fmt.Errorf("%w: https without [directory]: nobody could log in", ErrAnswers)
 		}
 	}
-	if _, _, err := a.Administrator.uid(); err != nil {
+	// What waits for a file is looked at as well: it is too late when the file has come.
+	if _, err := a.configText(&writer{whole: true}); err != nil {
+		return err
+	}
+	if err := a.checkMachine(); err != nil {
 		return err
 	}
 	return a.checkThere()
+}
+
+// checkMachine refuses what this machine cannot do.
+func (a *Answers) checkMachine() error {
+	if a.Start && !CanStart() {
+		return fmt.Errorf("%w: start: this machine is not run by systemd; leave it out, and start `holdfastd serve --config %s` as the machine starts other daemons", ErrAnswers, a.Config)
+	}
+	if _, err := exec.LookPath("systemd-creds"); err != nil && a.Master.Kind == KindSealed {
+		return errNoSeal
+	}
+	for _, path := range []string{a.Config, filepath.Join(a.Credentials, MasterFile), a.Data} {
+		if err := writable(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writable refuses a path whose nearest folder that is there cannot be written.
+func writable(path string) error {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		err := unix.Access(dir, unix.W_OK|unix.X_OK)
+		if errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s cannot be made: %s: %w; run it as root (sudo holdfastd init), or give another place", path, dir, err)
+		}
+		return nil
+	}
 }
 
 func (a *Answers) checkPaths() error {
@@ -230,13 +271,16 @@ func (a *Answers) checkThere() error {
 	if a.Kit.Out != "" {
 		paths = append(paths, a.Kit.Out)
 	}
-	if a.Directory != nil && a.DirectoryPassword != "" {
+	if a.Directory != nil && (a.DirectoryPassword != "" || a.password != nil) {
 		paths = append(paths, filepath.Join(a.Credentials, DirectoryFile))
 	}
 	for _, path := range paths {
 		if _, err := os.Lstat(path); err == nil {
 			return fmt.Errorf("%s: %w; if an init that was cut short left it, move it away and run init again", path, ErrThere)
 		}
+	}
+	if err := emptyData(a.Data); err != nil {
+		return err
 	}
 	kind, err := KindOf(a.Credentials)
 	if err == nil && kind != "" && kind != KindFile {
@@ -246,6 +290,24 @@ func (a *Answers) checkThere() error {
 		err = fmt.Errorf("%s: %w; answer `file` to use it, or move it to a safe place first", filepath.Join(a.Credentials, MasterFile), ErrThere)
 	}
 	return err
+}
+
+// emptyData refuses a folder in which something is: an archive is made in a new
+// or empty one.
+func emptyData(dir string) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "identity.json" }):
+		return fmt.Errorf("%s: %w: an archive is there", dir, ErrThere)
+	case len(entries) > 0:
+		return fmt.Errorf("%s is not empty and is no archive (%s): %w; give a folder in it, or a new one. If an init that was cut short left it, remove it",
+			dir, entries[0].Name(), ErrThere)
+	}
+	return nil
 }
 
 // uid returns the account's number; false without one.

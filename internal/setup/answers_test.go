@@ -87,7 +87,7 @@ func TestCheck(t *testing.T) {
 		change func(a *Answers)
 		want   string
 	}{
-		"no id":                  {func(a *Answers) { a.ArchiveID = "" }, "archive_id has 1 to 64"},
+		"no id":                  {func(a *Answers) { a.ArchiveID = "" }, "archive_id is missing"},
 		"an id with a slash":     {func(a *Answers) { a.ArchiveID = "a/b" }, "archive_id has 1 to 64"},
 		"relative config":        {func(a *Answers) { a.Config = "h.toml" }, "config is an absolute path"},
 		"relative data":          {func(a *Answers) { a.Data = "d" }, "data is an absolute path"},

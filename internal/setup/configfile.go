@@ -15,6 +15,7 @@ import (
 type writer struct {
 	strings.Builder
 	later bool // the section waits for a file: all of it stands behind a #
+	whole bool // nothing waits: to see whether all that was answered is a configuration
 }
 
 // section begins a table. One that is off, or has to wait for files that are
@@ -80,8 +81,9 @@ func asTOML(v any) (string, bool) {
 
 // ConfigText returns the configuration that the answers come to: commented, with
 // every section, and accepted by config.Parse.
-func (a *Answers) ConfigText() (string, error) {
-	w := &writer{}
+func (a *Answers) ConfigText() (string, error) { return a.configText(&writer{}) }
+
+func (a *Answers) configText(w *writer) (string, error) {
 	w.WriteString("# Holdfast's configuration, written by `holdfastd init`. An unknown key refuses the start: `holdfastd check-config` says which.\n" +
 		"# What stands behind a # is not set; what follows its = is the default, or an example. Paths are absolute, or start at this folder.\n\n")
 	w.set("data", a.Data, "", "the archive; made by init, never by itself")
@@ -106,7 +108,7 @@ func (a *Answers) links(w *writer) {
 	if a.Relay != nil {
 		r = *a.Relay
 	}
-	w.section("relay", a.Relay != nil, missing(a.Relay != nil, r.CA, r.Cert, r.Key, r.HeadKey, r.EnrolKey), "The cloud relay, and the pins by which it is known: `holdfast relay enroll` makes and checks them.")
+	w.section("relay", a.Relay != nil, w.missing(a.Relay != nil, r.CA, r.Cert, r.Key, r.HeadKey, r.EnrolKey), "The cloud relay, and the pins by which it is known: `holdfast relay enroll` makes and checks them.")
 	w.set("url", r.URL, `"https://relay.vendor.example"`, "")
 	w.set("ca", r.CA, `"relay-ca.pem"`, "the only authorities that may certify the relay")
 	w.set("cert", r.Cert, `"relay.pem"`, "the archive's client certificate")
@@ -119,9 +121,9 @@ func (a *Answers) links(w *writer) {
 	if a.HTTPS != nil {
 		h = *a.HTTPS
 	}
-	waits := missing(a.HTTPS != nil, h.Cert, h.Key)
+	waits := w.missing(a.HTTPS != nil, h.Cert, h.Key)
 	if a.Directory != nil {
-		waits = append(waits, missing(a.HTTPS != nil, a.Directory.CA)...)
+		waits = append(waits, w.missing(a.HTTPS != nil, a.Directory.CA)...)
 	}
 	w.section("https", a.HTTPS != nil, waits, "The API for compliance desks: TLS 1.3 alone. It needs [directory]: nobody else could log in.")
 	w.set("listen", h.Listen, `":8443"`, "")
@@ -134,6 +136,10 @@ func (a *Answers) links(w *writer) {
 	w.set("disable", false, "false", "the relay user")
 	w.set("revoke", false, "false", "the person's devices")
 	w.set("wipe", false, "false", "what is on them")
+}
+
+func (w *writer) missing(on bool, paths ...string) []string {
+	return missing(on && !w.whole, paths...)
 }
 
 // missing returns the files of a section that are not there yet.
@@ -151,7 +157,7 @@ func (a *Answers) people(w *writer) error {
 	if a.Directory != nil {
 		d = *a.Directory
 	}
-	w.section("directory", a.Directory != nil, missing(a.Directory != nil, d.CA), "Active Directory: people, and through its groups their roles.")
+	w.section("directory", a.Directory != nil, w.missing(a.Directory != nil, d.CA), "Active Directory: people, and through its groups their roles.")
 	w.set("urls", d.URLs, `["ldaps://dc1.hospital.example"]`, "or ldap:// for StartTLS; there is no plain LDAP")
 	w.set("ca", d.CA, `"ad-ca.pem"`, "the only authorities that may certify the domain controllers")
 	w.set("bind", d.Bind, `"holdfast@hospital.example"`, "reads; password: first line of the credential holdfast.directory")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -81,25 +82,44 @@ func (d *Dialog) Yes(ctx context.Context, q Question) (bool, error) {
 var yesNo = map[string]bool{"yes": true, "y": true, "no": false, "n": false}
 
 // Secret asks for something that the terminal does not show. What it returns
-// is as it was typed, without the line's end.
-func (d *Dialog) Secret(ctx context.Context, key, text string) ([]byte, error) {
+// is as it was typed, without the line's end. When ctx ends, the terminal is put
+// back as it was: it is set here and not by the goroutine that reads, so that
+// nothing can set it afterwards.
+func (d *Dialog) Secret(ctx context.Context, key, text string) (answer []byte, err error) {
+	if restore, err := hush(d.In); err != nil {
+		return nil, err
+	} else if restore != nil {
+		defer func() { err = errors.Join(err, restore()) }()
+	}
 	if _, err := io.WriteString(d.Out, text+": "); err != nil {
 		return nil, err
 	}
-	f, ok := d.In.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { // #nosec G115 -- a descriptor
-		line, err := d.line(ctx)
-		return line, d.ended(key, err)
+	line, err := d.line(ctx)
+	return line, d.ended(key, err)
+}
+
+// hush has a terminal show nothing of what is typed but the line's end; nil where
+// in is none.
+func hush(in io.Reader) (restore func() error, err error) {
+	if !AtTerminal(in) {
+		return nil, nil
 	}
-	before, err := term.GetState(int(f.Fd())) // #nosec G115 -- likewise
+	f, _ := in.(*os.File) // AtTerminal has seen it
+	fd := int(f.Fd())     // #nosec G115 -- likewise
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		return nil, err
 	}
-	line, err := until(ctx, func() ([]byte, error) { return term.ReadPassword(int(f.Fd())) }) // #nosec G115 -- likewise
-	if err != nil {
-		err = errors.Join(d.ended(key, err), term.Restore(int(f.Fd()), before)) // #nosec G115 -- likewise
-	}
-	return line, errors.Join(err, d.Say(""))
+	silent := *before
+	silent.Lflag = silent.Lflag&^unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG
+	silent.Iflag |= unix.ICRNL
+	return func() error { return unix.IoctlSetTermios(fd, unix.TCSETS, before) }, unix.IoctlSetTermios(fd, unix.TCSETS, &silent)
+}
+
+// AtTerminal reports whether answers come from a person's terminal.
+func AtTerminal(in io.Reader) bool {
+	f, ok := in.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) // #nosec G115 -- a descriptor
 }
 
 // Say writes a line.
@@ -154,6 +174,6 @@ func until(ctx context.Context, f func() ([]byte, error)) ([]byte, error) {
 	case r := <-done:
 		return r.b, r.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, fmt.Errorf("interrupted: %w", ctx.Err())
 	}
 }

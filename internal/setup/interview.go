@@ -1,7 +1,9 @@
 package setup
 
 import (
+	"cmp"
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +21,13 @@ import (
 func Interview(ctx context.Context, d *Dialog, base Answers) (*Answers, error) {
 	a := base
 	a.Complete()
+	// Nobody shall answer everything only to hear that an archive is there.
+	if _, err := os.Lstat(a.Config); err == nil {
+		return nil, fmt.Errorf("%s: %w; if an init that was cut short left it, move it away and run init again", a.Config, ErrThere)
+	}
+	if err := writable(a.Config); err != nil {
+		return nil, err
+	}
 	if err := d.Say("This makes a new archive. An empty answer takes what stands in brackets; nothing is made before the last question."); err != nil {
 		return nil, err
 	}
@@ -65,7 +74,7 @@ func (a *Answers) askArchive(ctx context.Context, d *Dialog) error {
 				}
 				return nil
 			}}},
-		{&a.Data, Question{Key: "data", Text: "folder of the archive", Check: absolute,
+		{&a.Data, Question{Key: "data", Text: "folder of the archive", Check: func(s string) error { return cmp.Or(absolute(s), emptyData(s)) },
 			Explain: "On a local disk of its own, or a volume that can grow: reckon with about 2 KB a message. No network share."}},
 		{&a.TimeZone, Question{Key: "time_zone", Text: "time zone", Explain: "The site's time zone: days in searches and productions are its.",
 			Check: func(s string) error {
@@ -188,8 +197,35 @@ func (a *Answers) askDirectory(ctx context.Context, d *Dialog) error {
 		}
 	}
 	a.Directory.Base = []string{base}
-	return into(ctx, d, &a.DirectoryPassword, Question{Key: "directory_password_file", Text: "file with that account's password (empty: later)",
-		Explain: "It is copied to " + filepath.Join(a.Credentials, DirectoryFile) + "; delete the original afterwards."})
+	return a.askPassword(ctx, d)
+}
+
+// askPassword asks for the directory's password, twice, or for a file with it.
+func (a *Answers) askPassword(ctx context.Context, d *Dialog) error {
+	if err := d.Say("\nIts password goes to %s, and nowhere else. It is not shown.", filepath.Join(a.Credentials, DirectoryFile)); err != nil {
+		return err
+	}
+	for {
+		first, err := d.Secret(ctx, "the password", "that account's password (empty: later, or from a file)")
+		if err != nil {
+			return err
+		}
+		if len(first) == 0 {
+			return into(ctx, d, &a.DirectoryPassword, Question{Key: "directory_password_file", Text: "file with that account's password (empty: later)",
+				Explain: "It is copied; delete the original afterwards."})
+		}
+		again, err := d.Secret(ctx, "the password", "the same again")
+		if err != nil {
+			return err
+		}
+		if subtle.ConstantTimeCompare(first, again) == 1 {
+			a.password = first
+			return nil
+		}
+		if err := d.Say("  The two are not the same."); err != nil {
+			return err
+		}
+	}
 }
 
 func required(s string) error {
@@ -253,7 +289,7 @@ func (a *Answers) askOperations(ctx context.Context, d *Dialog) error {
 }
 
 func (a *Answers) askStart(ctx context.Context, d *Dialog) (err error) {
-	if canStart() {
+	if CanStart() {
 		a.Start, err = d.Yes(ctx, Question{Key: "start", Text: "start the daemon now, and at every boot", Default: "yes"})
 		if err != nil {
 			return err

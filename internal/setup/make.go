@@ -134,10 +134,21 @@ func (m *maker) keeper(ctx context.Context) (k Keeper, err error) {
 		k.Passphrase, err = AskNewPassphrase(ctx, m.dialog)
 		return k, err
 	}
-	if k.Passphrase, err = FirstLine(m.Master.PassphraseFile); err != nil {
+	if k.Passphrase, err = m.secretIn(m.Master.PassphraseFile); err != nil {
 		return k, err
 	}
 	return k, CheckPassphrase(k.Passphrase)
+}
+
+// secretIn reads a secret from a file, and says so if others may have read it.
+func (m *maker) secretIn(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		if err := m.dialog.Say("others than its owner may read %s (mode %04o): delete it afterwards, and take another secret if somebody did", path, info.Mode().Perm()); err != nil {
+			return nil, err
+		}
+	}
+	return FirstLine(path)
 }
 
 // FirstLine reads a secret from a file's first line.
@@ -213,12 +224,15 @@ func (m *maker) keep(ctx context.Context, k Keeper, master [seal.MasterSize]byte
 		m.made.Master = path
 		m.undo = append(m.undo, func() error { return durable.Remove(path) })
 	}
-	if m.Directory == nil || m.DirectoryPassword == "" {
+	password := m.password
+	if m.Directory == nil || m.DirectoryPassword == "" && password == nil {
 		return nil
 	}
-	password, err := FirstLine(m.DirectoryPassword)
-	if err != nil {
-		return err
+	if password == nil {
+		var err error
+		if password, err = m.secretIn(m.DirectoryPassword); err != nil {
+			return err
+		}
 	}
 	return m.create(filepath.Join(m.Credentials, DirectoryFile), append(password, '\n'), 0o600)
 }

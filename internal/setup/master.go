@@ -134,11 +134,13 @@ func Unseal(ctx context.Context, credentials string) (key [seal.MasterSize]byte,
 	return [seal.MasterSize]byte(b), nil
 }
 
+var errNoSeal = fmt.Errorf("%w: master.kind: there is no systemd-creds on this machine (systemd 250 or later has it); keep the key as a file, or by a passphrase", ErrAnswers)
+
 // systemdCreds runs it; secrets go through pipes alone.
 func systemdCreds(ctx context.Context, in []byte, args ...string) ([]byte, error) {
 	path, err := exec.LookPath("systemd-creds")
 	if err != nil {
-		return nil, fmt.Errorf("%w: there is no systemd-creds on this machine (systemd 250 or later has it)", ErrAnswers)
+		return nil, errNoSeal
 	}
 	c := exec.CommandContext(ctx, path, args...) // #nosec G204 -- systemd's own program; the arguments are ours
 	c.Stdin = bytes.NewReader(in)

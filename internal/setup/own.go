@@ -202,8 +202,8 @@ func DropIns(units string) (made []string, err error) {
 	return made, nil
 }
 
-// canStart reports whether this machine is run by systemd.
-func canStart() bool {
+// CanStart reports whether this machine is run by systemd.
+func CanStart() bool {
 	_, err := exec.LookPath("systemctl")
 	_, booted := os.Stat("/run/systemd/system") // sd_booted(3)
 	return err == nil && booted == nil
@@ -211,7 +211,7 @@ func canStart() bool {
 
 // Reload has systemd read its units again; nothing where it does not run.
 func Reload(ctx context.Context) error {
-	if !canStart() {
+	if !CanStart() {
 		return nil
 	}
 	return systemctl(ctx, "daemon-reload")

@@ -101,7 +101,7 @@ An answers file is TOML; every key but archive_id has a default:
 	f.StringVar(&o.archiveID, "archive-id", "", "the archive's name at the relay: 1 to 64 of a-z 0-9 . -")
 	f.StringVar(&o.credentials, "credentials", "", "folder of the master key; a key that is there is used, else one is made")
 	f.StringVar(&o.recoveryOut, "recovery-out", "", "new file for the recovery kit instead of standard output")
-	f.BoolVar(&o.nonInteractive, "non-interactive", false, "do not ask whether the recovery kit was kept")
+	f.BoolVar(&o.nonInteractive, "non-interactive", false, "do not ask for a share of the recovery kit back, nor whether it was kept")
 	return c
 }
 
@@ -123,10 +123,6 @@ func runInit(c *cobra.Command, o initOptions) (err error) {
 		}
 		return fmt.Errorf("%w: %s is not empty and is no archive; give an empty or new folder", errCreate, o.data)
 	}
-	master, made, err := daemon.EnsureMaster(o.credentials)
-	if err != nil {
-		return err
-	}
 	key, err := seal.NewRecoveryKey()
 	if err != nil {
 		return err
@@ -136,15 +132,16 @@ func runInit(c *cobra.Command, o initOptions) (err error) {
 		return err
 	}
 	// The kit is safe before there is anything that could need it.
-	if err := keepKit(c, o, kit.Text()); err != nil {
+	if err := keepKit(c, o, kit); err != nil {
 		return err
+	}
+	master, made, err := daemon.EnsureMaster(o.credentials)
+	if err != nil {
+		return errors.Join(err, o.removeKit())
 	}
 	id, err := archive.Create(c.Context(), o.data, archive.CreateOptions{ArchiveID: o.archiveID, Master: master, Recovery: key.Public()})
 	if err != nil {
-		if o.recoveryOut != "" {
-			err = errors.Join(err, durable.Remove(o.recoveryOut))
-		}
-		return fmt.Errorf("%w: %w", errCreate, err)
+		return errors.Join(fmt.Errorf("%w: %w", errCreate, err), o.removeKit())
 	}
 	if err := daemon.LinkCredentials(o.data, o.credentials); err != nil {
 		return err
@@ -155,19 +152,34 @@ func runInit(c *cobra.Command, o initOptions) (err error) {
 	return sayNext(c.ErrOrStderr(), o, id, made)
 }
 
-// keepKit writes the kit where it was asked for and, unless told not to, waits
-// until somebody says that it was kept.
-func keepKit(c *cobra.Command, o initOptions, kit string) error {
-	if o.recoveryOut != "" {
-		if err := durable.Create(o.recoveryOut, []byte(kit), 0o600); err != nil {
-			return fmt.Errorf("%w %s: %w", errCreate, o.recoveryOut, err)
-		}
+// removeKit takes the kit's file away: it opens nothing.
+func (o initOptions) removeKit() error {
+	if o.recoveryOut == "" {
 		return nil
 	}
-	if _, err := io.WriteString(c.OutOrStdout(), kit); err != nil {
+	return durable.Remove(o.recoveryOut)
+}
+
+// keepKit writes the kit where it was asked for. Unless told not to, it has a
+// person at a terminal type one share back, and without a terminal waits until
+// somebody says that the kit was kept.
+func keepKit(c *cobra.Command, o initOptions, kit *setup.Print) error {
+	if o.recoveryOut != "" {
+		if err := durable.Create(o.recoveryOut, []byte(kit.Text()), 0o600); err != nil {
+			return fmt.Errorf("%w %s: %w", errCreate, o.recoveryOut, err)
+		}
+	} else if _, err := io.WriteString(c.OutOrStdout(), kit.Text()); err != nil {
 		return err
 	}
-	if o.nonInteractive {
+	switch {
+	case o.nonInteractive:
+		return nil
+	case setup.AtTerminal(c.InOrStdin()):
+		if err := kit.TypeBack(c.Context(), &setup.Dialog{In: c.InOrStdin(), Out: c.ErrOrStderr()}); err != nil {
+			return errors.Join(err, o.removeKit())
+		}
+		return nil
+	case o.recoveryOut != "":
 		return nil
 	}
 	if _, err := fmt.Fprint(c.ErrOrStderr(), "These shares are shown this once. Type `kept` when they are written down: "); err != nil {

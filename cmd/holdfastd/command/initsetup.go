@@ -95,8 +95,10 @@ func sayMade(w io.Writer, a *setup.Answers, made *setup.Made) error {
 		step("the daemon runs, and is locked: holdfastd unlock")
 	case made.Started:
 		step("the daemon runs: holdfast status")
-	default:
+	case setup.CanStart():
 		step("holdfastd check-config --config %s, then: systemctl enable --now holdfastd", a.Config)
+	default:
+		step("this machine is not run by systemd: holdfastd check-config --config %[1]s, then, as the machine starts other daemons: holdfastd serve --config %[1]s", a.Config)
 	}
 	if a.Master.Kind == setup.KindPassphrase {
 		step("after each start: holdfastd unlock")

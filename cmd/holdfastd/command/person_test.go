@@ -32,8 +32,7 @@ func person(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.Dir, cmd.Env = ts.MkAbs("."), append(os.Environ(), "SUDO_USER=", "PATH="+ts.Getenv("PATH"))
 	in, err := cmd.StdinPipe()
 	ts.Check(err)
-	out, shown := &seen{}, &seen{}
-	out.grown, shown.grown = sync.NewCond(&out.mu), sync.NewCond(&shown.mu)
+	out, shown := newSeen(), newSeen()
 	cmd.Stdout, cmd.Stderr = out, shown
 	ts.Check(cmd.Start())
 	ended := make(chan error, 1)
@@ -104,6 +103,12 @@ type seen struct {
 	grown *sync.Cond
 	b     bytes.Buffer
 	ended bool
+}
+
+func newSeen() *seen {
+	s := &seen{}
+	s.grown = sync.NewCond(&s.mu)
+	return s
 }
 
 func (s *seen) Write(p []byte) (int, error) {
