@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"holdfast/archive"
 	"holdfast/archive/proof"
@@ -194,11 +195,17 @@ func makeEmpty(to string) error {
 	return nil
 }
 
-// empty takes out of the destination what was put into it.
+// empty takes out of the destination what was put into it. The copies of the
+// keyring are overwritten: nobody keeps account of them.
 func empty(to string) error {
 	entries, err := os.ReadDir(to)
 	if err != nil {
 		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "keyring") {
+			err = errors.Join(err, durable.Erase(filepath.Join(to, e.Name())))
+		}
 	}
 	for _, e := range entries {
 		if e.Name() != "lost+found" {
