@@ -174,6 +174,8 @@ func drillThere(c *cobra.Command, client *api.Client, req api.DrillRequest) (tri
 	switch {
 	case err == nil:
 		return tried{Drill: *made, noted: true}, nil
+	case errors.As(err, &p) && p.Code == api.CodeBackup && p.Exit == api.ExitTemporary:
+		return tried{noted: true}, err
 	case errors.As(err, &p) && p.Code == api.CodeBackup:
 		return tried{Drill: lastDrill(c.Context(), client), noted: true}, err
 	}

@@ -114,6 +114,7 @@ var exits = []struct {
 	{archive.ErrDamaged, api.ExitData},
 	{archive.ErrAnchor, api.ExitData},
 	{backup.ErrNotEmpty, api.ExitCreate},
+	{api.ErrDrillRunning, api.ExitTemporary},
 	{backup.ErrNoBackup, api.ExitUsage},
 	{backup.ErrNoKeys, api.ExitUsage},
 	{backup.ErrForeign, api.ExitData},
