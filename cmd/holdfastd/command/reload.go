@@ -13,27 +13,29 @@ import (
 func newReload() *cobra.Command {
 	var path string
 	c := &cobra.Command{
-		Use:   "reload --config FILE",
+		Use:   "reload [--config FILE]",
 		Short: "Have the running daemon read its configuration again",
 		Long: `reload has the running daemon read its configuration and its certificates again.
 The log's level is taken over at once, and so are renewed certificates. It
 names what else was changed in the file: that needs a restart. A configuration
 or a certificate that cannot be used changes nothing, and reload says what is
 wrong with it.`,
-		Example: `  holdfastd reload --config /etc/holdfast/holdfastd.toml`,
+		Example: `  holdfastd reload`,
 		Args:    noArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return runReload(c, path) },
 	}
-	c.Flags().StringVar(&path, "config", "", "configuration file (TOML) that says where the daemon's socket is")
+	c.Flags().StringVar(&path, "config", defaultConfig, "configuration file (TOML) that says where the daemon's socket is")
 	return c
 }
 
 func runReload(c *cobra.Command, path string) error {
-	cfg, err := loadConfig(path, "reload")
+	cfg, err := loadConfig(path)
 	if err != nil {
 		return err
 	}
-	out, err := api.NewClient(cfg.Socket).Reload(c.Context())
+	client := api.NewClient(cfg.Socket)
+	defer client.Close()
+	out, err := client.Reload(c.Context())
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -22,7 +24,7 @@ import (
 func newServe() *cobra.Command {
 	var path string
 	c := &cobra.Command{
-		Use:   "serve --config FILE",
+		Use:   "serve [--config FILE]",
 		Short: "Run the daemon",
 		Long: `serve opens the archive, pulls from the relay, keeps the index and answers
 ` + "`holdfast`" + ` at its socket, until it gets SIGTERM or SIGINT; then it stops cleanly.
@@ -36,12 +38,12 @@ does what ` + "`holdfastd reload`" + ` does.`,
 		Args:    noArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return runServe(c, path) },
 	}
-	c.Flags().StringVar(&path, "config", "", "configuration file (TOML)")
+	c.Flags().StringVar(&path, "config", defaultConfig, "configuration file (TOML)")
 	return c
 }
 
 func runServe(c *cobra.Command, path string) error {
-	cfg, err := loadConfig(path, "serve")
+	cfg, err := loadConfig(path)
 	if err != nil {
 		return err
 	}
@@ -67,16 +69,19 @@ func runServe(c *cobra.Command, path string) error {
 	defer tell(logger, sd.SdNotifyStopping)
 	return daemon.Run(ctx, daemon.Options{
 		Config: cfg, Version: build.Version(), Logger: logger, Level: level, Extract: []string{self, extractName},
-		Reread: func() (*config.Config, error) { return config.Load(path) },
+		Reread: func() (*config.Config, error) { return loadConfig(path) },
 		Ready:  func() { ready(true) },
 	})
 }
 
-func loadConfig(path, command string) (*config.Config, error) {
-	if path == "" {
-		return nil, fmt.Errorf("%w: --config is missing; see `holdfastd %s --help`", errUsage, command)
+// loadConfig reads the configuration. One that is not there is what somebody
+// meets who has not run init yet.
+func loadConfig(path string) (*config.Config, error) {
+	c, err := config.Load(path)
+	if _, there := os.Stat(path); err != nil && errors.Is(there, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w\n`holdfastd init` makes an archive and its configuration; one that lies elsewhere is named with --config", err)
 	}
-	return config.Load(path)
+	return c, err
 }
 
 func tell(logger *slog.Logger, state string) {
@@ -133,9 +138,11 @@ func followHangUps(ctx context.Context, socket string, logger *slog.Logger) *syn
 			case <-ctx.Done():
 				return
 			case <-got:
-				if _, err := api.NewClient(socket).Reload(ctx); err != nil {
+				client := api.NewClient(socket)
+				if _, err := client.Reload(ctx); err != nil {
 					logger.Error("the configuration was not read again", "err", err)
 				}
+				client.Close()
 			}
 		}
 	})
