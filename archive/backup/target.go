@@ -53,9 +53,10 @@ func openTarget(dir string, id *proof.Identity, known bool) (t *target, err erro
 	if t.lock, err = lockTarget(filepath.Join(dir, lockName)); err != nil {
 		return nil, err
 	}
+	lock := t.lock // an error takes t away
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, t.close())
+			err = errors.Join(err, lock.Close())
 		}
 	}()
 	text, err := (&Marker{V: 1, ArchiveID: id.ArchiveID, Origin: id.Origin}).marshal()

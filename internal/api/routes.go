@@ -1,8 +1,14 @@
 package api
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"holdfast/internal/role"
@@ -148,11 +154,39 @@ func (s *Server) around(rt route) http.Handler {
 		began := time.Now()
 		out := &answer{ResponseWriter: w}
 		harden(out.Header())
-		if err := s.answer(out, r, rt); err != nil {
+		if err := s.surviving(out, r, rt); err != nil {
 			s.fail(out, r, rt.name, err)
 		}
 		s.metrics.observe(rt.name, out.code(), time.Since(began))
 	})
+}
+
+// surviving answers, and makes an error of a fault of the program: it is told in
+// the log by where it is and of which type, for its text and its stack may hold
+// what was asked or read. A stream that it cut short lacks its end.
+func (s *Server) surviving(out *answer, r *http.Request, rt route) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("%w: %T at %s", errFault, fault, faultAt())
+		}
+	}()
+	return s.answer(out, r, rt)
+}
+
+// errFault is a fault of the program that a request met.
+var errFault = errors.New("a fault of the program")
+
+// faultAt returns the file and line of ours where the panic that is recovered
+// from began.
+func faultAt() string {
+	pcs := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	for {
+		f, more := frames.Next()
+		if strings.HasPrefix(f.Function, "holdfast/") || !more {
+			return filepath.Base(f.File) + ":" + strconv.Itoa(f.Line)
+		}
+	}
 }
 
 // harden says to whatever shows or keeps an answer that it is no page and is

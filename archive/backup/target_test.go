@@ -1,0 +1,37 @@
+package backup
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"holdfast/archive/proof"
+)
+
+// A destination that cannot be begun says so, and is not held for ever.
+func TestTargetThatCannotBeBegun(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	id := &proof.Identity{ArchiveID: "ward", Origin: proof.Origin("ward", make(ed25519.PublicKey, ed25519.PublicKeySize))}
+	inTheWay := filepath.Join(dir, markerName+".tmp", "x")
+	if err := os.MkdirAll(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got, err := openTarget(dir, id, false); err == nil || errors.Is(err, ErrRunning) || got != nil {
+			t.Fatalf("%v, %v", got, err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Dir(inTheWay)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := openTarget(dir, id, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := got.close(); err != nil {
+		t.Error(err)
+	}
+}
