@@ -68,6 +68,7 @@ func runBackupper(args string) error {
 // A process that is killed at whichever step leaves the backups that were there
 // whole, and the next one comes off.
 func TestKilledAtAnyStep(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(5)
 	good := w.make().Manifest.ID

@@ -17,6 +17,7 @@ func (w *ward) drill() DrillOptions {
 // A drill tries the newest backup beside the running archive, with its keyring
 // or the kit's, and leaves nothing behind.
 func TestDrill(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(3)
 	w.make()
@@ -47,6 +48,7 @@ func TestDrill(t *testing.T) {
 }
 
 func TestDrillFindsDamage(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(3)
 	m := w.make().Manifest
@@ -75,6 +77,7 @@ func TestDrillFindsDamage(t *testing.T) {
 
 // A key that is gone is damage, unless a certificate names that very key.
 func TestDrillOfDestroyedKeys(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(3)
 	m := w.make().Manifest

@@ -10,6 +10,7 @@ import (
 // What a drill with the kit makes of the keyring is in no account of copies: it
 // is overwritten, and not only unlinked.
 func TestDrillErasesItsKeyring(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(1)
 	w.make()

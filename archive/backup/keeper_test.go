@@ -18,6 +18,7 @@ import (
 // Nothing from the relay is taken before its key is in a copy; what people do
 // goes on.
 func TestIngestWaitsForTheKeys(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWard(t)
 		w.HoldForKeys()
@@ -47,6 +48,7 @@ func TestIngestWaitsForTheKeys(t *testing.T) {
 }
 
 func TestKeeperKeepsTwoCopies(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWard(t)
 		k := w.keeper()
@@ -97,6 +99,7 @@ func TestKeeperKeepsTwoCopies(t *testing.T) {
 }
 
 func TestKeeperRefuses(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	k := w.keeper()
 	_, err := k.Keep(t.Context())
@@ -132,6 +135,7 @@ func TestKeeperRefuses(t *testing.T) {
 
 // A backup fails when its keys are not kept, at whichever moment they go.
 func TestBackupNeedsItsKeys(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(2)
 	o := w.backup()

@@ -20,6 +20,7 @@ import (
 )
 
 func TestBackupOpensAgain(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(30)
 	r := w.make()
@@ -38,6 +39,7 @@ func TestBackupOpensAgain(t *testing.T) {
 
 // What comes in while a backup is made is not in it, and what was there is.
 func TestBackupIsOfOneSize(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(20)
 	size := w.Size()
@@ -65,6 +67,7 @@ func TestBackupIsOfOneSize(t *testing.T) {
 
 // A file that is finished is copied once, a month that is over included.
 func TestBackupIsIncremental(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWard(t)
 		w.fill(12)
@@ -111,6 +114,7 @@ func objects(t *testing.T, to string) map[string]uint64 {
 // Whatever fails at whichever step, the backups that were there are as they
 // were, and the next comes off.
 func TestFailureAtAnyStep(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(8)
 	good := w.make().Manifest.ID
@@ -160,6 +164,7 @@ func TestFailureAtAnyStep(t *testing.T) {
 // A destination that is gone is no destination, and an empty folder in its
 // place is no new one.
 func TestDestinationVanishes(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(4)
 	good := w.make().Manifest.ID
@@ -188,6 +193,7 @@ func TestDestinationVanishes(t *testing.T) {
 }
 
 func TestFullDestination(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	check(t, unix.Mount("tmpfs", w.to, "tmpfs", 0, "size=3m"))
 	t.Cleanup(func() { check(t, unix.Unmount(w.to, 0)) })
@@ -206,6 +212,7 @@ func TestFullDestination(t *testing.T) {
 }
 
 func TestTwoBackupsAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(2)
 	o := w.backup()
@@ -224,6 +231,7 @@ func TestTwoBackupsAtOnce(t *testing.T) {
 }
 
 func TestFoldersThatAreRefused(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	other := newWard(t)
 	other.make()
@@ -244,6 +252,7 @@ func TestFoldersThatAreRefused(t *testing.T) {
 }
 
 func TestPruning(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	o := w.backup()
 	o.Keep = 2
@@ -280,6 +289,7 @@ func TestPruning(t *testing.T) {
 // Nothing of a backup is removed while a manifest cannot be read: it may name
 // any of them.
 func TestPruningStopsWhereItCannotRead(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	o := w.backup()
 	first := w.make().Manifest.ID
@@ -302,6 +312,7 @@ func TestPruningStopsWhereItCannotRead(t *testing.T) {
 // A disposition that comes in between makes the backup begin anew: no key that
 // it destroyed is needed, and none is in a copy.
 func TestDispositionInBetween(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWard(t)
 		w.fill(6)
@@ -359,6 +370,7 @@ func (w *ward) dispose(cm archive.ClassMonth) error {
 
 // One changed byte anywhere in the folder is found by whoever reads it back.
 func TestOneFlippedByteIsFound(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(2)
 	m := w.make().Manifest

@@ -40,6 +40,7 @@ func (w *ward) point() (proof.Checkpoint, []byte) {
 }
 
 func TestRestore(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(10)
 	r := w.make()
@@ -100,6 +101,7 @@ func TestRestore(t *testing.T) {
 
 // What is not wanted is refused, and leaves nothing behind.
 func TestRestoreRefused(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(2)
 	w.make()
@@ -221,6 +223,7 @@ func names(t *testing.T, dir string) (out []string) {
 // Of the large files it is tried at some places, of everything else at every
 // fifth.
 func TestRestoreFindsEveryFlip(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(2)
 	w.make()
@@ -264,6 +267,7 @@ func TestRestoreFindsEveryFlip(t *testing.T) {
 
 // Files that are cut off, missing, swapped or too many are found.
 func TestRestoreFindsDamage(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(3)
 	m := w.make().Manifest
@@ -356,6 +360,7 @@ func rewrite(t *testing.T, to string, m *Manifest, prefix string, change func(tx
 }
 
 func TestRestoreChecksWhatIsSigned(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(4)
 	older := w.make().Manifest
@@ -408,6 +413,7 @@ func TestRestoreChecksWhatIsSigned(t *testing.T) {
 // Bodies that came into a file after the log was copied are left out, however
 // many they are.
 func TestRestoreTruncatesBodies(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(2)
 	m := w.make().Manifest
@@ -435,6 +441,7 @@ func TestRestoreTruncatesBodies(t *testing.T) {
 // A backup of whose body files a key was destroyed since is damaged, unless a
 // certificate says so; then what it covers is disposed of, and the rest damaged.
 func TestRestoreAfterADisposition(t *testing.T) {
+	t.Parallel()
 	w := newWard(t)
 	w.fill(3)
 	m := w.make().Manifest
