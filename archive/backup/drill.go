@@ -76,7 +76,7 @@ func Drill(ctx context.Context, o DrillOptions) (out *Drilled, err error) {
 	if err := makeEmpty(o.Temp); err != nil {
 		return out, err
 	}
-	defer func() { err = errors.Join(err, empty(o.Temp)) }()
+	defer func() { err = errors.Join(err, Empty(o.Temp)) }()
 	w := &filler{from: o.From, to: o.Temp, m: m, progress: o.Progress}
 	if err := w.files(ctx); err != nil {
 		return out, err

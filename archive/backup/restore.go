@@ -106,7 +106,7 @@ func Restore(ctx context.Context, o RestoreOptions) (out *Outcome, err error) {
 		err = fmt.Errorf("%w: entry %d: %s (%d findings)", ErrRestored, out.Report.Findings[0].Seq, out.Report.Findings[0].What, out.Report.Damage)
 	}
 	if err != nil {
-		return out, errors.Join(err, empty(o.To))
+		return out, errors.Join(err, Empty(o.To))
 	}
 	return out, nil
 }
@@ -195,9 +195,9 @@ func makeEmpty(to string) error {
 	return nil
 }
 
-// empty takes out of the destination what was put into it. The copies of the
-// keyring are overwritten: nobody keeps account of them.
-func empty(to string) error {
+// Empty takes out of the folder of a restore or a drill what was put into it.
+// The copies of the keyring are overwritten: nobody keeps account of them.
+func Empty(to string) error {
 	entries, err := os.ReadDir(to)
 	if err != nil {
 		return err

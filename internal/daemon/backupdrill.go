@@ -21,6 +21,9 @@ import (
 	"holdfast/retention"
 )
 
+// drillTemp is the folder of a drill in the archive's own.
+const drillTemp = "drill"
+
 // PrepareDrill says what a restore drill tries: what was asked for, completed by
 // the configuration, but for the keys. Whose backup it is has been looked at
 // when it returns. done removes the folder that was made for it.
@@ -47,7 +50,7 @@ func PrepareDrill(c *config.Config, req api.DrillRequest) (o backup.DrillOptions
 		return o, done, err
 	}
 	if o.Temp == "" {
-		o.Temp = filepath.Join(c.Data, "drill")
+		o.Temp = filepath.Join(c.Data, drillTemp)
 		done, err = ownTemp(o.Temp)
 	}
 	return o, done, err
@@ -69,21 +72,27 @@ func ownTemp(dir string) (done func() error, err error) {
 		err = api.ErrDrillRunning
 	}
 	if err == nil {
-		err = emptied(dir)
+		err = backup.Empty(dir)
 	}
 	if err != nil {
 		return none, errors.Join(err, held.Close())
 	}
-	return func() error { return errors.Join(os.RemoveAll(dir), held.Close()) }, nil
+	return func() error { return errors.Join(backup.Empty(dir), os.RemoveAll(dir), held.Close()) }, nil
 }
 
-// emptied removes everything in a folder.
-func emptied(dir string) error {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+// tidyTemp removes what a drill left in the archive's folder that was killed: a
+// drill with the kit has a copy of the keyring there, of which no certificate
+// of disposition knows. One that is under way keeps its own.
+func tidyTemp(data string) error {
+	dir := filepath.Join(data, drillTemp)
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return err
+	done, err := ownTemp(dir)
+	if errors.Is(err, api.ErrDrillRunning) {
+		return nil
+	}
+	return errors.Join(err, done())
 }
 
 // still reports whether an open folder is the one of that name.

@@ -60,6 +60,10 @@ func (p *parts) backupDuty(o Options) (duty, error) {
 	}
 	p.backups = b
 	d := duty{appliers: map[proof.Kind]state.Applier{proof.KindBackup: b.book}, metrics: b.metrics()}
+	d.chores = []chore{{what: "what a drill left", do: func(context.Context) error { return tidyTemp(o.Config.Data) }, alarm: archive.AlarmBody{
+		Name: AlarmHousekeeping, Severity: "warning", Text: "what a restore drill left behind could not be removed: it may hold a copy of the keyring",
+		Fix: "Remove the folder `drill` in the archive's folder. It is tried again every hour.",
+	}}}
 	if c.KeysTo == "" {
 		return d, nil
 	}
@@ -67,10 +71,10 @@ func (p *parts) backupDuty(o Options) (duty, error) {
 	// From here on nothing from the relay is acknowledged whose key is not in a copy.
 	p.archive.HoldForKeys()
 	d.run = b.keepKeys
-	d.chores = []chore{{what: "keys of the month to come", do: func(ctx context.Context) error { return p.archive.PrepareKeys(ctx, keysAhead) }, alarm: archive.AlarmBody{
+	d.chores = append(d.chores, chore{what: "keys of the month to come", do: func(ctx context.Context) error { return p.archive.PrepareKeys(ctx, keysAhead) }, alarm: archive.AlarmBody{
 		Name: AlarmHousekeeping, Severity: "warning", Text: "the keys of the month to come could not be made",
 		Fix: "See the daemon's log for why. It is tried again every hour.",
-	}}}
+	}})
 	return d, nil
 }
 

@@ -1,0 +1,51 @@
+package daemon
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What a drill left that was killed goes, and its keyring is overwritten first.
+// What one has that is under way stays.
+func TestTidyTemp(t *testing.T) {
+	data := t.TempDir()
+	if err := tidyTemp(data); err != nil {
+		t.Errorf("no drill left anything: %v", err)
+	}
+	dir := filepath.Join(data, drillTemp)
+	kept := filepath.Join(dir, "keyring.recovery")
+	done, err := ownTemp(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(kept, []byte("sealed keys"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := tidyTemp(data); err != nil {
+		t.Error(err)
+	}
+	f, err := os.Open(kept)
+	if err != nil {
+		t.Fatalf("a drill that is under way lost its keyring: %v", err)
+	}
+	defer f.Close()
+	if err := done(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(f); err != nil || strings.Contains(string(b), "keys") {
+		t.Errorf("the keyring can still be read: %q, %v", b, err)
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "log"), 0o700), os.WriteFile(kept, []byte("sealed keys"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := tidyTemp(data); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
