@@ -62,7 +62,10 @@ func Make(keyFile, requestFile, name string, hosts []string) (err error) {
 		return err
 	}
 	// A crash here leaves a key that nobody asked a certificate for: move it away and make another.
-	return durable.Create(requestFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), 0o644)
+	if err := durable.Create(requestFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), 0o644); err != nil {
+		return errors.Join(err, durable.Remove(keyFile))
+	}
+	return nil
 }
 
 // Install puts the certificate chain in text at path, which must not be there,

@@ -186,12 +186,11 @@ var dropInUnits = []string{"holdfastd.service", "holdfastd-drill.service"}
 // and returns those that it made, also with an error.
 func DropIns(units string) (made []string, err error) {
 	for _, unit := range dropInUnits {
-		dir := filepath.Join(units, unit+".d")
-		path := filepath.Join(dir, "50-holdfast-master.conf")
+		path := dropInPath(units, unit)
 		if _, err := os.Lstat(path); err == nil {
 			continue // of an earlier run, or the site's own
 		}
-		if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- systemd's folders are for everybody to read
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { // #nosec G301 -- systemd's folders are for everybody to read
 			return made, err
 		}
 		if err := durable.Create(path, []byte(dropIn), 0o644); err != nil {
@@ -200,6 +199,30 @@ func DropIns(units string) (made []string, err error) {
 		made = append(made, path)
 	}
 	return made, nil
+}
+
+// DropOut removes the drop-ins of a sealed master key, when the key is sealed no
+// more, and returns those that it removed. One that the site changed stays.
+func DropOut(units string) (removed []string, err error) {
+	for _, unit := range dropInUnits {
+		path := dropInPath(units, unit)
+		text, err := readAtMost(path, int64(len(dropIn)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil || string(text) != dropIn {
+			return removed, fmt.Errorf("%s is not as holdfastd wrote it: %w; take its LoadCredential=%s away by hand, then: systemctl daemon-reload", path, ErrThere, MasterFile)
+		}
+		if err := durable.Remove(path); err != nil {
+			return removed, err
+		}
+		removed = append(removed, path)
+	}
+	return removed, nil
+}
+
+func dropInPath(units, unit string) string {
+	return filepath.Join(units, unit+".d", "50-holdfast-master.conf")
 }
 
 // CanStart reports whether this machine is run by systemd.

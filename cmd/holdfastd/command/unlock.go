@@ -20,8 +20,8 @@ import (
 )
 
 type unlockOptions struct {
-	config, passphraseFile, shares, keep string
-	byShares                             bool
+	config, passphraseFile, shares, keep, units string
+	byShares                                    bool
 }
 
 func newUnlock() *cobra.Command {
@@ -51,6 +51,7 @@ Run it as root. Neither passphrase nor shares are shown, logged, or kept.`,
 	f.BoolVar(&o.byShares, "by-shares", false, "by the recovery kit, also where there is a passphrase")
 	f.StringVar(&o.shares, "shares", "", "file with shares, a line each, instead of asking; implies --by-shares")
 	f.StringVar(&o.keep, "keep", "", "keep the new master key as file, sealed or passphrase (default: as the former one)")
+	f.StringVar(&o.units, "units", "/etc/systemd/system", "folder of systemd's drop-ins, by which a sealed key comes to the daemon")
 	return c
 }
 
@@ -64,7 +65,7 @@ type lockedArchive struct {
 }
 
 func runUnlock(c *cobra.Command, o unlockOptions) error {
-	cfg, err := config.Load(o.config)
+	cfg, err := loadConfig(o.config)
 	if err != nil {
 		return err
 	}
@@ -192,12 +193,36 @@ func (l *lockedArchive) recover(ctx context.Context) (key [seal.MasterSize]byte,
 	if err := setup.OwnAs(l.cfg.Data, "keyring", "lock"); err != nil {
 		return key, err
 	}
+	if err := l.change(ctx, keeper.Kind, &aside); err != nil {
+		return key, fmt.Errorf("the archive's keys are under a new master key, kept in %s, but the daemon may not get it when it starts: %w", path, err)
+	}
 	if aside != "" {
 		if err := l.dialog.Say("the former master key's file is %s; it opens the archive no more", aside); err != nil {
 			return key, err
 		}
 	}
 	return key, l.dialog.Say("the archive's keys are under a new master key, kept in %s", path)
+}
+
+// change has the daemon get the key in the way in which it is kept now. A crash
+// before it leaves two files, of which one opens the archive: unlocking again by
+// shares sets the other aside.
+func (l *lockedArchive) change(ctx context.Context, kind string, aside *string) (err error) {
+	if l.kind != "" && l.kind != kind {
+		if *aside, err = setup.SetAside(l.credentials, l.kind); err != nil {
+			return err
+		}
+	}
+	var changed []string
+	if kind == setup.KindSealed {
+		changed, err = setup.DropIns(l.units)
+	} else {
+		changed, err = setup.DropOut(l.units)
+	}
+	if err != nil || len(changed) == 0 {
+		return err
+	}
+	return setup.Reload(ctx)
 }
 
 func (l *lockedArchive) newPassphrase(ctx context.Context) ([]byte, error) {
