@@ -130,11 +130,11 @@ func latest(a, b time.Time) time.Time {
 
 func (e *exam) ingest() Finding {
 	if accepting, ok := e.s.value("holdfast_accepting"); ok && accepting == 0 {
-		return fatal("ingest", "the store takes nothing: the disk is full, or a write failed",
-			"See `holdfast status` for the cause. Free space on the archive's disk, or replace the disk; then `systemctl restart holdfastd`, which checks the store as it opens it. The relay keeps what comes meanwhile.")
+		return fatal("ingest", "nothing is taken from the relay: the disk is below its low-water mark, or a write failed",
+			"The check `disk` and the daemon's log (journalctl -u holdfastd) say which. Below the mark: free space or enlarge the disk, and it goes on by itself. After a failed write: free space on the archive's disk, or replace the disk; then `systemctl restart holdfastd`, which checks the store as it opens it. The relay keeps what comes meanwhile.")
 	}
 	if paused, _ := e.s.value("holdfast_ingest_paused"); paused != 0 {
-		return warn("ingest", "ingest is paused by an administrator: the relay buffers what is sent", "Run `holdfast ingest resume` when what it was paused for is done.")
+		return warn("ingest", "ingest is paused by an administrator: the relay buffers what is sent", "Run `holdfast ingest resume --reason ...` when what it was paused for is done; `holdfast ingest show` says since when.")
 	}
 	return fine("ingest", "entries are taken")
 }
@@ -283,8 +283,8 @@ func (e *exam) certificates() []Finding {
 
 // certificateFixes say how each of our certificates is renewed.
 var certificateFixes = map[string]string{
-	"relay-client": "Run `holdfast relay enroll` for a new request, have the relay's operator sign it, and install it with --certificate. No restart is needed.",
-	"https":        "Put a new certificate at https.cert and its key at https.key. No restart is needed.",
+	"relay-client": "Run `holdfast relay enroll --name relay-2` for a new key and request, have the relay's operator sign it, install it with --name relay-2 --certificate FILE, put the new names into [relay], then `systemctl restart holdfastd`.",
+	"https":        "Put a new certificate at https.cert and its key at https.key. No restart is needed; `holdfastd reload` says whether they were taken.",
 	"relay-ca":     "Ask the relay's operator for the new authority's certificate, compare its fingerprint over the phone, put it into relay.ca beside the old one, and restart the daemon.",
 	"directory-ca": "Export the domain's new authority, put it into directory.ca beside the old one; it is read for every connection.",
 	"recipient":    "The daemon makes new recipient keys by itself, every hour: see its log for why it does not (journalctl -u holdfastd), and whether the relay takes the key set.",

@@ -68,7 +68,7 @@ func TestEveryLiveCheckFails(t *testing.T) {
 		{"check", Critical, "9 days ago", "holdfast verify", set("check_last_success_timestamp_seconds", ago(9*day))},
 		{"check", Critical, "no check", "journalctl", set("check_last_success_timestamp_seconds", 0)},
 		{"check", Warning, "nothing is known", "holdfast verify", func(w world) { delete(w.s, "holdfast_check_last_success_timestamp_seconds") }},
-		{"ingest", Critical, "takes nothing", "Free space", set("accepting", 0)},
+		{"ingest", Critical, "nothing is taken from the relay", "free space", set("accepting", 0)},
 		{"ingest", Warning, "paused", "holdfast ingest resume", set("ingest_paused", 1)},
 		{"relay", Warning, "tls", "TLS inspection", label("relay_failing", "tls", 1)},
 		{"relay", Warning, "other", "operator", label("relay_failing", "other", 1)},

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -38,7 +39,7 @@ func (m *Machine) Findings(ctx context.Context) []Finding {
 	if m.Files != nil {
 		configured = Config(m.ConfigPath, m.Files)
 	}
-	out := []Finding{configured, m.permissions(), m.keys()}
+	out := []Finding{configured, m.permissions(), m.keys(), m.backupFolders()}
 	out = append(out, m.certificates()...)
 	out = append(out, timeSync(m.Sync))
 	if !m.Running {
@@ -50,7 +51,7 @@ func (m *Machine) Findings(ctx context.Context) []Finding {
 // Config judges a configuration that could not be loaded, or one that names files
 // which cannot be read.
 func Config(path string, err error) Finding {
-	fix := "Correct what is named; `holdfastd check-config --config " + path + "` tries it. README.md lists every key."
+	fix := "Correct what is named; `holdfastd check-config --config " + path + "` tries it. holdfastd.toml.example lists every key."
 	switch {
 	case missingItself(path, err):
 		fix = "Run `holdfastd init`, which asks what it needs to know and writes a commented configuration; or name another file with --config."
@@ -83,6 +84,13 @@ func (f *faults) add(said, fix string) {
 	f.fixes = append(f.fixes, fix)
 }
 
+// once notes a fault that several files share.
+func (f *faults) once(said, fix string) {
+	if !slices.Contains(f.said, said) {
+		f.add(said, fix)
+	}
+}
+
 func (f *faults) text() string {
 	if n := len(f.said) - maxNamed; n > 0 {
 		return strings.Join(f.said[:maxNamed], "; ") + fmt.Sprintf("; and %d more", n)
@@ -94,6 +102,7 @@ func (f *faults) text() string {
 func (m *Machine) permissions() Finding {
 	var f faults
 	c := m.Config
+	m.readable(&f)
 	m.reach(&f, m.ConfigPath, 0o022, "others may change the configuration", "chmod go-w")
 	m.tree(&f, c.Data)
 	m.reach(&f, m.Credentials, 0o077, "others may look into the credentials", "chmod 0700")
@@ -168,18 +177,28 @@ func uid(info fs.FileInfo) uint32 {
 	return 0
 }
 
+// noArchive is what to do where no archive is found. A volume that is not mounted
+// comes first: who ran init then would begin a second archive on the mount point.
+const noArchive = "Mount the archive's volume if it has one of its own, or correct `data` in the configuration. Only where there never was an archive: `holdfastd init`."
+
+// lostKeys are the fixes for the keyring and for its recovery copy.
+var lostKeys = map[string]string{
+	"keyring": "Do not run init. With the daemon stopped, `holdfastd unlock --by-shares` makes it anew from keyring.recovery and shares of the recovery kit; then start the daemon.",
+	"keyring.recovery": "Do not run init. Copy the newest one back: in the folder of [backup] keys_to it is */keyring.recovery-N with the highest N; it becomes keyring.recovery in the archive's folder, " +
+		"owned by the daemon's account, mode 0600.",
+}
+
 // keys judges whether the keyring and its recovery copy are there.
 func (m *Machine) keys() Finding {
-	const kept = "Stop the daemon, and put keyring and keyring.recovery back from the newest folder of [backup] keys_to with `holdfastd restore`. Do not run init."
 	for _, name := range []string{"keyring", "keyring.recovery"} {
 		path := filepath.Join(m.Config.Data, name)
 		switch info, err := os.Stat(path); {
 		case errors.Is(err, fs.ErrNotExist) && m.noStore():
-			return fatal("keys", "there is no archive at "+m.Config.Data, "Run `holdfastd init`, or correct `data` in the configuration; mount the archive's volume if it has one of its own.")
+			return fatal("keys", "there is no archive at "+m.Config.Data, noArchive)
 		case errors.Is(err, fs.ErrPermission):
 			return warn("keys", path+" cannot be looked at from this account", "Run `holdfastd doctor` as root.")
 		case err != nil || info.Size() == 0:
-			return fatal("keys", path+" is missing or empty: without it nobody can open the archive", kept)
+			return fatal("keys", path+" is missing or empty: without it nobody can open the archive", lostKeys[name])
 		}
 	}
 	for _, name := range masterFiles {
@@ -196,6 +215,28 @@ func (m *Machine) keys() Finding {
 // masterFiles are the forms in which a master key may lie in the credentials
 // folder: plain, sealed to the machine, or wrapped by a passphrase.
 var masterFiles = []string{"holdfast.master", "holdfast.master.sealed", "holdfast.master.passphrase"}
+
+// backupFolders judges whether the folders of the backups are there: one that is
+// not mounted is found out before the night's backup fails.
+func (m *Machine) backupFolders() Finding {
+	b := m.Config.Backup
+	var away []string
+	for _, folder := range []struct{ key, path string }{{"backup.to", b.To}, {"backup.keys_to", b.KeysTo}} {
+		if folder.path == "" {
+			continue
+		}
+		if info, err := os.Stat(folder.path); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+			away = append(away, folder.key+": "+folder.path+" is not there")
+		}
+	}
+	if len(away) > 0 {
+		return warn("backup-folders", strings.Join(away, "; "), "Mount it, or correct [backup] in the configuration. Without backup.keys_to nothing is taken from the relay once a new key is needed.")
+	}
+	if b.To == "" && b.KeysTo == "" {
+		return fine("backup-folders", "no folder for backups is configured")
+	}
+	return fine("backup-folders", "the folders of the backups are there")
+}
 
 func (m *Machine) noStore() bool {
 	_, err := os.Stat(filepath.Join(m.Config.Data, "identity.json"))

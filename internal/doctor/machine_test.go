@@ -96,15 +96,18 @@ func TestEveryMachineCheckFails(t *testing.T) {
 		{"permissions", Critical, "look into the credentials", "chmod 0700", mode(func(m *Machine) string { return m.Credentials }, 0o711)},
 		{"permissions", Critical, "read a credential", "chmod 0600", mode(func(m *Machine) string { return filepath.Join(m.Credentials, "holdfast.master") }, 0o640)},
 		{"permissions", Critical, "the relay's client key", "chmod 0640", mode(func(m *Machine) string { return m.Config.Relay.Key }, 0o644)},
+		{"permissions", Critical, "(user id 4711) cannot enter", "the daemon's account can enter", func(_ *testing.T, m *Machine) { id := uint32(4711); m.Account = &id }},
 		{"permissions", Critical, "belongs to user id", "chown -R 4711:4711", func(_ *testing.T, m *Machine) { id := uint32(4711); m.Account = &id }},
 		{"keys", Critical, "there is no master key", "holdfastd unlock", func(t *testing.T, m *Machine) {
 			if err := os.Remove(filepath.Join(m.Credentials, "holdfast.master")); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"keys", Critical, "keyring.recovery is missing", "holdfastd restore", remove("keyring.recovery")},
-		{"keys", Critical, "there is no archive", "holdfastd init", func(_ *testing.T, m *Machine) { m.Config.Data += "x" }},
-		{"chain", Critical, "there is no archive", "holdfastd init", func(_ *testing.T, m *Machine) { m.Config.Data += "x" }},
+		{"keys", Critical, "keyring is missing", "holdfastd unlock --by-shares", remove("keyring")},
+		{"keys", Critical, "keyring.recovery is missing", "/keyring.recovery-N with the highest N", remove("keyring.recovery")},
+		{"backup-folders", Warning, "backup.keys_to: /nowhere is not there", "Mount it", func(t *testing.T, m *Machine) { m.Config.Backup = config.Backup{To: t.TempDir(), KeysTo: "/nowhere"} }},
+		{"keys", Critical, "there is no archive", "Mount the archive's volume", func(_ *testing.T, m *Machine) { m.Config.Data += "x" }},
+		{"chain", Critical, "there is no archive", "Only where there never was an archive: `holdfastd init`", func(_ *testing.T, m *Machine) { m.Config.Data += "x" }},
 		{"chain", Critical, "cannot be read and proven", "holdfastd verify --data", func(t *testing.T, m *Machine) {
 			path := in("log/000000.db")(m)
 			b, err := os.ReadFile(path)
@@ -155,8 +158,50 @@ func TestEveryMachineCheckFails(t *testing.T) {
 	}
 }
 
+// What the daemon's account could not read is found by root, who could.
+func TestAccountCannotRead(t *testing.T) {
+	dir := t.TempDir()
+	for path := dir; path != "/" && path != os.TempDir(); path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const other, group = 1 << 30, 1<<30 + 1
+	file := filepath.Join(dir, "file")
+	for _, c := range []struct {
+		mode fs.FileMode
+		want string
+	}{{0o644, ""}, {0o604, ""}, {0o640, file}, {0o600, file}} {
+		put(t, file, "x", c.mode)
+		if got := blocked(file, other, []uint32{group}); got != c.want {
+			t.Errorf("%04o: %q", c.mode, got)
+		}
+		if got := blocked(file, 0, nil); got != "" {
+			t.Errorf("root, %04o: %q", c.mode, got)
+		}
+	}
+	put(t, file, "x", 0o640)
+	if got := blocked(file, other, []uint32{group, uint32(os.Getgid())}); got != "" { // #nosec G115 -- a group id
+		t.Errorf("of the group: %q", got)
+	}
+	put(t, file, "x", 0o604)
+	if got := blocked(file, other, []uint32{uint32(os.Getgid())}); got != file { // #nosec G115 -- a group id
+		t.Errorf("the group's bits come before the others': %q", got)
+	}
+	put(t, file, "x", 0o644)
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := blocked(file, other, nil); got != dir {
+		t.Errorf("a folder that is shut: %q", got)
+	}
+	if got := blocked(filepath.Join(dir, "missing"), 0, nil); got != "" {
+		t.Errorf("missing: %q", got)
+	}
+}
+
 func TestConfigThatCannotBeRead(t *testing.T) {
-	expect(t, []Finding{Config("f", errors.New("line 3: there is no such key"))}, "config", Critical, "line 3", "check-config --config f")
+	expect(t, []Finding{Config("f", errors.New("line 3: there is no such key"))}, "config", Critical, "line 3", "holdfastd.toml.example lists every key")
 	expect(t, []Finding{Config("f", fs.ErrNotExist)}, "config", Critical, "not exist", "holdfastd init")
 	expect(t, []Finding{Config("f", fs.ErrPermission)}, "config", Critical, "permission", "as root")
 }

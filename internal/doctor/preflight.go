@@ -156,7 +156,7 @@ const BytesPerMessage = 2_500
 // sizing compares what is going to come with the disk.
 func (p *Preflight) sizing() Finding {
 	if p.Data == "" || p.Daily <= 0 || p.Years <= 0 {
-		return warn("sizing", "not tried: how many messages a day, and for how many years, is not given", "Give --data DIR, --daily MESSAGES and --years YEARS.")
+		return warn("sizing", "not tried: how many messages a day are expected is not given", "Give --daily MESSAGES, receipts included; also --years YEARS and --data DIR.")
 	}
 	at, err := ground(p.Data)
 	var free int64

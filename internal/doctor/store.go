@@ -38,7 +38,7 @@ func opening(data string, err error) Finding {
 	case errors.Is(err, archive.ErrLocked):
 		return warn("chain", "another process holds the archive, and its daemon does not answer here", "If a backup, a restore or verify is running, wait for it. Else compare `socket` in the configuration with where the daemon listens.")
 	case errors.Is(err, archive.ErrNoStore):
-		return fatal("chain", "there is no archive at "+data, "Run `holdfastd init`, or correct `data` in the configuration; mount the archive's volume if it has one of its own.")
+		return fatal("chain", "there is no archive at "+data, noArchive)
 	case errors.Is(err, archive.ErrNewer):
 		return fatal("chain", err.Error(), "Install the version that wrote it, or a newer one; a downgrade needs the copy that the upgrade made.")
 	case errors.Is(err, archive.ErrDamaged), errors.Is(err, archive.ErrForeign):

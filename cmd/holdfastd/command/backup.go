@@ -23,7 +23,7 @@ type backupOptions struct {
 func newBackup() *cobra.Command {
 	var o backupOptions
 	c := &cobra.Command{
-		Use:   "backup --config FILE [--to DIR] [--keys-to DIR]",
+		Use:   "backup [--to DIR] [--keys-to DIR]",
 		Short: "Make a backup of the running archive",
 		Long: `backup has the running daemon make a backup: the data, without any key, into one
 folder, and the keyring, sealed to the recovery kit, into another. Both folders
@@ -37,21 +37,21 @@ whatever goes wrong before leaves the backups that were there as they were.
 
 What is in the two folders together with the recovery kit is all that
 ` + "`holdfastd restore`" + ` needs. Keep them on different media.`,
-		Example: `  holdfastd backup --config /etc/holdfast/holdfastd.toml
-  holdfastd backup --config /etc/holdfast/holdfastd.toml --to /mnt/nas/holdfast --keys-to /mnt/usb/holdfast-keys --json
-  holdfastd backup list --config /etc/holdfast/holdfastd.toml`,
+		Example: `  holdfastd backup
+  holdfastd backup --to /mnt/nas/holdfast --keys-to /mnt/usb/holdfast-keys --json
+  holdfastd backup list`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runBackup(c, o) },
 	}
-	c.PersistentFlags().StringVar(&o.config, "config", "", "configuration file (TOML) that says where the daemon's socket is")
+	c.PersistentFlags().StringVar(&o.config, "config", defaultConfig, "configuration file (TOML) that says where the daemon's socket is")
 	c.PersistentFlags().BoolVar(&o.json, "json", false, "print JSON")
 	c.Flags().StringVar(&o.to, "to", "", "folder of the data backup (default: backup.to of the configuration)")
 	c.Flags().StringVar(&o.keysTo, "keys-to", "", "folder of the keyring's own backup (default: backup.keys_to)")
 	list := &cobra.Command{
-		Use:     "list --config FILE",
+		Use:     "list",
 		Short:   "Show which backups and restore drills there were",
 		Long:    "list shows the last backups and restore drills as the archive's log has them, the newest first, whether they came off or not.",
-		Example: `  holdfastd backup list --config /etc/holdfast/holdfastd.toml --json`,
+		Example: `  holdfastd backup list --json`,
 		Args:    noArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return runBackupList(c, o) },
 	}
@@ -60,7 +60,7 @@ What is in the two folders together with the recovery kit is all that
 }
 
 func runBackup(c *cobra.Command, o backupOptions) error {
-	cfg, err := loadConfig(o.config, "backup")
+	cfg, err := loadConfig(o.config)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func bytesText(n int64) string {
 }
 
 func runBackupList(c *cobra.Command, o backupOptions) error {
-	cfg, err := loadConfig(o.config, "backup list")
+	cfg, err := loadConfig(o.config)
 	if err != nil {
 		return err
 	}

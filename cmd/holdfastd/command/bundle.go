@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"time"
@@ -13,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/internal/api"
-	"holdfast/internal/config"
 	"holdfast/internal/doctor"
 	"holdfast/internal/durable"
 )
@@ -74,7 +74,9 @@ func runBundle(c *cobra.Command, o bundleOptions) error {
 	if err := doctor.WriteTar(&packed, files, b.Report.At); err != nil {
 		return err
 	}
-	if err := durable.Create(o.out, packed.Bytes(), 0o600); err != nil {
+	if err := durable.Create(o.out, packed.Bytes(), 0o600); errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w %s: it is there already, and nothing is overwritten; take another name", errCreate, o.out)
+	} else if err != nil {
 		return fmt.Errorf("%w %s: %w", errCreate, o.out, err)
 	}
 	_, err = fmt.Fprintf(c.ErrOrStderr(), "wrote %s; read it (tar -xzOf %s | less) before you give it away\n", o.out, o.out)
@@ -93,7 +95,7 @@ func showBundle(w io.Writer, files []doctor.File) error {
 // collect asks everybody. What does not answer is missing in the bundle, and w
 // hears of it.
 func collect(ctx context.Context, o bundleOptions, w io.Writer) (*doctor.Bundle, error) {
-	cfg, err := config.Load(o.config)
+	cfg, err := loadConfig(o.config)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 func newCheckConfig() *cobra.Command {
 	var path string
 	c := &cobra.Command{
-		Use:   "check-config --config FILE",
+		Use:   "check-config [--config FILE]",
 		Short: "Say whether this program would start with a configuration",
 		Long: `check-config reads the configuration and every certificate and key file that it
 names, and asks whether this program knows the archive's schema: of the daemon
@@ -26,21 +26,18 @@ that runs, else of the files. It changes nothing, and opens no message. Exit cod
 
 An upgrade asks the new program so before the old one is stopped. For everything
 else about the machine there is ` + "`holdfastd doctor`" + `.`,
-		Example: "  holdfastd check-config --config /etc/holdfast/holdfastd.toml",
+		Example: "  holdfastd check-config\n  holdfastd check-config --config /root/holdfastd.toml.new",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if path == "" {
-				return fmt.Errorf("%w: --config is missing; see `holdfastd check-config --help`", errUsage)
-			}
 			return runCheckConfig(c, path)
 		},
 	}
-	c.Flags().StringVar(&path, "config", "", "configuration file (TOML)")
+	c.Flags().StringVar(&path, "config", defaultConfig, "configuration file (TOML)")
 	return c
 }
 
 func runCheckConfig(c *cobra.Command, path string) error {
-	cfg, err := config.Load(path)
+	cfg, err := loadConfig(path)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ type drillOptions struct {
 func newDrill() *cobra.Command {
 	var o drillOptions
 	c := &cobra.Command{
-		Use:   "drill --config FILE",
+		Use:   "drill [--config FILE]",
 		Short: "Try the newest backup: put it back beside the archive, check it, remove it",
 		Long: `drill puts the newest backup back into a temporary folder and checks it: every
 file by its hash, the chain, the tree, the checkpoints and the last anchor, a
@@ -46,18 +46,18 @@ belongs to: that account has to be able to read the backup.
 
 It needs as much room as the log and the bodies take; attachments are read and
 compared where they are.`,
-		Example: `  holdfastd drill --config /etc/holdfast/holdfastd.toml
-  holdfastd drill --config /etc/holdfast/holdfastd.toml --shares shares.txt --temp /srv/scratch/drill --json`,
+		Example: `  holdfastd drill
+  holdfastd drill --shares shares.txt --temp /srv/scratch/drill --json`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runDrill(c, o) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.config, "config", "", "configuration file (TOML)")
+	f.StringVar(&o.config, "config", defaultConfig, "configuration file (TOML)")
 	f.StringVar(&o.from, "from", "", "folder of the data backup (default: backup.to of the configuration)")
 	f.StringVar(&o.keys, "keys-from", "", "folder of the keyring's own backup (default: backup.keys_to)")
 	f.StringVar(&o.id, "backup", "", "which backup (default: the newest)")
 	f.StringVar(&o.shares, "shares", "", "file with the recovery kit's shares, one a line")
-	f.StringVar(&o.temp, "temp", "", "an empty folder to put it back into (default: `drill` in the archive's folder)")
+	f.StringVar(&o.temp, "temp", "", "an empty `FOLDER` to put it back into (default: drill in the archive's folder)")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	return c
 }
@@ -69,7 +69,7 @@ type drilled struct {
 }
 
 func runDrill(c *cobra.Command, o drillOptions) error {
-	cfg, err := loadConfig(o.config, "drill")
+	cfg, err := loadConfig(o.config)
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func noteKit(ctx context.Context, cfg *config.Config, d *setup.Dialog, set setup
 }
 
 func (o *kitOptions) archive() (*config.Config, string, error) {
-	cfg, err := config.Load(o.config)
+	cfg, err := loadConfig(o.config)
 	if err != nil {
 		return nil, "", err
 	}

@@ -45,7 +45,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	err := root.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, errDamage) && !errors.As(err, new(verdictError)) {
 		if errors.Is(err, archive.ErrDamaged) {
-			err = fmt.Errorf("%w\nkeep the disk as it is; `holdfastd verify --data DIR` names every entry at fault; then put a copy of the store back that verifies", err)
+			err = fmt.Errorf("%w\nkeep the disk as it is; `holdfastd verify --data DIR` names every entry at fault; then `holdfastd restore` puts the last backup back into a folder of its own", err)
+		}
+		if errors.Is(err, archive.ErrNoStore) {
+			err = fmt.Errorf("%w; if there was one, see that its volume is mounted and that `data` in the configuration names it, and do not run init", err)
 		}
 		var p *api.Problem
 		if errors.As(err, &p) && p.Hint != "" {

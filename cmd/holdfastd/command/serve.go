@@ -69,7 +69,7 @@ func runServe(c *cobra.Command, path string) error {
 	defer tell(logger, sd.SdNotifyStopping)
 	return daemon.Run(ctx, daemon.Options{
 		Config: cfg, Version: build.Version(), Logger: logger, Level: level, Extract: []string{self, extractName},
-		Reread: func() (*config.Config, error) { return loadConfig(path) },
+		Reread: func() (*config.Config, error) { return config.Load(path) },
 		Ready:  func() { ready(true) },
 	})
 }
