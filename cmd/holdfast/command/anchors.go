@@ -50,7 +50,7 @@ func (g *globals) writeAnchors(list *api.AnchorsResponse) error {
 	}
 	if len(list.Anchors) == 0 {
 		return errors.Join(g.say("the log is anchored nowhere: who has root on the machine could rewrite all of it"),
-			g.next("set [anchor] in holdfast.toml: a file on another machine, a witness, a time-stamping authority"))
+			g.next("set [anchor] in holdfastd.toml: a file on another machine, a witness, a time-stamping authority"))
 	}
 	rows := make([][]string, 0, len(list.Anchors))
 	for _, a := range list.Anchors {
@@ -83,7 +83,7 @@ func newAnchorsMake(g *globals) *cobra.Command {
 				rows = append(rows, []string{r.Kind, r.Name, outcome("anchored", r.Failed)})
 				failed = failed || r.Failed != ""
 			}
-			return g.tried(made, []string{"ANCHOR", "NAME", "RESULT"}, rows, failed, "no place is configured: set [anchor] in holdfast.toml")
+			return g.tried(made, []string{"ANCHOR", "NAME", "RESULT"}, rows, failed, "no place is configured: set [anchor] in holdfastd.toml")
 		},
 	}
 }
@@ -137,7 +137,7 @@ func (g *globals) tried(all any, head []string, rows [][]string, failed bool, no
 	case g.format == formatJSON:
 		err = g.writeJSON(all)
 	case len(rows) == 0:
-		err = g.say(none)
+		return &api.Problem{Title: none, Code: api.CodeNoPart, Exit: api.ExitConfig, Hint: "then `holdfastd check-config`, and `systemctl restart holdfastd`"}
 	default:
 		err = g.writeTable(head, rows)
 	}

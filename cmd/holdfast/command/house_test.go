@@ -35,6 +35,7 @@ type house struct {
 	full    bool      // the disk takes nothing
 	damaged bool      // checks find something
 	unheard bool      // nothing has come from a relay
+	paused  bool      // nothing is pulled from it
 	fail    error     // what a production ends with
 	matters map[string]retention.Matter
 	town
@@ -271,6 +272,7 @@ func (h *house) start(path string) (stop func() error, err error) {
 		Registry: prometheus.NewRegistry(), Log: log, Auth: porter{h}, People: clerk{h}, LargeExport: 2, Watch: &audit.Watch{Days: []time.Weekday{time.Sunday}, To: 8*60 + 39},
 	}
 	parts.Matters = registry{h}
+	parts.Pauser, parts.Notices = caretaker{h}, caretaker{h}
 	if !h.unknown {
 		parts.Register, parts.Directory, parts.Devices, parts.Approvals = clerk{h}, registrar{h}, mechanic{h}, notary{h}
 	}

@@ -37,7 +37,7 @@ nothing but the archive's id. Whoever is to get alarms should tell you that it c
 				rows = append(rows, []string{r.Way, outcome("taken", r.Failed)})
 				failed = failed || r.Failed != ""
 			}
-			return g.tried(sent, []string{"WAY", "RESULT"}, rows, failed, "no way is configured, and alarms stay on this machine: set [notify] in holdfast.toml")
+			return g.tried(sent, []string{"WAY", "RESULT"}, rows, failed, "no way is configured, and alarms stay on this machine: set [notify.smtp], [notify.webhook] or [notify.syslog] in holdfastd.toml")
 		},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,17 @@ func newStatus(g *globals) *cobra.Command {
 }
 
 func runStatus(ctx context.Context, g *globals) error {
-	st, err := ask(ctx, g, func(c *api.Client) (*api.Status, error) { return c.Status(ctx) })
+	var paused *api.PauseResponse
+	st, err := ask(ctx, g, func(c *api.Client) (*api.Status, error) {
+		st, err := c.Status(ctx)
+		if err == nil && g.format != formatJSON {
+			// An archive without a relay has nothing to pause, and says so with an error.
+			if now, err := c.Ingest(ctx); err == nil {
+				paused = now
+			}
+		}
+		return st, err
+	})
 	if err != nil {
 		return err
 	}
@@ -40,6 +51,7 @@ func runStatus(ctx context.Context, g *globals) error {
 		{"daemon", st.Version + ", since " + stamp(st.Started)},
 		{"entries", number(st.Size)},
 		{"accepting", yesOr(st.Accepting, st.Waiting)},
+		{"ingest", notPulling(paused)},
 		{"relay", stream(&st.Relay)},
 		{"last contact", contact},
 		{"relay trouble", st.Relay.Failing},
@@ -78,6 +90,19 @@ func rolesConfigured(ok bool) string {
 		return "configured"
 	}
 	return "nobody has said who may do what: root and the daemon's own account hold every role"
+}
+
+// notPulling says why nothing is pulled although the relay answers; empty: it is.
+func notPulling(p *api.PauseResponse) string {
+	switch {
+	case p == nil:
+		return ""
+	case p.Paused && p.Since != nil:
+		return "PAUSED since " + stamp(*p.Since) + " UTC: holdfast ingest resume --reason TEXT"
+	case len(p.Reasons) > 0:
+		return "HELD BACK: " + strings.Join(p.Reasons, ", ")
+	}
+	return ""
 }
 
 // stream is how far the relay's stream has come.
