@@ -30,7 +30,7 @@ func (w *writer) section(name string, on bool, missing []string, about string) {
 }
 
 func (w *writer) line(text, about string) {
-	if w.later {
+	if w.later && text != "" {
 		text = "# " + text
 	}
 	if about != "" {
@@ -84,7 +84,7 @@ func asTOML(v any) (string, bool) {
 func (a *Answers) ConfigText() (string, error) { return a.configText(&writer{}) }
 
 func (a *Answers) configText(w *writer) (string, error) {
-	w.WriteString("# Holdfast's configuration, written by `holdfastd init`. An unknown key refuses the start: `holdfastd check-config` says which.\n" +
+	fmt.Fprint(w, "# Holdfast's configuration, written by `holdfastd init`. An unknown key refuses the start: `holdfastd check-config` says which.\n"+
 		"# What stands behind a # is not set; what follows its = is the default, or an example. Paths are absolute, or start at this folder.\n\n")
 	w.set("data", a.Data, "", "the archive; made by init, never by itself")
 	w.set("socket", a.Socket, "", "where holdfast finds the daemon; access by group and [[account]]")
@@ -174,7 +174,7 @@ func (a *Answers) people(w *writer) error {
 	}
 	off := w.later
 	for _, r := range roles {
-		w.WriteString("\n")
+		w.line("", "")
 		w.line("[[directory.role]]", "")
 		w.set("group", r.Group, "", "account, DN or objectGUID; nested members count")
 		w.set("role", string(r.Role), "", "`holdfast roles` lists them")
@@ -200,7 +200,7 @@ func (a *Answers) people(w *writer) error {
 		return err
 	}
 	w.later = !given
-	w.WriteString("\n# An account of this machine that may use the socket; also: usermod -aG holdfast NAME. Several may stand here.\n")
+	fmt.Fprint(w, "\n# An account of this machine that may use the socket; also: usermod -aG holdfast NAME. Several may stand here.\n")
 	w.line("[[account]]", "")
 	if given {
 		w.set("uid", uid, "", "")

@@ -87,7 +87,7 @@ func (p *Print) TypeBack(ctx context.Context, d *Dialog) error {
 	for range tries {
 		text, err := d.Ask(ctx, Question{Key: "a share", Text: fmt.Sprintf("share %d of %d", n+1, p.Shares)})
 		if err != nil {
-			return errors.Join(ErrNothing, err)
+			return fmt.Errorf("%w: nobody typed a share back (%w). Without a person: kit.unchecked in the answers or --non-interactive for init, --unchecked for kit rotate; then have the paper checked by `holdfastd kit check`", ErrNothing, err)
 		}
 		s, err := seal.ReadShare(text)
 		if err == nil && s.Equal(p.shares[n]) {

@@ -151,3 +151,33 @@ func TestMake(t *testing.T) {
 		}
 	}
 }
+
+// A master key that is there is used, and stays as it is whatever becomes of the
+// run.
+func TestMakeUsesTheKeyThatIsThere(t *testing.T) {
+	for _, fails := range []bool{true, false} {
+		a := everything(t)
+		a.HTTPS, a.Kit = nil, Kit{Needed: 2, Shares: 2, Out: filepath.Join(filepath.Dir(a.Data), "kit"), Unchecked: true}
+		text := strings.Repeat("5a", 32) + "\n"
+		path := put(t, filepath.Join(a.Credentials, MasterFile), text)
+		if err := a.Check(); err != nil {
+			t.Fatal(err)
+		}
+		if fails {
+			put(t, filepath.Join(a.Data, "x"), "")
+		}
+		d, y := dialogue()
+		made, err := Make(t.Context(), a, d, &y.shown)
+		if (err != nil) != fails || err == nil && (made.NewKey || made.Master != path) {
+			t.Errorf("%+v, %v", made, err)
+		}
+		if now, err := os.ReadFile(path); err != nil || string(now) != text {
+			t.Errorf("the key that was there: %q, %v", now, err)
+		}
+		if !fails {
+			if err := archive.OpensWith(a.Data, [32]byte(bytes.Repeat([]byte{0x5a}, 32))); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -190,7 +190,8 @@ func DropIns(units string) (made []string, err error) {
 		if _, err := os.Lstat(path); err == nil {
 			continue // of an earlier run, or the site's own
 		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { // #nosec G301 -- systemd's folders are for everybody to read
+		err := os.MkdirAll(filepath.Dir(path), 0o755) // #nosec G301 -- systemd's folders are for everybody to read
+		if err != nil {
 			return made, err
 		}
 		if err := durable.Create(path, []byte(dropIn), 0o644); err != nil {

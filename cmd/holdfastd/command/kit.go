@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -50,7 +51,9 @@ The daemon, where it runs, notes in the log that this was done and by whom.`,
 		Example: `  sudo holdfastd kit rotate
   sudo holdfastd kit rotate --needed 2 --of 4`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runKitRotate(c, o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return asRoot(runKitRotate(c, o), os.Geteuid(), c.CommandPath())
+		},
 	}
 	o.flags(c)
 	f := c.Flags()
@@ -72,7 +75,9 @@ whether they open this archive's keys. It changes nothing.`,
 		Example: `  sudo holdfastd kit check
   sudo holdfastd kit check --shares shares.txt`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runKitCheck(c, o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return asRoot(runKitCheck(c, o), os.Geteuid(), c.CommandPath())
+		},
 	}
 	o.flags(c)
 	return c

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -43,7 +44,9 @@ Run it as root. Neither passphrase nor shares are shown, logged, or kept.`,
   sudo holdfastd unlock --by-shares
   sudo holdfastd unlock --by-shares --keep file`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runUnlock(c, o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return asRoot(runUnlock(c, o), os.Geteuid(), c.CommandPath())
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.config, "config", defaultConfig, "the daemon's configuration")
@@ -53,6 +56,15 @@ Run it as root. Neither passphrase nor shares are shown, logged, or kept.`,
 	f.StringVar(&o.keep, "keep", "", "keep the new master key as file, sealed or passphrase (default: as the former one)")
 	f.StringVar(&o.units, "units", "/etc/systemd/system", "folder of systemd's drop-ins, by which a sealed key comes to the daemon")
 	return c
+}
+
+// asRoot adds to an error of who is not root and may not read or write something
+// that root may.
+func asRoot(err error, uid int, command string) error {
+	if uid == 0 || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w\nrun it as root: sudo %s", err, command)
 }
 
 // lockedArchive is an archive that is to be unlocked.
