@@ -1,17 +1,13 @@
 package command
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
-
-	"holdfast/internal/api"
 )
 
 // flip runs `flip GLOB NAME`: it flips one bit in the middle of the largest of
@@ -70,26 +66,3 @@ func unlockFile(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 var lockedFiles sync.Map // *testscript.TestScript → *os.File
-
-// settled runs `settled SOCKET`: it waits until a restored log went on by itself.
-func settled(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: settled SOCKET")
-	}
-	client := api.NewClient(ts.MkAbs(args[0]))
-	defer client.Close()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(30 * time.Second); ; {
-		r, err := client.Restored(context.Background())
-		ts.Check(err)
-		if r.State == api.RestoreSettled {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			ts.Fatalf("it is %s", r.State)
-		}
-	}
-}

@@ -23,7 +23,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": runExits, "damage": damage, "listen": listen, "ready": ready, "newer": newer, "person": person, "ask": askSocket, "head": firstShares, "later": later,
-			"flip": flip, "configured": configured, "lockfile": lockFile, "unlockfile": unlockFile, "settled": settled,
+			"flip": flip, "configured": configured, "lockfile": lockFile, "unlockfile": unlockFile,
 		},
 	})
 }
