@@ -146,3 +146,21 @@ func FuzzPins(f *testing.F) {
 		_, _ = certificates(text)
 	})
 }
+
+// Where the request cannot be made no key is left, and what is there stays.
+func TestMakeUndoes(t *testing.T) {
+	dir := t.TempDir()
+	key, request := filepath.Join(dir, "k.key"), filepath.Join(dir, "k.csr")
+	if err := os.WriteFile(request, []byte("there"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Make(key, request, "ward", nil); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Lstat(key); err == nil {
+		t.Error("the key was left")
+	}
+	if text, err := os.ReadFile(request); err != nil || string(text) != "there" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
