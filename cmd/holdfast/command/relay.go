@@ -24,10 +24,11 @@ import (
 
 func newRelay(g *globals) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "relay",
-		Short: "Connect the archive to the vendor's relay",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "relay",
+		Short:   "Connect the archive to the vendor's relay",
+		Example: "  sudo holdfast relay enroll --archive-id st-marys.example --url https://relay.vendor.example",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(newRelayEnroll(g))
 	return c
@@ -45,7 +46,7 @@ type enrollment struct {
 // known, in the order of enrollment.pins, and their names in the configuration's
 // folder.
 var pinFlags = [3]struct{ flag, key, file, what string }{
-	{"ca", "ca", "relay-ca.pem", "authority that certifies the relay"},
+	{"ca", "ca", "relay-ca.pem", "the authority that certifies the relay"},
 	{"head-key", "head_key", "relay-head.pem", "the relay's signing key"},
 	{"enrol-key", "enrol_key", "enrolment.pem", "the hospital's enrolment key"},
 }
@@ -92,7 +93,7 @@ a new key and certificate beside the old, and then the section's new names.`,
 	f.StringVar(&e.certificate, "certificate", "", "second step: the signed certificate's `FILE`, with its chain")
 	f.BoolVar(&e.yes, "yes", false, "the fingerprints were compared: do not ask")
 	for i, p := range pinFlags {
-		f.StringVar(&e.pins[i], p.flag, "", "`FILE` of the "+p.what+", PEM")
+		f.StringVar(&e.pins[i], p.flag, "", "`FILE` of "+p.what+", PEM")
 	}
 	return c
 }
