@@ -83,10 +83,11 @@ type demo struct {
 
 	events uint64 // relay events that the set became
 
-	archived int // messages of the set that the archive holds, of all types
-	found    int // messages that the searches in three languages found
-	exported int // messages of the production
-	verified int // of them, proven offline
+	archived int    // messages of the set that the archive holds, of all types
+	found    int    // messages that the searches in three languages found
+	exported int    // messages of the production
+	verified int    // of them, proven offline
+	backedUp uint64 // entries of the newest backup
 
 	looks map[string]int // accesses that the audit must list, by action
 
@@ -185,9 +186,11 @@ func (d *demo) play(ctx context.Context) error {
 		{"look for what was disposed of", d.disposed},
 		{"leave", d.leave},
 		{"verify the live store", d.verifyLive},
+		{"back up", d.backUp},
 		{"stop", d.stop},
 		{"verify the export offline", d.verifyOffline},
 		{"verify the other formats", d.verifyFormats},
+		{"restore", d.restore},
 		{"verify a copy of the store", d.verifyCopy},
 		{"verify an altered copy", d.verifyAltered},
 	} {
