@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,7 @@ type salvage struct {
 	state   string        // one of the API's
 	anchor  *anchored     // the newest known of what was lost
 	lost    *archive.Lost // of what it states
+	blind   bool          // there are anchors, and the log could not be held against the last
 	told    *told
 	history []api.RestoreEntry
 }
@@ -172,7 +174,7 @@ func (s *salvage) judge(ctx context.Context) error {
 	switch {
 	case !mark.Pending && s.anchor == known:
 		return nil
-	case s.lost != nil:
+	case s.lost != nil, mark.Pending && s.blind:
 		s.state = api.RestoreWaiting
 	case mark.Pending:
 		s.state = api.RestoreAsking
@@ -199,7 +201,7 @@ func (s *salvage) anchors(ctx context.Context, all bool, key note.Verifier) ([]a
 	}
 	var out []anchored
 	line, err := anchor.Last(s.file)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, anchor.ErrNoLine) {
+	if (errors.Is(err, fs.ErrNotExist) || errors.Is(err, anchor.ErrNoLine)) && !s.anchoredBefore() {
 		return nil, nil // nothing was anchored yet; that nothing can be, the anchors' duty says
 	}
 	if err == nil {
@@ -216,11 +218,19 @@ func (s *salvage) anchors(ctx context.Context, all bool, key note.Verifier) ([]a
 	if err == nil {
 		return out, nil
 	}
+	s.mu.Lock()
+	s.blind = true
+	s.mu.Unlock()
 	s.p.logger.Error("the log could not be held against its last anchor", "err", err)
 	return nil, s.p.raiseOnce(ctx, archive.AlarmBody{
-		Name: AlarmAnchorUnread, Severity: "critical", Text: "the file of anchors cannot be read, or is another archive's, and the log was not held against its last anchor",
-		Fix: "See that anchor.file is mounted and is this archive's, and start the daemon again.",
+		Name: AlarmAnchorUnread, Severity: "critical", Text: "the file of anchors cannot be read, is gone, or is another archive's, and the log was not held against its last anchor",
+		Fix: "See that anchor.file is mounted and is this archive's, and start the daemon again. If the file was given up on purpose, acknowledge this.",
 	})
+}
+
+// anchoredBefore reports whether the log says that it was anchored in a file.
+func (s *salvage) anchoredBefore() bool {
+	return slices.ContainsFunc(s.p.anchors.Standings(), func(a anchor.Standing) bool { return a.Kind == anchor.KindFile && a.Last != nil })
 }
 
 // maxAnchorLine is above what a line of a file of anchors can have, in bytes.
@@ -260,7 +270,8 @@ const (
 )
 
 // run asks the relay whether the archive had come further than the restored
-// log. If it had not, and no anchor says otherwise, the log goes on by itself.
+// log. If it had not, and no anchor says otherwise, the log goes on by itself;
+// where nobody says anything, two people do.
 func (s *salvage) run(ctx context.Context) error {
 	if !s.waits() {
 		return nil
@@ -269,7 +280,8 @@ func (s *salvage) run(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
-	if s.state == api.RestoreAsking && s.told != nil && s.told.more {
+	// Where neither an anchor nor the relay says anything, nobody outside knows whether the log is whole.
+	if s.state == api.RestoreAsking && (s.told != nil && s.told.more || s.told == nil && s.anchor == nil) {
 		s.state = api.RestoreWaiting
 	}
 	asking := s.state == api.RestoreAsking
@@ -278,7 +290,7 @@ func (s *salvage) run(ctx context.Context) error {
 		return s.goOnAlone(ctx)
 	}
 	return s.p.raiseOnce(ctx, archive.AlarmBody{
-		Name: AlarmRestored, Severity: "critical", Text: "the archive was restored from a backup that is older than the log that was lost; nothing is pulled or disposed of",
+		Name: AlarmRestored, Severity: "critical", Text: "the archive was restored from a backup that is older than the log that was lost, or nobody outside can say that it is not; nothing is pulled or disposed of",
 		Fix: "Look at `holdfast restore show`. If there is a newer backup, restore that one. Else ask for going on with `holdfast restore ask --reason TEXT`, have another person approve it, " +
 			"and go on with `holdfast restore go-on NUMBER`: what the relay still has is pulled again.",
 	})
