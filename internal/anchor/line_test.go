@@ -150,6 +150,16 @@ func TestFileRefuses(t *testing.T) {
 	if _, err := f.Anchor(t.Context(), l.ask()); !errors.Is(err, ErrRefused) {
 		t.Errorf("the log from before the restore: %v", err)
 	}
+	// Also where the restored log is but the beginning of that one: only what two people approved tells them apart.
+	write(t, path, "")
+	beginning := l.rewritten(entries("a", 3)...)
+	beginning.restored = 1
+	if _, err := f.Anchor(t.Context(), beginning.ask()); err != nil {
+		t.Errorf("a restored log that is shorter: %v", err)
+	}
+	if _, err := f.Anchor(t.Context(), l.ask()); !errors.Is(err, ErrRefused) {
+		t.Errorf("the longer log from before the restore: %v", err)
+	}
 	write(t, path, string(before)+"{}\n")
 	if _, err := f.Anchor(t.Context(), l.ask()); !errors.Is(err, ErrLine) {
 		t.Errorf("behind a line that is none: %v", err)

@@ -205,6 +205,15 @@ func TestWitnessHostile(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, line, err)
 		}
 	}
+	// One that names the very size it is asked for has seen another log of that size.
+	same, client := server(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", typeSize)
+		w.WriteHeader(http.StatusConflict)
+		io.WriteString(w, "3\n")
+	}))
+	if _, err := NewWitness(same.URL, known.key, client).Anchor(t.Context(), a); !errors.Is(err, ErrRefused) {
+		t.Errorf("another log of the same size: %v", err)
+	}
 	another := newTestWitness(t, l.key)
 	srv, client := server(t, another)
 	if _, err := NewWitness(srv.URL+"/w", known.key, client).Anchor(t.Context(), a); !errors.Is(err, ErrAnswer) {

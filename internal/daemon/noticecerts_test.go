@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +72,63 @@ func TestCertificatesAreToldOfInTime(t *testing.T) {
 			t.Errorf("%s: nothing is said of its end", name)
 		}
 	}
+}
+
+// Whatever ends is told of, each by its own name and with its own fix; a file
+// that cannot be read keeps nobody from hearing of the others, and is looked at
+// again.
+func TestEveryEndIsTold(t *testing.T) {
+	p := newWatched(t)
+	c := &certificates{config: p.watch.config, archive: p.archive}
+	ends, err := c.ends(time.Now())
+	if err != nil || len(ends) != len(endings) {
+		t.Fatalf("%v, %v", ends, err)
+	}
+	lost := *p.watch.config.Directory
+	lost.CA = filepath.Join(p.watch.config.Data, "nowhere")
+	fixes := map[string]bool{}
+	for name, end := range ends {
+		if name == "directory-ca" { // the last one that is told of
+			continue
+		}
+		c := &certificates{config: p.watch.config, archive: p.archive}
+		if err := p.tellEnds(t.Context(), c, end.Add(-6*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		p.endIsTold(t, name, fixes)
+	}
+	broken := *p.watch.config
+	broken.Directory = &lost
+	c = &certificates{config: &broken, archive: p.archive}
+	late := ends["relay-client"].Add(100 * 365 * 24 * time.Hour)
+	for range 2 {
+		if err := p.tellEnds(t.Context(), c, late); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a certificate that is not there: %v", err)
+		}
+	}
+	c.config = p.watch.config
+	if err := p.tellEnds(t.Context(), c, ends["directory-ca"].Add(-6*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	p.endIsTold(t, "directory-ca", fixes)
+}
+
+// endIsTold fails unless a critical alarm says of a certificate that it ends.
+func (p *parts) endIsTold(t *testing.T, name string, fixes map[string]bool) {
+	t.Helper()
+	if err := p.caughtUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range p.state.Alarms(true) {
+		if a.Name == AlarmCertificateLast && a.Facts["certificate"] == name {
+			if a.Severity != "critical" || a.Fix != endings[name].fix || fixes[a.Fix] {
+				t.Errorf("%s: %+v", name, a)
+			}
+			fixes[a.Fix] = true
+			return
+		}
+	}
+	t.Errorf("%s ends, and nobody is told", name)
 }
 
 func TestFirstEnd(t *testing.T) {

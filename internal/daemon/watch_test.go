@@ -51,7 +51,7 @@ func newWatched(t *testing.T) *parts {
 	w := newWard(t)
 	pki := func(name string) string { return w.path("relay/pki/" + name) }
 	hour := config.Duration{Duration: time.Hour}
-	w.config.HTTPS = &config.HTTPS{Listen: "127.0.0.1:0", Cert: pki("relay.pem"), Key: pki("relay.key"), Idle: hour, Absolute: hour}
+	w.config.HTTPS = &config.HTTPS{Listen: "127.0.0.1:0", Cert: pki("archive.pem"), Key: pki("archive.key"), Idle: hour, Absolute: hour}
 	w.config.Directory = &config.Directory{URLs: []string{"ldaps://127.0.0.1:1"}, CA: pki("ca.pem"), Bind: "CN=reader,DC=x", Base: []string{"DC=x"}, Interval: hour}
 	w.config.Anchor = config.Anchor{Every: hour, File: w.path("anchors")}
 	w.config.Backup = config.Backup{To: w.path("backup"), KeysTo: w.path("keys"), Keep: 3, DrillSample: 10}

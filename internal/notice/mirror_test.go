@@ -192,6 +192,19 @@ func TestMirror(t *testing.T) {
 	}
 }
 
+// An action, or a way in, that this program does not know is a word of
+// somebody's, and does not leave.
+func TestLookHoldsOwnWords(t *testing.T) {
+	body, err := json.Marshal(audit.Access{Version: 1, Action: audit.Action(canary), Principal: role.Principal{Person: canary, Via: canary, Address: canary, Name: canary}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lookOf(archive.Record{Leaf: proof.Leaf{Kind: proof.KindAccess}, Body: body})
+	if want := (Look{Kind: "access", Action: "unknown", Who: "unknown", Via: role.ViaSocket}); l != want {
+		t.Errorf("%+v", l)
+	}
+}
+
 // flat is structured data in one line, by name.
 func flat(m map[string]string) string {
 	var out []string
