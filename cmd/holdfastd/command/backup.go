@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"holdfast/internal/api"
+	"holdfast/internal/config"
 )
 
 type backupOptions struct {
@@ -60,7 +61,7 @@ What is in the two folders together with the recovery kit is all that
 }
 
 func runBackup(c *cobra.Command, o backupOptions) error {
-	cfg, err := loadConfig(o.config)
+	cfg, err := config.Load(o.config)
 	if err != nil {
 		return err
 	}
@@ -122,7 +123,7 @@ func bytesText(n int64) string {
 }
 
 func runBackupList(c *cobra.Command, o backupOptions) error {
-	cfg, err := loadConfig(o.config)
+	cfg, err := config.Load(o.config)
 	if err != nil {
 		return err
 	}

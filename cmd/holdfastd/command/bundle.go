@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/internal/api"
+	"holdfast/internal/config"
 	"holdfast/internal/doctor"
 	"holdfast/internal/durable"
 )
@@ -95,7 +96,7 @@ func showBundle(w io.Writer, files []doctor.File) error {
 // collect asks everybody. What does not answer is missing in the bundle, and w
 // hears of it.
 func collect(ctx context.Context, o bundleOptions, w io.Writer) (*doctor.Bundle, error) {
-	cfg, err := loadConfig(o.config)
+	cfg, err := config.Load(o.config)
 	if err != nil {
 		return nil, err
 	}

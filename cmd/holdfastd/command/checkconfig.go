@@ -37,7 +37,7 @@ else about the machine there is ` + "`holdfastd doctor`" + `.`,
 }
 
 func runCheckConfig(c *cobra.Command, path string) error {
-	cfg, err := loadConfig(path)
+	cfg, err := config.Load(path)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ type drilled struct {
 }
 
 func runDrill(c *cobra.Command, o drillOptions) error {
-	cfg, err := loadConfig(o.config)
+	cfg, err := config.Load(o.config)
 	if err != nil {
 		return err
 	}

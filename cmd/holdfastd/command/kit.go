@@ -146,7 +146,7 @@ func noteKit(ctx context.Context, cfg *config.Config, d *setup.Dialog, set setup
 }
 
 func (o *kitOptions) archive() (*config.Config, string, error) {
-	cfg, err := loadConfig(o.config)
+	cfg, err := config.Load(o.config)
 	if err != nil {
 		return nil, "", err
 	}

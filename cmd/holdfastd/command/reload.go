@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/internal/api"
+	"holdfast/internal/config"
 )
 
 func newReload() *cobra.Command {
@@ -29,7 +30,7 @@ wrong with it.`,
 }
 
 func runReload(c *cobra.Command, path string) error {
-	cfg, err := loadConfig(path)
+	cfg, err := config.Load(path)
 	if err != nil {
 		return err
 	}

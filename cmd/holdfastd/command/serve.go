@@ -2,9 +2,7 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -43,7 +41,7 @@ does what ` + "`holdfastd reload`" + ` does.`,
 }
 
 func runServe(c *cobra.Command, path string) error {
-	cfg, err := loadConfig(path)
+	cfg, err := config.Load(path)
 	if err != nil {
 		return err
 	}
@@ -72,16 +70,6 @@ func runServe(c *cobra.Command, path string) error {
 		Reread: func() (*config.Config, error) { return config.Load(path) },
 		Ready:  func() { ready(true) },
 	})
-}
-
-// loadConfig reads the configuration. One that is not there is what somebody
-// meets who has not run init yet.
-func loadConfig(path string) (*config.Config, error) {
-	c, err := config.Load(path)
-	if _, there := os.Stat(path); err != nil && errors.Is(there, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w\n`holdfastd init` makes an archive and its configuration; one that lies elsewhere is named with --config", err)
-	}
-	return c, err
 }
 
 func tell(logger *slog.Logger, state string) {

@@ -77,7 +77,7 @@ type lockedArchive struct {
 }
 
 func runUnlock(c *cobra.Command, o unlockOptions) error {
-	cfg, err := loadConfig(o.config)
+	cfg, err := config.Load(o.config)
 	if err != nil {
 		return err
 	}
@@ -125,6 +125,9 @@ func credentialsOf(cfg *config.Config) (string, error) {
 	dir, err := filepath.EvalSymlinks(filepath.Join(cfg.Data, setup.CredentialsLink))
 	if err != nil {
 		return "", fmt.Errorf("%w: where the master key is kept is not known: %w; set `credentials` in the configuration", daemon.ErrCredential, err)
+	}
+	if err := setup.OnlyRoots(dir); err != nil {
+		return "", fmt.Errorf("%w: the link %s leads to a folder that keys are not kept in: %w; see who changed it, and put it right", daemon.ErrCredential, filepath.Join(cfg.Data, setup.CredentialsLink), err)
 	}
 	return dir, nil
 }
