@@ -313,6 +313,13 @@ func TestPruningStopsWhereItCannotRead(t *testing.T) {
 // it destroyed is needed, and none is in a copy.
 func TestDispositionInBetween(t *testing.T) {
 	t.Parallel()
+	// Before the file is copied, and when it is there already.
+	for _, when := range []string{"copied log/000000.db", "copied bodies/2000-01.general.g1.db"} {
+		t.Run(strings.TrimPrefix(when, "copied "), func(t *testing.T) { disposedOfAfter(t, when) })
+	}
+}
+
+func disposedOfAfter(t *testing.T, when string) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWard(t)
 		w.fill(6)
@@ -322,9 +329,10 @@ func TestDispositionInBetween(t *testing.T) {
 		o, tries := w.backup(), 0
 		o.fault = func(step string) error {
 			if step == "copied log/000000.db" {
-				if tries++; tries == 1 {
-					return w.dispose(cm)
-				}
+				tries++
+			}
+			if step == when && tries == 1 {
+				return w.dispose(cm)
 			}
 			return nil
 		}
