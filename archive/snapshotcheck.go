@@ -120,33 +120,96 @@ func (s *Snapshot) checkBodyCopy(ctx context.Context, name string, c *Copied) (e
 			if f.key, err = s.a.keys.bodyKey(name, [seal.IDSize]byte(id)); err != nil {
 				return errors.Join(err, s.Unchanged())
 			}
-			pause := pauses{begun: time.Now()}
-			cursor := records.Cursor()
-			for k, sealed := cursor.First(); k != nil; k, sealed = cursor.Next() {
-				if c.Records++; c.Records%checkEvery == 0 {
-					if err := pause.take(ctx, s.a); err != nil {
-						return err
-					}
-				}
-				if len(k) != 8 {
-					return fmt.Errorf("%w: a record's key", ErrDamaged)
-				}
-				seq := binary.BigEndian.Uint64(k)
-				leaf, err := s.a.Leaf(seq)
-				if err == nil {
-					_, err = f.openRecord(nil, &leaf, sealed)
-				}
-				if err == nil {
-					continue
-				}
-				if _, own := s.a.Record(ctx, seq); own == nil || !errors.Is(own, ErrDamaged) {
-					return errors.Join(&SeqError{seq, err}, s.Unchanged())
-				}
-				if len(c.Damaged) < maxNamed {
-					c.Damaged = append(c.Damaged, seq)
-				}
-			}
-			return nil
+			return s.checkRecords(ctx, f, records.Cursor(), c)
 		})
 	})
+}
+
+// sealedRecord is a record of a body file, as long as the transaction lasts that
+// it was read in.
+type sealedRecord struct {
+	seq    uint64
+	sealed []byte
+}
+
+// checkRecords opens every record of a body file's copy. Their leaves are looked
+// up many at a time: one by one that takes as long as opening them.
+func (s *Snapshot) checkRecords(ctx context.Context, f *bodyFile, cursor *bbolt.Cursor, c *Copied) error {
+	pause := pauses{begun: time.Now()}
+	part := make([]sealedRecord, 0, checkEvery)
+	for k, sealed := cursor.First(); k != nil; {
+		part = part[:0]
+		for ; k != nil && len(part) < checkEvery; k, sealed = cursor.Next() {
+			if len(k) != 8 {
+				return fmt.Errorf("%w: a record's key", ErrDamaged)
+			}
+			part = append(part, sealedRecord{binary.BigEndian.Uint64(k), sealed})
+		}
+		leaves := s.a.leavesOf(part)
+		for i, r := range part {
+			c.Records++
+			if err := s.checkRecord(ctx, f, r, leaves[i], c); err != nil {
+				return err
+			}
+		}
+		if err := pause.take(ctx, s.a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRecord opens one record. leaf is nil for one that has to be asked for.
+func (s *Snapshot) checkRecord(ctx context.Context, f *bodyFile, r sealedRecord, leaf *proof.Leaf, c *Copied) (err error) {
+	if leaf == nil {
+		var l proof.Leaf
+		l, err = s.a.Leaf(r.seq)
+		leaf = &l
+	}
+	if err == nil {
+		_, err = f.openRecord(nil, leaf, r.sealed)
+	}
+	if err == nil {
+		return nil
+	}
+	if _, own := s.a.Record(ctx, r.seq); own == nil || !errors.Is(own, ErrDamaged) {
+		return errors.Join(&SeqError{r.seq, err}, s.Unchanged())
+	}
+	if len(c.Damaged) < maxNamed {
+		c.Damaged = append(c.Damaged, r.seq)
+	}
+	return nil
+}
+
+// leavesOf returns the leaves of records that stand in order; nil for one that
+// cannot be read. No transaction takes longer than one of a copy does.
+func (a *Archive) leavesOf(part []sealedRecord) []*proof.Leaf {
+	out := make([]*proof.Leaf, len(part))
+	for i := 0; i < len(part); {
+		err := a.view(func(st *store) error {
+			log := st.logOf(part[i].seq)
+			if log == nil {
+				return ErrNotFound
+			}
+			return guard(func() error {
+				return log.db.View(func(tx *bbolt.Tx) error {
+					leaves, begun := tx.Bucket(bucketLeaf), time.Now()
+					for ; i < len(part) && st.logOf(part[i].seq) == log; i++ {
+						if leaf, err := proof.ParseLeaf(leaves.Get(u64(part[i].seq))); err == nil {
+							out[i] = &leaf
+						}
+						if i%16 == 15 && time.Since(begun) > copyTime {
+							i++
+							return nil
+						}
+					}
+					return nil
+				})
+			})
+		})
+		if err != nil {
+			return out // whoever asks for the others one by one hears why
+		}
+	}
+	return out
 }
