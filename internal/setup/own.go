@@ -256,6 +256,38 @@ func systemctl(ctx context.Context, args ...string) error {
 	return nil
 }
 
+// ErrOthers is returned for a folder that others than root can put things into,
+// or into one that it lies in.
+var ErrOthers = errors.New("others than root can change what is in it")
+
+// OnlyRoots reports, when root runs it, whether nobody but root can say what is
+// in a folder: ErrOthers. Keys are kept and looked for there because a link in
+// the archive's own folder says so, and the daemon's account can change that.
+func OnlyRoots(dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return onlyOf(dir, 0)
+}
+
+func onlyOf(dir string, uid int) error {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		info, err := os.Lstat(at)
+		if err != nil {
+			return err
+		}
+		s, ok := info.Sys().(*syscall.Stat_t)
+		// In a folder with the sticky bit others can add, and not replace.
+		open := info.Mode().Perm()&0o022 != 0 && (info.Mode()&os.ModeSticky == 0 || at == filepath.Clean(dir))
+		if !ok || !info.IsDir() || int(s.Uid) != uid && s.Uid != 0 || open {
+			return fmt.Errorf("%s: %w", at, ErrOthers)
+		}
+		if at == filepath.Dir(at) {
+			return nil
+		}
+	}
+}
+
 func ownerOf(dir string) (uid, gid int, err error) {
 	info, err := os.Stat(dir)
 	if err != nil {

@@ -119,6 +119,45 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// A link in the archive's folder leads root to no folder of somebody else's.
+func TestOnlyRoots(t *testing.T) {
+	top := t.TempDir()
+	dir := filepath.Join(top, "holdfast", "credentials")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	uid := os.Getuid()
+	if err := onlyOf(dir, uid); err != nil {
+		t.Errorf("a folder of one's own: %v", err)
+	}
+	for at, mode := range map[string]os.FileMode{dir: os.ModeSticky | 0o777, filepath.Dir(dir): 0o770} {
+		if err := os.Chmod(at, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := onlyOf(dir, uid); !errors.Is(err, ErrOthers) {
+			t.Errorf("%s of mode %v: %v", at, mode, err)
+		}
+		if err := os.Chmod(at, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(dir, filepath.Join(top, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := onlyOf(filepath.Join(top, "link"), uid); !errors.Is(err, ErrOthers) {
+		t.Errorf("a link: %v", err)
+	}
+	if uid != 0 {
+		return // nobody else can make a folder another account's
+	}
+	if err := os.Chown(filepath.Dir(dir), 4711, 4711); err != nil {
+		t.Fatal(err)
+	}
+	if err := OnlyRoots(dir); !errors.Is(err, ErrOthers) {
+		t.Errorf("in another account's folder: %v", err)
+	}
+}
+
 func rootOf(t *testing.T, dir string) *os.Root {
 	t.Helper()
 	root, err := os.OpenRoot(dir)
