@@ -39,7 +39,7 @@ func (m *Machine) Findings(ctx context.Context) []Finding {
 	if m.Files != nil {
 		configured = Config(m.ConfigPath, m.Files)
 	}
-	out := []Finding{configured, m.permissions(), m.keys(), m.backupFolders()}
+	out := []Finding{configured, m.permissions(), m.keys(), m.roles(), m.backupFolders()}
 	out = append(out, m.certificates()...)
 	out = append(out, timeSync(m.Sync))
 	if !m.Running {
@@ -208,13 +208,22 @@ func (m *Machine) keys() Finding {
 			return warn("keys", m.Credentials+" cannot be looked at from this account", "Run `holdfastd doctor` as root.")
 		}
 	}
-	return fatal("keys", "there is no master key in "+m.Credentials+": after its next start the daemon waits as locked",
+	return fatal("keys", "there is no master key in "+m.Credentials+": without one the daemon waits as locked",
 		"If the key lies elsewhere, set `credentials` in the configuration. If it is lost, `holdfastd unlock` takes shares of the recovery kit and puts a new one there.")
 }
 
 // masterFiles are the forms in which a master key may lie in the credentials
 // folder: plain, sealed to the machine, or wrapped by a passphrase.
 var masterFiles = []string{"holdfast.master", "holdfast.master.sealed", "holdfast.master.passphrase"}
+
+// roles judges whether anybody was said to have a role.
+func (m *Machine) roles() Finding {
+	if m.Config.Directory == nil && len(m.Config.Accounts) == 0 {
+		return warn("roles", "nobody has said who may do what: root and the daemon's own account hold every role, and read every message",
+			"Before messages of patients come in, add an [[account]] or [directory] to the configuration (`holdfast roles` lists the roles), then `systemctl restart holdfastd`. From then on root is an administrator, who reads no message.")
+	}
+	return fine("roles", "the configuration says who may do what")
+}
 
 // backupFolders judges whether the folders of the backups are there: one that is
 // not mounted is found out before the night's backup fails.

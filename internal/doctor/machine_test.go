@@ -98,13 +98,14 @@ func TestEveryMachineCheckFails(t *testing.T) {
 		{"permissions", Critical, "the relay's client key", "chmod 0640", mode(func(m *Machine) string { return m.Config.Relay.Key }, 0o644)},
 		{"permissions", Critical, "(user id 4711) cannot enter", "the daemon's account can enter", func(_ *testing.T, m *Machine) { id := uint32(4711); m.Account = &id }},
 		{"permissions", Critical, "belongs to user id", "chown -R 4711:4711", func(_ *testing.T, m *Machine) { id := uint32(4711); m.Account = &id }},
-		{"keys", Critical, "there is no master key", "holdfastd unlock", func(t *testing.T, m *Machine) {
+		{"keys", Critical, "without one the daemon waits as locked", "holdfastd unlock", func(t *testing.T, m *Machine) {
 			if err := os.Remove(filepath.Join(m.Credentials, "holdfast.master")); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{"keys", Critical, "keyring is missing", "holdfastd unlock --by-shares", remove("keyring")},
 		{"keys", Critical, "keyring.recovery is missing", "/keyring.recovery-N with the highest N", remove("keyring.recovery")},
+		{"roles", Warning, "root and the daemon's own account hold every role", "[[account]]", func(_ *testing.T, m *Machine) { m.Config.Directory = nil }},
 		{"backup-folders", Warning, "backup.keys_to: /nowhere is not there", "Mount it", func(t *testing.T, m *Machine) { m.Config.Backup = config.Backup{To: t.TempDir(), KeysTo: "/nowhere"} }},
 		{"keys", Critical, "there is no archive", "Mount the archive's volume", func(_ *testing.T, m *Machine) { m.Config.Data += "x" }},
 		{"chain", Critical, "there is no archive", "Only where there never was an archive: `holdfastd init`", func(_ *testing.T, m *Machine) { m.Config.Data += "x" }},
