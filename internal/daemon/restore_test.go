@@ -250,7 +250,9 @@ func TestAnchoredLogIsNotRolledBack(t *testing.T) {
 	d.must(os.RemoveAll(d.config.Data))
 	d.must(os.Rename(older, d.config.Data))
 	try := func(what string) {
-		err := Run(t.Context(), Options{Config: d.config, Version: "test", Logger: slog.New(slog.NewTextHandler(d.logs, nil))})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // of a daemon that starts after all
+		defer cancel()
+		err := Run(ctx, Options{Config: d.config, Version: "test", Logger: slog.New(slog.NewTextHandler(d.logs, nil))})
 		if !errors.Is(err, archive.ErrAnchor) {
 			t.Errorf("%s: %v", what, err)
 		}
