@@ -13,7 +13,7 @@ import (
 
 // packagedCredentials is where the package keeps the files that systemd hands
 // to the daemon as credentials.
-const packagedCredentials = "/etc/holdfast/credentials"
+const packagedCredentials = "/etc/holdfast/credentials" // #nosec G101 -- a folder's name
 
 // CredentialFiles returns the folder of the credentials' files as an
 // administrator sees it, who is not given them by systemd.

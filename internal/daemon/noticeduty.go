@@ -19,7 +19,7 @@ import (
 
 // The credential files of the ways out.
 const (
-	credentialSMTP    = "holdfast.smtp"
+	credentialSMTP    = "holdfast.smtp" // #nosec G101 -- a file's name
 	credentialWebhook = "holdfast.webhook"
 	maxCredential     = 4 << 10
 )
