@@ -339,7 +339,7 @@ func TestSwitchBackAfterFailedKeyring(t *testing.T) {
 			return nil
 		}
 		// The replacement of keyring.recovery succeeds, that of keyring does not.
-		return os.Mkdir(filepath.Join(d.dir, "keyring.tmp"), 0o700)
+		return os.MkdirAll(filepath.Join(d.dir, "keyring.tmp", "in the way"), 0o700)
 	}
 	if err := d.run(t); err == nil {
 		t.Fatal("not stopped")
@@ -352,7 +352,7 @@ func TestSwitchBackAfterFailedKeyring(t *testing.T) {
 	if len(d.PendingDisposals()) != 1 {
 		t.Fatal("not pending any more")
 	}
-	if err := os.Remove(filepath.Join(d.dir, "keyring.tmp")); err != nil {
+	if err := os.RemoveAll(filepath.Join(d.dir, "keyring.tmp")); err != nil {
 		t.Fatal(err)
 	}
 	d.fault = func(step string) error {

@@ -42,6 +42,9 @@ func openKeys(dir string, master [seal.MasterSize]byte, id *proof.Identity, read
 		}
 	}
 	wrapped, err := readLimited(keyringPath(dir), seal.MaxKeyring)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: there is no keyring in %s; `holdfastd unlock --by-shares` makes one of keyring.recovery and the recovery kit", ErrKeys, dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
 	}

@@ -192,7 +192,7 @@ var approvalErrors = []error{
 
 func notConfigured(what string) *Problem {
 	return &Problem{Title: "this appliance has no " + what, Status: http.StatusConflict, Code: CodeNoPart, Exit: ExitConfig,
-		Hint: "the archive's administrator configures it in holdfast.toml"}
+		Hint: "the archive's administrator configures it in holdfastd.toml"}
 }
 
 // storeProblem is classify for the state that the store or the daemon is in.

@@ -44,7 +44,7 @@ func CredentialsDir(configured, data string) string {
 // credentialAbsent is what the packaged unit hands over in place of a
 // credential file that is not there (systemd.exec(5), SetCredential=): without
 // it a missing file would keep the daemon from being started at all.
-const credentialAbsent = "holdfast-credential-absent"
+const credentialAbsent = "holdfast-credential-absent" // #nosec G101 -- the word for none
 
 // errAbsent is what a credential is that is not there.
 var errAbsent = fmt.Errorf("it is not there: %w", fs.ErrNotExist)

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 
 	"holdfast/archive"
 	"holdfast/archive/proof"
@@ -32,6 +33,12 @@ func (p *parts) Status(ctx context.Context) (*api.Status, error) {
 	if c, ok := p.archive.Cursor(); ok {
 		s.Relay.Epoch, s.Relay.Seq = c.Epoch, c.Seq
 	}
+	switch err := p.accepting(); {
+	case errors.Is(err, archive.ErrDiskFull):
+		s.Accepting, s.Waiting = false, ingest.ClassDiskFull
+	case err != nil:
+		s.Accepting, s.Waiting = false, ingest.ClassLog
+	}
 	if p.client == nil {
 		return s, nil
 	}
@@ -40,9 +47,6 @@ func (p *parts) Status(ctx context.Context) (*api.Status, error) {
 	if !in.LastPoll.IsZero() {
 		at := in.LastPoll.UTC()
 		s.Relay.Contact = &at
-	}
-	if in.LastError == ingest.ClassDiskFull || in.LastError == ingest.ClassLog {
-		s.Accepting, s.Waiting = false, in.LastError
 	}
 	return s, nil
 }
