@@ -147,6 +147,10 @@ func (a *Answers) Complete() {
 		or(&r.CA, filepath.Join(etc, "relay-ca.pem"))
 		or(&r.Cert, filepath.Join(etc, "relay.pem"))
 		or(&r.Key, filepath.Join(etc, "relay.key"))
+		// Optional, but never left out where it was put in place: no device would be enrolled.
+		if enrolment := filepath.Join(etc, "enrolment.pem"); isFile(enrolment) {
+			or(&r.EnrolKey, enrolment)
+		}
 		or(&r.HeadKey, filepath.Join(etc, "relay-head.pem"))
 	}
 	if d := a.Directory; d != nil {
@@ -230,6 +234,11 @@ func writable(path string) error {
 		}
 		return nil
 	}
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (a *Answers) checkPaths() error {

@@ -75,6 +75,19 @@ func TestComplete(t *testing.T) {
 	if !reflect.DeepEqual(*full, again) {
 		t.Errorf("%+v\n%+v", full, again)
 	}
+	// The enrolment key that `relay enroll` put in place is not forgotten.
+	dir := t.TempDir()
+	for _, want := range []string{"", filepath.Join(dir, "enrolment.pem")} {
+		if want != "" {
+			if err := os.WriteFile(want, nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		enrolled := &Answers{Config: filepath.Join(dir, "h.toml"), Relay: &config.Relay{}}
+		if enrolled.Complete(); enrolled.Relay.EnrolKey != want {
+			t.Errorf("enrol_key is %q, not %q", enrolled.Relay.EnrolKey, want)
+		}
+	}
 	moved := &Answers{Config: "/opt/h/h.toml", Relay: &config.Relay{}}
 	moved.Complete()
 	if moved.Credentials != "/opt/h/credentials" || moved.Relay.Key != "/opt/h/relay.key" {
