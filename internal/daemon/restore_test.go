@@ -189,6 +189,9 @@ func TestRestoredOlderLog(t *testing.T) {
 	if done.State != api.RestoreSettled || len(done.History) != 1 || done.History[0].Request != asked.Request || done.History[0].Lost == nil {
 		t.Errorf("%+v", done)
 	}
+	if r, err := d.client.Request(t.Context(), asked.Request); err != nil || r.Status != "executed" {
+		t.Errorf("the approval is good for more than one use: %+v, %v", r, err)
+	}
 	d.until("pulled", func(r *api.RestoreResponse) bool { return r.Relay.Pulled })
 	if got := d.search("received>=1900-01-01", 1).Total; got != 40 {
 		t.Errorf("%d messages are found", got)
