@@ -284,7 +284,8 @@ func newSpooled(a *Archive, path string) (*spooled, error) {
 		return nil, err
 	}
 	s := &spooled{a: a, path: path, db: db}
-	if s.f, err = os.Open(path); err == nil { // #nosec G304 -- a name of ours in the spool
+	s.f, err = os.Open(path) // #nosec G304 -- a name of ours in the spool
+	if err == nil {
 		s.tx, err = db.Begin(true)
 	}
 	if err != nil {
