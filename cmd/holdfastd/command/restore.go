@@ -45,8 +45,8 @@ restore says what the backup lacks.
 
 The restored log signs under a name of its own (/r1, /r2, ...) from there on. When
 the daemon is started on it, it asks the relay how far the lost archive had come.
-If nothing is missing it goes on by itself. Else nothing is pulled and nothing
-disposed of until two people say so: holdfast restore show, ask, go-on.`,
+If nothing is missing it goes on by itself. Else, and when there is neither relay
+nor anchor to ask, nothing is pulled and nothing disposed of until two people say so: holdfast restore show, ask, go-on.`,
 		Example: `  holdfastd restore --from /mnt/nas/holdfast --keys-from /mnt/usb/holdfast-keys --to /var/lib/holdfast --anchor /mnt/anchors/holdfast
   holdfastd restore --from /mnt/nas/holdfast --keys-from /mnt/usb/holdfast-keys --to /srv/test --credentials /srv/test-keys --backup 20261122T020000Z-184467 --shares shares.txt --json`,
 		Args: noArgs,
