@@ -49,9 +49,11 @@ func truncateBodies(dir, name string, size uint64) (n uint64, err error) {
 
 // KeepKeys takes every key of a body file or an index out of the keyring of an
 // archive that was put back from a copy, but for those of keep: what they
-// opened is not in it, and what is made from here on gets keys of its own. It
-// returns which of keep the keyring lacks. No process may hold the archive.
-func KeepKeys(dir string, master [seal.MasterSize]byte, keep []KeyID) (missing []KeyID, err error) {
+// opened is not in it, and what is made from here on gets keys of its own. The
+// keyring's generation becomes later than above if it was earlier: copies of it
+// go beside others. It returns which of keep the keyring lacks. No process may
+// hold the archive.
+func KeepKeys(dir string, master [seal.MasterSize]byte, keep []KeyID, above uint64) (missing []KeyID, err error) {
 	_, id, err := readIdentity(dir)
 	if err != nil {
 		return nil, err
@@ -86,10 +88,11 @@ func KeepKeys(dir string, master [seal.MasterSize]byte, keep []KeyID) (missing [
 			indexes = append(indexes, name)
 		}
 	}
-	if len(bodies)+len(indexes) == 0 {
+	if len(bodies)+len(indexes) == 0 && k.ring.Generation >= above {
 		return missing, nil
 	}
 	return missing, k.change(func(r *seal.Keyring) {
+		r.Generation = max(r.Generation, above)
 		for _, name := range bodies {
 			delete(r.Bodies, name)
 		}

@@ -65,7 +65,7 @@ func Drill(ctx context.Context, o DrillOptions) (out *Drilled, err error) {
 	}
 	out = &Drilled{Manifest: m, Identity: id}
 	defer func() { out.Took = time.Since(began) }()
-	copied, sidecar, err := NewestKeys(o.Keys, id)
+	copied, sidecar, _, err := keysFor(o.Keys, id, m, true)
 	if err != nil {
 		return out, err
 	}

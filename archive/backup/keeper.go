@@ -2,13 +2,13 @@ package backup
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,9 +47,28 @@ type Copies interface {
 type Keeper struct {
 	Archive *archive.Archive
 	Dir     string // must exist; the archive's own folder in it is made
-	Copies  Copies
+	Copies  Copies // nil: nothing is known of copies, nor of the backups that need them
 
-	mu sync.Mutex
+	mu     sync.Mutex
+	owed   bool
+	unseen []Noted
+}
+
+// Owed reports whether the last Keep left an older copy in place for the newest
+// backup alone: that copy has keys that were destroyed since, and the backup has
+// what survived under no others. The next backup ends it.
+func (k *Keeper) Owed() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.owed
+}
+
+// Unseen returns the copies that are noted in the folder, and which the last
+// Keep neither found there nor had erased itself: somebody has them, or had.
+func (k *Keeper) Unseen() []Noted {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.unseen)
 }
 
 // keepTries is how often a copy is made anew because the keyring changed while
@@ -58,10 +77,12 @@ const keepTries = 5
 
 // Keep sees that there is a copy of the present keyring, makes one if not, and
 // removes older ones: all that have a key that the newest has not, for it was
-// destroyed, and all but one of the others. It returns what the newest has.
+// destroyed, and all but one of the others. One with destroyed keys stays as
+// long as the newest backup needs them (Owed). It returns what the newest has,
+// with an error too if an older one could not be removed.
 //
 // A crash under way leaves the copies that were there, or one that is noted and
-// was never finished.
+// was never finished or is half erased, with a mark that says so.
 func (k *Keeper) Keep(ctx context.Context) (*Sidecar, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -76,7 +97,8 @@ func (k *Keeper) Keep(ctx context.Context) (*Sidecar, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && len(k.left()) > 0 {
 		return nil, fmt.Errorf("%w: %s had copies of the keyring and has none; if its disk is mounted and they are gone for good, say so with `holdfast copies gone`", ErrTarget, k.Dir)
 	}
-	generations, err := Generations(dir)
+	unsettled := k.settle(ctx, dir)
+	copies, err := Sidecars(dir, id)
 	if err != nil {
 		return nil, err
 	}
@@ -86,13 +108,13 @@ func (k *Keeper) Keep(ctx context.Context) (*Sidecar, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n := len(generations); n > 0 && generations[n-1] > c.Generation {
+		if n := len(copies); n > 0 && copies[n-1].Generation > c.Generation {
 			return nil, fmt.Errorf("%w: %s has a copy of keyring %d, and this archive's is %d: it is an older archive than the one that wrote there; put that one back, or choose another folder",
-				ErrTarget, k.Dir, generations[n-1], c.Generation)
+				ErrTarget, k.Dir, copies[n-1].Generation, c.Generation)
 		}
 		_, have, err := OpenKeys(dir, c.Generation, id)
 		if err != nil || len(have.Missing(c.Keys)) > 0 {
-			if have, err = k.write(ctx, dir, c); err != nil {
+			if have, err = k.write(ctx, dir, c, have); err != nil {
 				return nil, err
 			}
 		}
@@ -100,16 +122,28 @@ func (k *Keeper) Keep(ctx context.Context) (*Sidecar, error) {
 			break
 		}
 	}
-	return s, k.removeOlder(ctx, dir, s)
+	return s, errors.Join(unsettled, k.removeOlder(ctx, dir, s))
 }
 
-// write makes one copy, and reads it back.
-func (k *Keeper) write(ctx context.Context, dir string, c *archive.KeyCopy) (*Sidecar, error) {
-	if err := k.note(ctx, c.Generation); err != nil {
-		return nil, err
-	}
+// write makes one copy, and reads it back. had is the copy that is there
+// already and has other keys; nil: none.
+func (k *Keeper) write(ctx context.Context, dir string, c *archive.KeyCopy, had *Sidecar) (*Sidecar, error) {
 	if err := durable.Mkdir(dir, 0o700); err != nil {
 		return nil, err
+	}
+	replaced := ""
+	if had != nil {
+		replaced = k.noted(c.Generation)
+	}
+	note := "keys-" + strconv.FormatUint(c.Generation, 10) + "-" + strings.ToLower(rand.Text())
+	// A crash from here on leaves a mark, by which the next Keep erases what was begun and says that it is gone.
+	if err := mark(dir, c.Generation, note); err != nil {
+		return nil, err
+	}
+	if k.Copies != nil {
+		if err := k.Copies.Made(ctx, Noted{ID: note, What: WhatKeys, Where: k.Dir, Keyring: c.Generation}); err != nil {
+			return nil, err
+		}
 	}
 	id, sum := k.Archive.Identity(), sha256.Sum256(c.Sealed)
 	s := &Sidecar{
@@ -132,17 +166,13 @@ func (k *Keeper) write(ctx context.Context, dir string, c *archive.KeyCopy) (*Si
 			return nil, err
 		}
 	}
-	_, s, err = OpenKeys(dir, c.Generation, id)
-	return s, err
-}
-
-// note says that there will be a copy of a generation, unless one is noted.
-func (k *Keeper) note(ctx context.Context, generation uint64) error {
-	if k.Copies == nil || slices.ContainsFunc(k.left(), func(n Noted) bool { return n.Keyring == generation }) {
-		return nil
+	if _, s, err = OpenKeys(dir, c.Generation, id); err != nil {
+		return nil, err
 	}
-	id := "keys-" + strconv.FormatUint(generation, 10) + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36)
-	return k.Copies.Made(ctx, Noted{ID: id, What: WhatKeys, Where: k.Dir, Keyring: generation})
+	if err := k.gone(ctx, replaced, "replaced by another copy of keyring "+strconv.FormatUint(c.Generation, 10)); err != nil {
+		return nil, err
+	}
+	return s, durable.Remove(markPath(dir, c.Generation))
 }
 
 // left returns the copies in this folder that are noted and not gone.
@@ -151,67 +181,4 @@ func (k *Keeper) left() []Noted {
 		return nil
 	}
 	return slices.DeleteFunc(k.Copies.Left(), func(n Noted) bool { return n.What != WhatKeys || n.Where != k.Dir })
-}
-
-// removeOlder removes the copies that are not to stay, and says that they are
-// gone.
-func (k *Keeper) removeOlder(ctx context.Context, dir string, newest *Sidecar) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	spare, err := k.spare(dir, newest)
-	if err != nil {
-		return err
-	}
-	for _, sidecars := range []bool{false, true} { // copies before sidecars: a copy without one would not be seen, and would open keys all the same
-		for _, e := range entries {
-			n, sidecar, finished, ok := ofCopy(e.Name())
-			if !ok || sidecar != sidecars || finished && (n == newest.Generation || n == spare) {
-				continue
-			}
-			if err := durable.Erase(filepath.Join(dir, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	for _, n := range k.left() {
-		if n.Keyring == newest.Generation || n.Keyring == spare {
-			continue
-		}
-		// A crash before it leaves a copy noted that is gone: the next call says so.
-		if err := k.Copies.Gone(ctx, n.ID, "replaced by a copy of keyring "+strconv.FormatUint(newest.Generation, 10)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ofCopy says of which generation's copy a file is, whether it is the sidecar,
-// and whether it was finished: what a crash left of one opens keys as well.
-func ofCopy(name string) (generation uint64, sidecar, finished, ok bool) {
-	text, ours := strings.CutPrefix(name, keyCopyPrefix)
-	text, left := strings.CutSuffix(text, ".tmp")
-	text, sidecar = strings.CutSuffix(text, sidecarSuffix)
-	n, err := strconv.ParseUint(text, 10, 64)
-	return n, sidecar, !left, ours && err == nil
-}
-
-// spare returns the generation of the one older copy that stays, 0 for none:
-// the newest of those that have no key that is destroyed.
-func (k *Keeper) spare(dir string, newest *Sidecar) (uint64, error) {
-	generations, err := Generations(dir)
-	if err != nil {
-		return 0, err
-	}
-	for _, n := range slices.Backward(generations) {
-		if n >= newest.Generation {
-			continue
-		}
-		_, s, err := OpenKeys(dir, n, k.Archive.Identity())
-		if err == nil && len(newest.Missing(s.Keys)) == 0 {
-			return n, nil
-		}
-	}
-	return 0, nil
 }

@@ -113,7 +113,12 @@ func TestKeeperRefuses(t *testing.T) {
 	check(t, err)
 	// A later keyring's copies are not touched by an older archive.
 	later := w.KeyringGeneration() + 7
-	check(t, os.WriteFile(SidecarPath(dir, later), []byte("a later archive's"), 0o600))
+	sidecar := &Sidecar{
+		V: 1, ArchiveID: w.Identity().ArchiveID, Origin: w.Identity().Origin, Generation: later, Size: 1, SHA256: strings.Repeat("0", 64), Created: "2026-11-22T00:00:00Z",
+	}
+	signed, err := sidecar.Sign(w.IdentitySigner())
+	check(t, err)
+	check(t, os.WriteFile(SidecarPath(dir, later), signed, 0o600))
 	if _, err := k.Keep(t.Context()); !errors.Is(err, ErrTarget) {
 		t.Errorf("beside a later copy: %v", err)
 	}

@@ -86,8 +86,8 @@ func Make(ctx context.Context, o Options) (r *Result, err error) {
 		return nil, err
 	}
 	// Keys first: a copy of the data that nothing opens is worth nothing.
-	if _, err := o.Keys.Keep(ctx); err != nil {
-		return nil, err
+	if s, err := o.Keys.Keep(ctx); s == nil {
+		return nil, err // an older copy that could not be removed is one too many, not one too few
 	}
 	for range makeTries {
 		r, err = o.once(ctx, t)
@@ -98,8 +98,10 @@ func Make(ctx context.Context, o Options) (r *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// The copy of the keyring that only the backup before needed goes.
+	_, err = o.Keys.Keep(ctx)
 	if o.Keep > 0 {
-		err = o.prune(ctx, t, r)
+		err = errors.Join(err, o.prune(ctx, t, r))
 	}
 	return r, err
 }
@@ -335,7 +337,7 @@ func (u *run) seal(ctx context.Context) error {
 		return err
 	}
 	keys, err := u.Keys.Keep(ctx)
-	if err != nil {
+	if keys == nil {
 		return err
 	}
 	if missing := keys.Missing(u.m.Keys); len(missing) > 0 {

@@ -67,6 +67,8 @@ type Outcome struct {
 	Report    *archive.Report   // of the check of everything
 	Mark      *archive.Restored // from here on the log is another one
 	Lost      *archive.Lost     // what the anchor states and the backup has not; nil: nothing, as far as is known
+
+	newestKeyring uint64 // generation of the newest copy, beside which a later one is to go
 }
 
 // Restore puts a backup back as an archive of its own that a daemon can run,
@@ -90,11 +92,11 @@ func Restore(ctx context.Context, o RestoreOptions) (out *Outcome, err error) {
 	if err := checkAnchor(o.Anchor, id); err != nil {
 		return nil, err
 	}
-	copied, sidecar, err := NewestKeys(o.Keys, id)
+	copied, sidecar, newest, err := keysFor(o.Keys, id, m, false)
 	if err != nil {
 		return nil, err
 	}
-	out = &Outcome{Manifest: m, Identity: id, Keyring: sidecar.Generation, Missing: sidecar.Missing(m.Keys)}
+	out = &Outcome{Manifest: m, Identity: id, Keyring: sidecar.Generation, Missing: sidecar.Missing(m.Keys), newestKeyring: newest}
 	if err := out.checkKeyring(o.Lapsed != nil || o.Salvage); err != nil {
 		return nil, err
 	}
@@ -239,7 +241,7 @@ func (out *Outcome) fill(ctx context.Context, o *RestoreOptions, identity, copie
 	if err := archive.Recover(o.To, o.Recovery, o.Master); err != nil {
 		return err
 	}
-	missing, err := archive.KeepKeys(o.To, o.Master, out.Manifest.Keys)
+	missing, err := archive.KeepKeys(o.To, o.Master, out.Manifest.Keys, out.newestKeyring)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"holdfast/archive"
 	"holdfast/archive/proof"
 	"holdfast/archive/seal"
@@ -139,15 +141,67 @@ func OpenKeys(dir string, generation uint64, id *proof.Identity) ([]byte, *Sidec
 	return text, s, nil
 }
 
+// Sidecars reads what is said of the keyring copies of an archive in a folder
+// that KeysDir named, the newest last. What does not verify as said by the
+// archive itself is none, and left out.
+func Sidecars(dir string, id *proof.Identity) ([]*Sidecar, error) {
+	generations, err := Generations(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []*Sidecar
+	for _, n := range generations {
+		compact, err := readSmall(SidecarPath(dir, n), MaxSidecar)
+		if errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ELOOP) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if s, err := VerifySidecar(compact, id); err == nil && s.Generation == n {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
 // NewestKeys reads the newest keyring copy of an archive in the folder keys.
 func NewestKeys(keys string, id *proof.Identity) ([]byte, *Sidecar, error) {
 	dir := KeysDir(keys, id.Origin)
-	generations, err := Generations(dir)
+	all, err := Sidecars(dir, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(generations) == 0 {
+	if len(all) == 0 {
 		return nil, nil, fmt.Errorf("%s: %w", keys, ErrNoKeys)
 	}
-	return OpenKeys(dir, generations[len(generations)-1], id)
+	return OpenKeys(dir, all[len(all)-1].Generation, id)
+}
+
+// keysFor reads the copy of the keyring that opens a backup best, and says of
+// which generation the newest is. A damaged copy is passed over, unless strict.
+func keysFor(keys string, id *proof.Identity, m *Manifest, strict bool) (text []byte, s *Sidecar, newest uint64, err error) {
+	dir := KeysDir(keys, id.Origin)
+	all, err := Sidecars(dir, id)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if len(all) == 0 {
+		return nil, nil, 0, fmt.Errorf("%s: %w", keys, ErrNoKeys)
+	}
+	newest = all[len(all)-1].Generation
+	var first error
+	for _, s := range opening(all, m) {
+		text, s, err := OpenKeys(dir, s.Generation, id)
+		if err == nil {
+			return text, s, newest, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if strict {
+			break
+		}
+	}
+	return nil, nil, newest, first
 }
