@@ -78,11 +78,12 @@ func (b *Book) dateCopies(s *Statement) error {
 }
 
 // remaining returns the known copies that hold a keyring older than the
-// generation from which on the keys are gone.
+// generation from which on the keys are gone. A backup without any keyring holds
+// none: what could open it is named by itself.
 func remaining(copies []*Copy, keyring uint64) []Remaining {
 	out := []Remaining{}
 	for _, c := range copies {
-		if c.Gone == nil && c.Keyring < keyring {
+		if c.Gone == nil && !c.Keyless && c.Keyring < keyring {
 			out = append(out, Remaining{What: c.What, Where: c.Where, ID: c.ID})
 		}
 	}

@@ -39,8 +39,9 @@ var (
 type Copy struct {
 	ID      string     `json:"id"` // 1..64 of A-Z a-z 0-9 . _ -, never used again
 	What    string     `json:"what"`
-	Where   string     `json:"where"`   // for people
-	Keyring uint64     `json:"keyring"` // generation of the keyring in it; 0: not known, and so taken to be older than any
+	Where   string     `json:"where"`             // for people
+	Keyring uint64     `json:"keyring"`           // generation of the keyring in it; 0: not known, and so taken to be older than any
+	Keyless bool       `json:"keyless,omitempty"` // a backup that has no keyring in it: what a key opened that is gone, it cannot open
 	Noted   time.Time  `json:"noted"`
 	Seq     uint64     `json:"seq"`
 	Gone    *time.Time `json:"gone,omitempty"`
@@ -54,11 +55,13 @@ func (b *Book) NoteCopy(ctx context.Context, who role.Principal, c Copy) error {
 		return fmt.Errorf("%w: a copy's id is 1 to 64 of A-Z a-z 0-9 . _ -", ErrInvalid)
 	case !slices.Contains([]string{CopyKeyring, CopyRecovery, CopyBackup, CopySnapshot}, c.What):
 		return fmt.Errorf("%w: a copy is a keyring, recovery, backup or snapshot", ErrInvalid)
+	case c.Keyless && c.What != CopyBackup:
+		return fmt.Errorf("%w: only a backup is without keys", ErrInvalid)
 	}
 	if err := words("place", c.Where); err != nil {
 		return err
 	}
-	body := copyBody{Version: 1, Op: copyMade, ID: c.ID, What: c.What, Where: c.Where, Keyring: c.Keyring, By: who}
+	body := copyBody{Version: 1, Op: copyMade, ID: c.ID, What: c.What, Where: c.Where, Keyring: c.Keyring, Keyless: c.Keyless, By: who}
 	return b.changeCopy(ctx, body, func(known *Copy) error {
 		if known != nil {
 			return ErrCopyKnown

@@ -213,7 +213,7 @@ func (d *disposal) applyCopy(rec archive.Record) error {
 	c := d.copy(body.ID)
 	switch {
 	case body.Op == copyMade && c == nil:
-		d.copies = append(d.copies, &Copy{ID: body.ID, What: body.What, Where: body.Where, Keyring: body.Keyring, Noted: rec.Leaf.ReceivedTime(), Seq: rec.Leaf.Seq})
+		d.copies = append(d.copies, &Copy{ID: body.ID, What: body.What, Where: body.Where, Keyring: body.Keyring, Keyless: body.Keyless, Noted: rec.Leaf.ReceivedTime(), Seq: rec.Leaf.Seq})
 	case body.Op == copyMade:
 		return d.fault(rec, "known-copy")
 	case body.Op == copyGone && c != nil && c.Gone == nil:

@@ -74,6 +74,7 @@ type (
 		What    string         `json:"what,omitempty"`
 		Where   string         `json:"where,omitempty"`
 		Keyring uint64         `json:"keyring,omitempty"`
+		Keyless bool           `json:"keyless,omitempty"`
 		By      role.Principal `json:"by"`
 		Reason  string         `json:"reason,omitempty"`
 	}

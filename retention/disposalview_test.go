@@ -25,6 +25,11 @@ func testCompleteOnlyWhenNoCopyIsLeft(t *testing.T) {
 	if err := s.book.NoteCopy(t.Context(), olga, Copy{ID: "tape-1", What: CopyBackup, Where: "vault", Keyring: 1}); err != nil {
 		t.Fatal(err)
 	}
+	// The data alone opens nothing.
+	if err := s.book.NoteCopy(t.Context(), olga, Copy{ID: "backup-1", What: CopyBackup, Where: "vault", Keyring: 1, Keyless: true}); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, "a keyring without keys", s.book.NoteCopy(t.Context(), olga, Copy{ID: "k", What: CopyRecovery, Where: "x", Keyless: true}), ErrInvalid)
 	a, _ := s.send(letter{from: "anna", to: "bela", body: "one"})
 	s.advance(4 * aMonth)
 	c := s.run(s.planned().Seq).Certificates[0]

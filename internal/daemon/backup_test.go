@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -17,8 +18,10 @@ import (
 
 	"holdfast/archive"
 	"holdfast/archive/backup"
+	"holdfast/archive/proof"
 	"holdfast/archive/seal"
 	"holdfast/internal/api"
+	"holdfast/retention"
 )
 
 // kept gives the ward's daemon the two folders of its backups.
@@ -309,4 +312,51 @@ func TestIngestWaitsForTheKeysBackup(t *testing.T) {
 			t.Errorf("the copy is of keyring %d, the archive's is %d", sidecar.Generation, a.KeyringGeneration())
 		}
 	})
+}
+
+// A disposition is followed by a backup at once: what survived it is in the one
+// before under keys alone that were destroyed, a copy of which goes then.
+func TestDisposedOfIsBackedUpAtOnce(t *testing.T) {
+	d := kept(t)
+	d.start()
+	d.load(lines(12))
+	d.acked()
+	made := d.run()
+	d.stop()
+	var destroyed uint64
+	d.offline(func(a *archive.Archive) {
+		m, _, err := backup.Chosen(d.path("to"), made.ID)
+		d.must(err)
+		at := slices.IndexFunc(m.Files, func(f backup.File) bool { return regexp.MustCompile(`^bodies/.*\.general\.`).MatchString(f.Path) })
+		cm := archive.ClassMonth{Class: "general", Month: filepath.Base(m.Files[at].Path)[:7]}
+		r, err := a.Reseal(t.Context(), cm, archive.ResealOptions{Keep: func(r archive.Record) (bool, error) { return r.Leaf.Seq%2 == 0, nil }})
+		d.must(err)
+		body, err := json.Marshal(archive.AlarmBody{Name: "test", Severity: "info", Text: "begun"})
+		d.must(err)
+		_, err = a.Switch(t.Context(), []*archive.Resealed{r}, archive.Batch{Entries: []archive.Entry{{Kind: proof.KindAlarm, Class: proof.ClassControl, Body: body}}})
+		d.must(err)
+		gone, err := a.Destroy(t.Context(), []archive.ClassMonth{cm}, nil)
+		d.must(err)
+		destroyed = gone.Keyring
+	})
+	d.start()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(time.Minute); ; {
+		r, err := d.client.Copies(t.Context())
+		d.must(err)
+		named := slices.ContainsFunc(r.Copies, func(c retention.Copy) bool { return c.Gone == nil && !c.Keyless && c.Keyring < destroyed })
+		if b, err := d.client.Backups(t.Context()); err == nil && len(b.Backups) == 2 && b.Backups[0].OK && !named {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("copies: %+v\n%s", r.Copies, d.logs)
+		}
+	}
+	d.stop()
+	if made := d.burnt(); !made.Report.OK() || made.Report.Disposed == 0 || len(made.Missing) != 0 {
+		t.Errorf("%+v", made.Report)
+	}
 }

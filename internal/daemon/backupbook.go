@@ -135,7 +135,7 @@ type copyBook struct{ *parts }
 
 // Made implements backup.Copies.
 func (c copyBook) Made(ctx context.Context, n backup.Noted) error {
-	if err := c.book.NoteCopy(ctx, role.Daemon(), retention.Copy{ID: n.ID, What: n.What, Where: n.Where, Keyring: n.Keyring}); err != nil {
+	if err := c.book.NoteCopy(ctx, role.Daemon(), retention.Copy{ID: n.ID, What: n.What, Where: n.Where, Keyring: n.Keyring, Keyless: n.What == backup.WhatBackup}); err != nil {
 		return fmt.Errorf("note the copy: %w", err)
 	}
 	return c.caughtUp(ctx)

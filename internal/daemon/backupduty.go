@@ -27,6 +27,7 @@ const (
 	AlarmBackupDamage  = "backup-unreadable-entries"
 	AlarmKeysBackup    = "keys-backup-failed"
 	AlarmBackupPruning = "backup-pruning-failed"
+	AlarmKeysUnseen    = "keys-copy-not-seen"
 )
 
 // How the keyring's own backup is kept.
@@ -48,13 +49,14 @@ type backups struct {
 	making   sync.Mutex // one backup at a time
 	drilling sync.Mutex // one drill at a time
 	running  atomic.Bool
-	current  atomic.Bool // the keyring's own backup has every key
+	current  atomic.Bool   // the keyring's own backup has every key
+	owed     chan struct{} // capacity 1: an older keyring copy waits for the next backup
 }
 
 // backupDuty makes backups, and keeps account of them and of drills.
 func (p *parts) backupDuty(o Options) (duty, error) {
 	c := o.Config.Backup
-	b := &backups{p: p, config: c, whole: o.Config, book: &backupBook{}, spool: filepath.Join(o.Config.Data, "spool")}
+	b := &backups{p: p, config: c, whole: o.Config, book: &backupBook{}, owed: make(chan struct{}, 1), spool: filepath.Join(o.Config.Data, "spool")}
 	if c.Spool != "" {
 		b.spool = filepath.Join(c.Spool, "holdfast-spool") // a folder of our own: it is emptied
 	}
@@ -70,7 +72,7 @@ func (p *parts) backupDuty(o Options) (duty, error) {
 	b.keeper = &backup.Keeper{Archive: p.archive, Dir: c.KeysTo, Copies: copyBook{p}}
 	// From here on nothing from the relay is acknowledged whose key is not in a copy.
 	p.archive.HoldForKeys()
-	d.run = b.keepKeys
+	d.run = b.run
 	d.chores = append(d.chores, chore{what: "keys of the month to come", do: func(ctx context.Context) error { return p.archive.PrepareKeys(ctx, keysAhead) }, alarm: archive.AlarmBody{
 		Name: AlarmHousekeeping, Severity: "warning", Text: "the keys of the month to come could not be made",
 		Fix: "See the daemon's log for why. It is tried again every hour.",
@@ -168,6 +170,16 @@ func (b *backups) keep(ctx context.Context) error {
 		b.p.archive.KeysCopied(s.Keys)
 	}
 	b.current.Store(err == nil)
+	if b.config.To != "" && b.keeper.Owed() {
+		signal(b.owed)
+	}
+	if unseen := b.keeper.Unseen(); err == nil && len(unseen) > 0 {
+		b.p.logger.Warn("copies of the keyring are noted and not in their folder", "first", unseen[0].ID, "copies", len(unseen))
+		return b.p.raiseOnce(ctx, archive.AlarmBody{
+			Name: AlarmKeysUnseen, Severity: "warning", Text: "a copy of the keyring was taken out of its folder, and not by the archive: certificates of disposition name it as long as nobody says that it is gone",
+			Fix: "Find it, overwrite it, and say `holdfast copies gone` with its id.", Facts: map[string]string{"copy": unseen[0].ID},
+		})
+	}
 	return err
 }
 
@@ -232,6 +244,7 @@ func (b *backups) made(ctx context.Context, body backupBody, r *backup.Result, a
 	if b.p.client != nil {
 		b.p.client.TellBackedUp()
 	}
+	signal(b.p.housekeepSoon) // a certificate may be complete now
 	b.p.logger.Info("a backup was made", "id", m.ID, "entries", m.Size, "bytes", r.Bytes, "written", r.Written, "ms", body.MS, "pruned", len(r.Pruned))
 	if after != nil {
 		b.p.logger.Error("older backups could not be pruned", "class", backupClass(after), "err", after)

@@ -141,10 +141,7 @@ func (c clocks) ReleaseClock(ctx context.Context, who role.Principal, reason str
 	if err := c.Book.ReleaseClock(ctx, who, reason); err != nil {
 		return err
 	}
-	select {
-	case c.parts.housekeepSoon <- struct{}{}:
-	default: // it is about to
-	}
+	signal(c.parts.housekeepSoon)
 	return nil
 }
 
