@@ -43,6 +43,9 @@ type SnapshotFile struct {
 	body string // name of a body file
 }
 
+// Dir is the folder that the archive was opened in.
+func (a *Archive) Dir() string { return a.dir }
+
 // pair is a copy of one key and its value.
 type pair struct{ key, value []byte }
 

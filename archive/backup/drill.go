@@ -59,6 +59,9 @@ type Drilled struct {
 // with one were disposed of.
 func Drill(ctx context.Context, o DrillOptions) (out *Drilled, err error) {
 	began := time.Now()
+	if err := Apart(o.Temp, o.From, o.Keys); err != nil {
+		return nil, err
+	}
 	m, id, text, err := open(o.From, o.Backup)
 	if err != nil {
 		return nil, err

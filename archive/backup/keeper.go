@@ -92,6 +92,9 @@ func (k *Keeper) Keep(ctx context.Context) (*Sidecar, error) {
 	if info, err := os.Stat(k.Dir); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("%w: the folder of the keyring's backup, %s, is not there; see that it is mounted", ErrTarget, k.Dir)
 	}
+	if err := apart("the keyring's backup lies with the archive", k.Dir, k.Archive.Dir()); err != nil {
+		return nil, err
+	}
 	id := k.Archive.Identity()
 	dir := KeysDir(k.Dir, id.Origin)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && len(k.left()) > 0 {

@@ -65,10 +65,8 @@ const makeTries = 3
 // there as they were.
 func Make(ctx context.Context, o Options) (r *Result, err error) {
 	id := o.Archive.Identity()
-	for _, pair := range [][2]string{{o.To, o.Keys.Dir}} {
-		if err := apart("the keyring's backup lies inside the data backup, or the other way round: whoever has the one then has both", pair[0], pair[1]); err != nil {
-			return nil, err
-		}
+	if err := o.apart(); err != nil {
+		return nil, err
 	}
 	if err := durable.Mkdir(o.Spool, 0o700); err != nil {
 		return nil, fmt.Errorf("the spool: %w", err)

@@ -235,11 +235,18 @@ func TestFoldersThatAreRefused(t *testing.T) {
 	w := newWard(t)
 	other := newWard(t)
 	other.make()
+	// A link to it is no way around.
+	inside := filepath.Join(t.TempDir(), "link")
+	check(t, errors.Join(os.Mkdir(filepath.Join(w.dir, "empty"), 0o700), os.Symlink(filepath.Join(w.dir, "empty"), inside)))
 	for name, change := range map[string]func(o *Options){
 		"another archive's":   func(o *Options) { o.To = other.to },
 		"keys in the data":    func(o *Options) { o.Keys.Dir = o.To },
 		"other things in it":  func(o *Options) { o.To = w.dir },
 		"one that is missing": func(o *Options) { o.To += "x" },
+		"in the archive":      func(o *Options) { o.To = inside },
+		"keys in the archive": func(o *Options) { o.Keys.Dir = inside },
+		"spool in the backup": func(o *Options) { o.Spool = filepath.Join(o.To, "spool") },
+		"spool in the bodies": func(o *Options) { o.Spool = filepath.Join(w.dir, "bodies", "spool") },
 		"a file":              func(o *Options) { o.To = filepath.Join(w.dir, "identity.json") },
 	} {
 		o := w.backup()

@@ -82,6 +82,9 @@ type Outcome struct {
 // open, for it lacks its keyring or its identity; it is put back anew, into
 // another one.
 func Restore(ctx context.Context, o RestoreOptions) (out *Outcome, err error) {
+	if err := Apart(o.To, o.From, o.Keys); err != nil {
+		return nil, err
+	}
 	m, id, text, err := open(o.From, o.Backup)
 	if err != nil {
 		return nil, err

@@ -193,3 +193,29 @@ func TestGarbageBesideTheCopies(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Nothing is put back into the folders of the backups: the keyring would lie
+// beside the data.
+func TestRestoreIntoTheBackupIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.fill(1)
+	w.make()
+	link := filepath.Join(t.TempDir(), "link")
+	check(t, os.Symlink(w.keys, link))
+	for _, to := range []string{filepath.Join(w.to, "a", "b"), filepath.Join(w.keys, "a"), filepath.Join(link, "a"), w.to, filepath.Dir(w.to)} {
+		o := w.again()
+		o.To = to
+		if _, err := Restore(t.Context(), o); !errors.Is(err, ErrInside) {
+			t.Errorf("restore to %s: %v", to, err)
+		}
+		d := w.drill()
+		d.Temp = to
+		if _, err := Drill(t.Context(), d); !errors.Is(err, ErrInside) {
+			t.Errorf("drill in %s: %v", to, err)
+		}
+	}
+	if left := names(t, w.keys); slices.ContainsFunc(left, func(n string) bool { return n == "a" }) {
+		t.Errorf("left: %v", left)
+	}
+}

@@ -246,21 +246,70 @@ func (t *target) sweep(ctx context.Context, ids []string) error {
 	})
 }
 
-// apart refuses folders of which one lies in the other.
+// ErrInside is returned for a folder that lies in another one that it must be
+// apart from, or has it in it.
+var ErrInside = errors.New("folders that must be apart lie one in the other; choose another")
+
+// apart refuses folders of which one lies in the other. One that is not there
+// yet counts as where it would be made.
 func apart(what string, a, b string) error {
 	paths := []string{a, b}
 	for i, p := range paths {
-		real, err := filepath.EvalSymlinks(p)
-		if err == nil {
-			real, err = filepath.Abs(real)
-		}
+		real, err := placeOf(p)
 		if err != nil {
 			return fmt.Errorf("%w: %w; see that it is mounted", ErrTarget, err)
 		}
-		paths[i] = real + string(filepath.Separator)
+		paths[i] = strings.TrimSuffix(real, string(filepath.Separator)) + string(filepath.Separator)
 	}
 	if strings.HasPrefix(paths[0], paths[1]) || strings.HasPrefix(paths[1], paths[0]) {
-		return fmt.Errorf("%w: %s", ErrTarget, what)
+		return fmt.Errorf("%w: %w: %s and %s: %s", ErrTarget, ErrInside, a, b, what)
+	}
+	return nil
+}
+
+// placeOf returns a path without links, as far as it is there.
+func placeOf(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(path) == path {
+		return real, err
+	}
+	real, err = placeOf(filepath.Dir(path))
+	return filepath.Join(real, filepath.Base(path)), err
+}
+
+// Apart refuses a place to put a backup back into that lies in one of the
+// backup's own folders, or has it in it: ErrInside.
+func Apart(to, from, keys string) error {
+	for _, folder := range []string{from, keys} {
+		if err := apart("whoever had the backup would have the keyring of what was put back", to, folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apart refuses folders of a backup that lie in the archive's own, or in one
+// another. The archive's own spool lies in its folder.
+func (o *Options) apart() error {
+	own := o.Archive.Dir()
+	pairs := [][3]string{
+		{"the keyring's backup lies inside the data backup, or the other way round: whoever has the one then has both", o.To, o.Keys.Dir},
+		{"the backup lies with what it is a backup of", o.To, own},
+		{"the keyring's backup lies with the archive", o.Keys.Dir, own},
+		{"what is being copied has no place in the backup", o.Spool, o.To},
+		{"what is being copied has no place in the keyring's backup", o.Spool, o.Keys.Dir},
+	}
+	if filepath.Clean(o.Spool) != filepath.Join(own, "spool") {
+		pairs = append(pairs, [3]string{"only the archive's own spool lies in its folder", o.Spool, own})
+	}
+	for _, p := range pairs {
+		if err := apart(p[0], p[1], p[2]); err != nil {
+			return err
+		}
 	}
 	return nil
 }

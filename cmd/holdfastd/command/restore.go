@@ -94,6 +94,9 @@ func runRestore(c *cobra.Command, o restoreOptions) (err error) {
 	if options.Anchor, err = anchorFrom(o.anchor); err != nil {
 		return err
 	}
+	if err := backup.Apart(o.to, o.from, o.keys); err != nil {
+		return err
+	}
 	// Before anybody is asked to type shares: whose backup it is, and that it can be read.
 	_, id, err := backup.Chosen(o.from, o.id)
 	if err != nil {

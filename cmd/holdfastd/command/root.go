@@ -118,6 +118,7 @@ var exits = []struct {
 	{archive.ErrAnchor, api.ExitData},
 	{backup.ErrNotEmpty, api.ExitCreate},
 	{api.ErrDrillRunning, api.ExitTemporary},
+	{backup.ErrInside, api.ExitUsage},
 	{backup.ErrNoBackup, api.ExitUsage},
 	{backup.ErrNoKeys, api.ExitUsage},
 	{backup.ErrForeign, api.ExitData},
