@@ -140,6 +140,29 @@ func TestCopiesTakenAwayAreNotGone(t *testing.T) {
 	}
 }
 
+// What somebody put in the place of an older copy is erased, and the copy is
+// not gone by that.
+func TestErasedInPlaceOfACopyIsNotIt(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.fill(2)
+	k := w.keeper()
+	s, err := k.Keep(t.Context())
+	check(t, err)
+	taken := k.noted(s.Generation)
+	check(t, w.dispose(archive.ClassMonth{Class: "orders", Month: w.Now().Format("2006-01")}))
+	path := KeyCopyPath(KeysDir(w.keys, w.Identity().Origin), s.Generation)
+	check(t, errors.Join(os.Rename(path, filepath.Join(t.TempDir(), "taken")), os.WriteFile(path, []byte("not it"), 0o600)))
+	_, err = k.Keep(t.Context())
+	check(t, err)
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what stood in its place: %v", err)
+	}
+	if len(k.Unseen()) != 1 || k.Unseen()[0].ID != taken {
+		t.Errorf("noted %v, not seen %v", w.book.ids(WhatKeys), k.Unseen())
+	}
+}
+
 // A crash while a copy is written or erased leaves nothing in doubt.
 func TestCopiesCutShortAreSettled(t *testing.T) {
 	t.Parallel()
