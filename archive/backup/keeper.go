@@ -93,7 +93,7 @@ func (k *Keeper) Keep(ctx context.Context) (*Sidecar, error) {
 		return nil, fmt.Errorf("%w: the folder of the keyring's backup, %s, is not there; see that it is mounted", ErrTarget, k.Dir)
 	}
 	if err := apart("the keyring's backup lies with the archive", k.Dir, k.Archive.Dir()); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrTarget, err)
 	}
 	id := k.Archive.Identity()
 	dir := KeysDir(k.Dir, id.Origin)

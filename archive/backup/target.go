@@ -262,7 +262,7 @@ func apart(what string, a, b string) error {
 		paths[i] = strings.TrimSuffix(real, string(filepath.Separator)) + string(filepath.Separator)
 	}
 	if strings.HasPrefix(paths[0], paths[1]) || strings.HasPrefix(paths[1], paths[0]) {
-		return fmt.Errorf("%w: %w: %s and %s: %s", ErrTarget, ErrInside, a, b, what)
+		return fmt.Errorf("%w: %s and %s: %s", ErrInside, a, b, what)
 	}
 	return nil
 }
@@ -308,7 +308,7 @@ func (o *Options) apart() error {
 	}
 	for _, p := range pairs {
 		if err := apart(p[0], p[1], p[2]); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", ErrTarget, err)
 		}
 	}
 	return nil

@@ -181,6 +181,9 @@ func drillProblem(err error) error {
 	case errors.Is(err, ErrBackupFolders), errors.Is(err, backup.ErrNoBackup), errors.Is(err, backup.ErrNoKeys):
 		p.Exit = ExitUsage
 		p.Hint = "see that both folders of the backups are mounted, and are those of [backup] in the configuration"
+	case errors.Is(err, backup.ErrInside):
+		p.Exit = ExitUsage
+		p.Hint = "give with --temp an empty folder that lies in none of the backup's"
 	case errors.Is(err, backup.ErrNotEmpty), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOSPC):
 		p.Exit = ExitCreate
 		p.Hint = "give with --temp an empty folder with room for the log and the bodies that the daemon's account may write to"
