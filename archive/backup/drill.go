@@ -68,7 +68,7 @@ func Drill(ctx context.Context, o DrillOptions) (out *Drilled, err error) {
 	}
 	out = &Drilled{Manifest: m, Identity: id}
 	defer func() { out.Took = time.Since(began) }()
-	copied, sidecar, _, err := keysFor(o.Keys, id, m, true)
+	copied, sidecar, _, err := keysFor(o.Keys, id, m)
 	if err != nil {
 		return out, err
 	}

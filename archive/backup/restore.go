@@ -95,7 +95,7 @@ func Restore(ctx context.Context, o RestoreOptions) (out *Outcome, err error) {
 	if err := checkAnchor(o.Anchor, id); err != nil {
 		return nil, err
 	}
-	copied, sidecar, newest, err := keysFor(o.Keys, id, m, false)
+	copied, sidecar, newest, err := keysFor(o.Keys, id, m)
 	if err != nil {
 		return nil, err
 	}

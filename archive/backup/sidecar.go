@@ -179,8 +179,8 @@ func NewestKeys(keys string, id *proof.Identity) ([]byte, *Sidecar, error) {
 }
 
 // keysFor reads the copy of the keyring that opens a backup best, and says of
-// which generation the newest is. A damaged copy is passed over, unless strict.
-func keysFor(keys string, id *proof.Identity, m *Manifest, strict bool) (text []byte, s *Sidecar, newest uint64, err error) {
+// which generation the newest is. One that is damaged is not passed over.
+func keysFor(keys string, id *proof.Identity, m *Manifest) (text []byte, s *Sidecar, newest uint64, err error) {
 	dir := KeysDir(keys, id.Origin)
 	all, err := Sidecars(dir, id)
 	if err != nil {
@@ -190,18 +190,6 @@ func keysFor(keys string, id *proof.Identity, m *Manifest, strict bool) (text []
 		return nil, nil, 0, fmt.Errorf("%s: %w", keys, ErrNoKeys)
 	}
 	newest = all[len(all)-1].Generation
-	var first error
-	for _, s := range opening(all, m) {
-		text, s, err := OpenKeys(dir, s.Generation, id)
-		if err == nil {
-			return text, s, newest, nil
-		}
-		if first == nil {
-			first = err
-		}
-		if strict {
-			break
-		}
-	}
-	return nil, nil, newest, first
+	text, s, err = OpenKeys(dir, opening(all, m)[0].Generation, id)
+	return text, s, newest, err
 }
