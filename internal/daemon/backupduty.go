@@ -171,7 +171,7 @@ func (b *backups) keep(ctx context.Context) error {
 	}
 	b.current.Store(err == nil)
 	if b.config.To != "" && b.keeper.Owed() {
-		signal(b.owed)
+		wake(b.owed)
 	}
 	if unseen := b.keeper.Unseen(); err == nil && len(unseen) > 0 {
 		b.p.logger.Warn("copies of the keyring are noted and not in their folder", "first", unseen[0].ID, "copies", len(unseen))
@@ -244,7 +244,7 @@ func (b *backups) made(ctx context.Context, body backupBody, r *backup.Result, a
 	if b.p.client != nil {
 		b.p.client.TellBackedUp()
 	}
-	signal(b.p.housekeepSoon) // a certificate may be complete now
+	wake(b.p.housekeepSoon) // a certificate may be complete now
 	b.p.logger.Info("a backup was made", "id", m.ID, "entries", m.Size, "bytes", r.Bytes, "written", r.Written, "ms", body.MS, "pruned", len(r.Pruned))
 	if after != nil {
 		b.p.logger.Error("older backups could not be pruned", "class", backupClass(after), "err", after)

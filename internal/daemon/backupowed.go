@@ -15,8 +15,8 @@ import (
 // keyring waits for.
 const owedAgain = time.Hour
 
-// signal says that something may be due, to a channel of capacity 1.
-func signal(c chan struct{}) {
+// wake says that something may be due, to a channel of capacity 1.
+func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default: // it is about to

@@ -141,7 +141,7 @@ func (c clocks) ReleaseClock(ctx context.Context, who role.Principal, reason str
 	if err := c.Book.ReleaseClock(ctx, who, reason); err != nil {
 		return err
 	}
-	signal(c.parts.housekeepSoon)
+	wake(c.parts.housekeepSoon)
 	return nil
 }
 
