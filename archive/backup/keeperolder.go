@@ -52,7 +52,7 @@ func (k *Keeper) settle(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
-		if _, _, err := OpenKeys(dir, n, k.Archive.Identity()); err == nil {
+		if _, _, unfinished := OpenKeys(dir, n, k.Archive.Identity()); unfinished == nil {
 			err = durable.Remove(markPath(dir, n))
 		} else {
 			err = k.erase(ctx, dir, n, string(note), "it was not finished")

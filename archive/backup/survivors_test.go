@@ -172,13 +172,13 @@ func TestCopiesCutShortAreSettled(t *testing.T) {
 	s, err := k.Keep(t.Context())
 	check(t, err)
 	dir := KeysDir(w.keys, w.Identity().Origin)
-	path, note := KeyCopyPath(dir, s.Generation), k.noted(s.Generation)
+	path := KeyCopyPath(dir, s.Generation)
 	for when, left := range map[string]func() error{
 		"noted":                 func() error { return errors.Join(os.Remove(path), os.Remove(path+sidecarSuffix)) },
 		"half erased":           func() error { return errors.Join(os.Truncate(path, 9), os.Remove(path+sidecarSuffix)) },
 		"written, not noted so": func() error { return nil },
 	} {
-		note = k.noted(s.Generation)
+		note := k.noted(s.Generation)
 		check(t, errors.Join(mark(dir, s.Generation, note), left()))
 		_, err := k.Keep(t.Context())
 		check(t, err)
