@@ -120,9 +120,9 @@ gosec:
 	$(TOOL) gosec -quiet -conf .ci/gosec.json -exclude-dir=packaging ./...
 
 race:
-	$(GO) test -race -p 3 -timeout 14m -skip '$(AD)' ./...
+	$(GO) test -race -p 3 -timeout 20m -skip '$(AD)' ./...
 
 ad: need ## the directory's tests against a real domain controller; prints how many cases they are
 	@mkdir -p $(BIN)
-	$(GO) test -race -count=1 -timeout 10m -v -run '$(AD)' ./ldapsync > $(BIN)/ad.log 2>&1 || { cat $(BIN)/ad.log; exit 1; }
+	$(GO) test -race -count=1 -timeout 20m -v -run '$(AD)' ./ldapsync > $(BIN)/ad.log 2>&1 || { cat $(BIN)/ad.log; exit 1; }
 	@grep '^real AD: ' $(BIN)/ad.log
