@@ -229,6 +229,9 @@ func stampsOfLiars(t *testing.T, tsa *authority) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if followed.Load() {
+		t.Error("a redirect was followed")
+	}
 	// No damage makes it panic, or stamp anything else.
 	roots := tsa.roots("ca.pem")
 	for i := 0; i < len(token); i += 5 {

@@ -205,6 +205,9 @@ func TestWitnessHostile(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, line, err)
 		}
 	}
+	if followed.Load() {
+		t.Error("a redirect was followed")
+	}
 	// One that names the very size it is asked for has seen another log of that size.
 	same, client := server(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", typeSize)
