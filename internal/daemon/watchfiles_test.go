@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -28,6 +30,7 @@ func watchFile(t *testing.T, name string) string {
 var (
 	alertLine = regexp.MustCompile(`(?m)^ +- alert: (\w+)$`)
 	exprLine  = regexp.MustCompile(`(?m)^ +expr: '(.*)'$`)
+	forLine   = regexp.MustCompile(`(?m)^ +for: (\d+)([mhd])$`)
 	metric    = regexp.MustCompile(`\b(?:holdfast|process|go)_[a-z0-9_]+\b`)
 )
 
@@ -89,13 +92,64 @@ func TestAlertsAreTested(t *testing.T) {
 	}
 }
 
+// alertTests are the tests of the alert rules.
+var alertTests = []string{"alerts.test.yml", "alerts-days.test.yml", "alerts-waits.test.yml"}
+
+// promtool runs it in the folder dir.
+func promtool(dir string, args ...string) (string, error) {
+	cmd := exec.Command("promtool", args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
 // promtool finds the rules well formed, and each does what its tests say.
 func TestAlertRules(t *testing.T) {
-	for _, args := range [][]string{{"check", "rules", "alerts.rules.yml"}, {"test", "rules", "alerts.test.yml", "alerts-days.test.yml"}} {
-		cmd := exec.Command("promtool", args...)
-		cmd.Dir = watchFiles
-		if out, err := cmd.CombinedOutput(); err != nil {
+	for _, args := range [][]string{{"check", "rules", "alerts.rules.yml"}, append([]string{"test", "rules"}, alertTests...)} {
+		if out, err := promtool(watchFiles, args...); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+}
+
+// An alert that waited a minute less than it does, or a sixtieth less, would
+// fail its tests: each is seen waiting just before it fires.
+func TestAlertsWait(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range alertTests {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(watchFile(t, name)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parts := strings.Split(watchFile(t, "alerts.rules.yml"), "- alert: ")
+	var waiting []string
+	for i, part := range parts {
+		m := forLine.FindStringSubmatch(part)
+		if m == nil {
+			continue
+		}
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		minutes := n * map[string]int{"m": 1, "h": 60, "d": 24 * 60}[m[2]]
+		parts[i] = strings.Replace(part, m[0], fmt.Sprintf("        for: %dm", minutes-max(1, minutes/60)), 1)
+		name, _, _ := strings.Cut(part, "\n")
+		waiting = append(waiting, name)
+	}
+	if n := strings.Count(strings.Join(parts, ""), "        for: "); n != len(waiting) || n < 30 {
+		t.Fatalf("%d alerts wait", len(waiting))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "alerts.rules.yml"), []byte(strings.Join(parts, "- alert: ")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := promtool(dir, append([]string{"test", "rules"}, alertTests...)...)
+	if err == nil {
+		t.Error("no test fails")
+	}
+	for _, name := range waiting {
+		if !strings.Contains(out, "alertname: "+name+",") {
+			t.Errorf("%s may fire earlier without a test that fails", name)
 		}
 	}
 }
