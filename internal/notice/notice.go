@@ -62,6 +62,10 @@ var (
 
 	// ErrNotTaken is returned when the other end answered, and did not take it.
 	ErrNotTaken = errors.New("the other end did not take it")
+
+	// ErrPlain is returned for a mail server that answers without TLS: it is told
+	// nothing.
+	ErrPlain = errors.New("the mail server offers no STARTTLS, and nothing is sent in the open; have it offered there, or set notify.smtp.address to the port that speaks TLS from the first byte (often 465) and notify.smtp.tls to \"tls\"")
 )
 
 // Bounds of what is sent, in bytes, whatever the log holds.

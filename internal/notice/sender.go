@@ -209,6 +209,7 @@ func Test(ctx context.Context, archiveID string, ways []Way, logger *slog.Logger
 const (
 	FailedTimeout     = "timeout"
 	FailedCertificate = "certificate"
+	FailedTLS         = "tls" // it answers, and speaks no TLS that the archive does
 	FailedNotTaken    = "not-taken"
 	FailedOther       = "unreachable"
 )
@@ -218,6 +219,8 @@ func Class(err error) string {
 	var verify *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
 	var network net.Error
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
 	switch {
 	case err == nil:
 		return ""
@@ -227,6 +230,8 @@ func Class(err error) string {
 		return FailedTimeout
 	case errors.Is(err, ErrNotTaken), errors.Is(err, ErrGone):
 		return FailedNotTaken
+	case errors.Is(err, ErrPlain), errors.As(err, &record), errors.As(err, &alert):
+		return FailedTLS
 	}
 	return FailedOther
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/textproto"
 	"strconv"
 	"strings"
 	"time"
@@ -98,7 +99,17 @@ func (s *SMTP) Send(ctx context.Context, p Parcel) error {
 	if err != nil && msg.IsDelivered() {
 		return nil
 	}
+	if s.unoffered(err) {
+		return ErrPlain
+	}
 	return err
+}
+
+// unoffered reports whether err is the library's own for a server that does not
+// offer STARTTLS, for which it has no value: what a server wrote is none.
+func (s *SMTP) unoffered(err error) bool {
+	var said *textproto.Error
+	return err != nil && !s.o.Implicit && !errors.As(err, &said) && strings.HasSuffix(err.Error(), "target host does not support STARTTLS")
 }
 
 func (s *SMTP) options(dial gomail.DialContextFunc) []gomail.Option {

@@ -123,12 +123,14 @@ func TestMailHostile(t *testing.T) {
 		change func(*SMTPOptions)
 		class  string
 	}{
-		"without TLS":              {m: &mailServer{plain: true, password: "correct horse"}, class: FailedOther},
-		"certified for another":    {m: &mailServer{password: "correct horse"}, change: func(o *SMTPOptions) { o.Address = strings.Replace(o.Address, "127.0.0.1", "localhost", 1) }, class: FailedCertificate},
-		"certified by nobody here": {m: &mailServer{implicit: true, password: "correct horse"}, change: func(o *SMTPOptions) { o.Roots = nil }, class: FailedCertificate},
-		"refuses the recipient":    {m: &mailServer{reject: "RCPT"}, class: FailedOther},
-		"refuses the mail":         {m: &mailServer{reject: "DATA"}, class: FailedOther},
-		"refuses the login":        {m: &mailServer{password: "correct horse"}, change: func(o *SMTPOptions) { o.Password = "wrong" }, class: FailedOther},
+		"without TLS":                                {m: &mailServer{plain: true, password: "correct horse"}, class: FailedTLS},
+		"says that it is without":                    {m: &mailServer{reject: "STARTTLS"}, class: FailedOther},
+		"TLS from the first byte, and there is none": {m: &mailServer{plain: true, password: "correct horse"}, change: func(o *SMTPOptions) { o.Implicit = true }, class: FailedTLS},
+		"certified for another":                      {m: &mailServer{password: "correct horse"}, change: func(o *SMTPOptions) { o.Address = strings.Replace(o.Address, "127.0.0.1", "localhost", 1) }, class: FailedCertificate},
+		"certified by nobody here":                   {m: &mailServer{implicit: true, password: "correct horse"}, change: func(o *SMTPOptions) { o.Roots = nil }, class: FailedCertificate},
+		"refuses the recipient":                      {m: &mailServer{reject: "RCPT"}, class: FailedOther},
+		"refuses the mail":                           {m: &mailServer{reject: "DATA"}, class: FailedOther},
+		"refuses the login":                          {m: &mailServer{password: "correct horse"}, change: func(o *SMTPOptions) { o.Password = "wrong" }, class: FailedOther},
 	} {
 		s := newMail(t, c.m, c.change)
 		err := s.Send(t.Context(), parcel(gap))

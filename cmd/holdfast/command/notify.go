@@ -18,6 +18,16 @@ func newNotify(g *globals) *cobra.Command {
 	return cmd
 }
 
+// noticeFixes say what to do about a way out that fails, by the class of the
+// failure.
+var noticeFixes = map[string]string{
+	"tls": "that server answers, and speaks no TLS; nothing is sent in the open. Have TLS enabled there (a mail server has to offer STARTTLS), " +
+		"or name the port that speaks TLS from the first byte: for mail often 465, with notify.smtp.tls = \"tls\"",
+	"certificate": "that server's certificate is not of the authority or not of the name that the configuration has; set the way's ca to the authority's file, and its address to the name in the certificate",
+	"timeout":     "nobody answered in time; see that the firewall lets the archive through to that address and port",
+	"unreachable": "it was not reached, or ended the conversation; see the address, DNS, the firewall and the account's password. The daemon's log says more: journalctl -u holdfastd",
+}
+
 func newNotifyTest(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "test",
@@ -36,6 +46,11 @@ nothing but the archive's id. Whoever is to get alarms should tell you that it c
 			for _, r := range sent.Results {
 				rows = append(rows, []string{r.Way, outcome("taken", r.Failed)})
 				failed = failed || r.Failed != ""
+				if fix, ok := noticeFixes[r.Failed]; ok && g.format != formatJSON {
+					if err := g.say("%s: %s", r.Way, fix); err != nil {
+						return err
+					}
+				}
 			}
 			return g.tried(sent, []string{"WAY", "RESULT"}, rows, failed, "no way is configured, and alarms stay on this machine: set [notify.smtp], [notify.webhook] or [notify.syslog] in holdfastd.toml")
 		},

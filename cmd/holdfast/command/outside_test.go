@@ -199,8 +199,15 @@ func TestNotifyTest(t *testing.T) {
 	s.sent[0].Failed = "certificate"
 	out, errs = run(api.ExitTemporary, "notify", "test")
 	matches(t, out, `^smtp +FAILED: certificate`, `^syslog +taken`)
-	matches(t, errs, `not every place took it`)
-	out, _ = run(api.ExitTemporary, "notify", "test", "--json")
+	matches(t, errs, `not every place took it`, `^smtp: that server's certificate`)
+	out, errs = run(api.ExitTemporary, "notify", "test", "--json")
 	matches(t, out, `"way":"smtp","failed":"certificate"`)
+	if strings.Contains(errs, "smtp: ") {
+		t.Errorf("%s", errs)
+	}
+	s.sent[0].Failed = "tls"
+	out, errs = run(api.ExitTemporary, "notify", "test")
+	matches(t, out, `^smtp +FAILED: tls`)
+	matches(t, errs, `^smtp: .*has to offer STARTTLS.* notify.smtp.tls = "tls"`)
 	run(64, "notify", "test", "smtp")
 }
