@@ -12,6 +12,7 @@ import (
 
 	"holdfast/archive"
 	"holdfast/internal/config"
+	"holdfast/internal/doctor"
 	"holdfast/internal/outward"
 )
 
@@ -35,7 +36,7 @@ const (
 var endings = map[string]struct{ soon, last, fix string }{
 	"relay-client": {
 		"the archive's client certificate for the relay ends within 30 days", "the archive's client certificate for the relay ends within 7 days, or has ended: nothing is pulled without it",
-		"Have the relay's operator sign a new one: `holdfast relay enroll` makes the request. Write it where relay.cert and relay.key say, and restart or reload the daemon.",
+		doctor.RenewRelayClient,
 	},
 	"https": {
 		"the certificate of the HTTPS side ends within 30 days", "the certificate of the HTTPS side ends within 7 days, or has ended: compliance desks cannot log in without it",
@@ -43,7 +44,7 @@ var endings = map[string]struct{ soon, last, fix string }{
 	},
 	"relay-ca": {
 		"an authority that certifies the relay ends within 30 days", "an authority that certifies the relay ends within 7 days, or has ended: the relay is not trusted without it",
-		"Ask the relay's operator for the authority that follows, compare its fingerprint over the phone, and put it into the file that relay.ca names, beside the old one.",
+		"Ask the relay's operator for the authority that follows, compare its fingerprint over the phone, put it into the file that relay.ca names, beside the old one, and restart the daemon.",
 	},
 	"directory-ca": {
 		"an authority that certifies the directory ends within 30 days", "an authority that certifies the directory ends within 7 days, or has ended: nobody can log in without it",

@@ -22,13 +22,18 @@ func (m *Machine) readable(f *faults) {
 		return
 	}
 	groups := groupsOf(uid)
-	for _, path := range m.named() {
+	keys := m.privateKeys()
+	for _, path := range append(m.named(), keys...) {
 		at := blocked(path, uid, groups)
 		if at == "" {
 			continue
 		}
 		if at == path {
-			f.add(fmt.Sprintf("the daemon's account (user id %d) cannot read %s", uid, path), fmt.Sprintf("chgrp %s %s; chmod g+r %s", groupText(groups), path, path))
+			fix := fmt.Sprintf("chgrp %s %s; chmod g+r %s", groupText(groups), path, path)
+			if slices.Contains(keys, path) {
+				fix = m.keep(path) + " " + path
+			}
+			f.add(fmt.Sprintf("the daemon's account (user id %d) cannot read %s", uid, path), fix)
 			continue
 		}
 		f.once(fmt.Sprintf("the daemon's account (user id %d) cannot enter %s, where a file of the configuration lies", uid, at),
@@ -48,16 +53,39 @@ func (m *Machine) daemonAccount() (uint32, bool) {
 	return uid(info), true
 }
 
+// privateKeys are the keys that the configuration names.
+func (m *Machine) privateKeys() []string {
+	var paths []string
+	if r := m.Config.Relay; r != nil {
+		paths = append(paths, r.Key)
+	}
+	if h := m.Config.HTTPS; h != nil {
+		paths = append(paths, h.Key)
+	}
+	return slices.DeleteFunc(paths, func(p string) bool { return p == "" })
+}
+
+// keep is the command, but for the path at its end, that gives a private key to
+// the daemon's account alone: its group are those who may use the daemon's
+// socket. The mode comes first, so that none of them reads it in between.
+func (m *Machine) keep(path string) string {
+	owner := "holdfast"
+	if id, ok := m.daemonAccount(); ok && m.Account == nil {
+		owner = strconv.FormatUint(uint64(id), 10)
+	}
+	return fmt.Sprintf("chmod 0600 %s; chown %s:", path, owner)
+}
+
 // named are the files that the daemon reads because the configuration names them,
-// and the configuration.
+// and the configuration, but for private keys.
 func (m *Machine) named() []string {
 	paths := []string{m.ConfigPath}
 	c := m.Config
 	if r := c.Relay; r != nil {
-		paths = append(paths, r.CA, r.Cert, r.Key, r.HeadKey, r.EnrolKey)
+		paths = append(paths, r.CA, r.Cert, r.HeadKey, r.EnrolKey)
 	}
 	if h := c.HTTPS; h != nil {
-		paths = append(paths, h.Cert, h.Key)
+		paths = append(paths, h.Cert)
 	}
 	if d := c.Directory; d != nil {
 		paths = append(paths, d.CA)

@@ -143,7 +143,7 @@ func (e *exam) ingest() Finding {
 // class of the failure.
 var relayFixes = map[string]string{
 	"network":        "Check the firewall (TCP to the relay's port, outbound), DNS and the proxy: `holdfastd doctor --preflight`.",
-	"tls":            "Something else than the relay answers, or a certificate has ended. `holdfastd doctor --preflight` says who signed what answers; have the relay's name taken out of TLS inspection, or renew with `holdfast relay enroll`.",
+	"tls":            "Something else than the relay answers, or a certificate has ended. `holdfastd doctor --preflight` says who signed what answers; have the relay's name taken out of TLS inspection, or renew with `holdfast relay enroll --name relay-2`.",
 	"stalled":        "Something between here and the relay cuts long answers: raise the idle timeout of firewall and proxy for this connection to 2 minutes or more.",
 	"disk_full":      "Free space on the archive's disk; it goes on by itself.",
 	"log":            "Check the archive's disk, then `systemctl restart holdfastd`: it checks the store as it opens it.",
@@ -281,9 +281,13 @@ func (e *exam) certificates() []Finding {
 	return out
 }
 
+// RenewRelayClient says how the certificate is renewed with which the archive
+// comes to the relay: the alarm of its end says the same.
+const RenewRelayClient = "Run `holdfast relay enroll --name relay-2` for a new key and request, have the relay's operator sign it, install it with --name relay-2 --certificate FILE, put the new names into [relay], then `systemctl restart holdfastd`."
+
 // certificateFixes say how each of our certificates is renewed.
 var certificateFixes = map[string]string{
-	"relay-client": "Run `holdfast relay enroll --name relay-2` for a new key and request, have the relay's operator sign it, install it with --name relay-2 --certificate FILE, put the new names into [relay], then `systemctl restart holdfastd`.",
+	"relay-client": RenewRelayClient,
 	"https":        "Put a new certificate at https.cert and its key at https.key. No restart is needed; `holdfastd reload` says whether they were taken.",
 	"relay-ca":     "Ask the relay's operator for the new authority's certificate, compare its fingerprint over the phone, put it into relay.ca beside the old one, and restart the daemon.",
 	"directory-ca": "Export the domain's new authority, put it into directory.ca beside the old one; it is read for every connection.",

@@ -120,7 +120,7 @@ func TestEveryLiveCheckFails(t *testing.T) {
 		{"notices", Warning, "do not get out by: smtp", "holdfast notify test", label("notice_failing", "smtp", 1)},
 		{"notices", Warning, "by no way", "[notify.smtp]", func(w world) { w.f.Notices = false }},
 		{"certificate-https", Warning, "for 20 days", "https.cert", label("certificate_not_after_timestamp_seconds", "https", ago(-20*day-time.Hour))},
-		{"certificate-relay-client", Critical, "for 6 days", "holdfast relay enroll", label("certificate_not_after_timestamp_seconds", "relay-client", ago(-6*day-time.Hour))},
+		{"certificate-relay-client", Critical, "for 6 days", "holdfast relay enroll --name relay-2", label("certificate_not_after_timestamp_seconds", "relay-client", ago(-6*day-time.Hour))},
 		{"certificate-recipient", Critical, "ended on 2026-05-03", "by itself", label("certificate_not_after_timestamp_seconds", "recipient", ago(day))},
 	}
 	failed := map[string]bool{}

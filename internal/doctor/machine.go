@@ -112,10 +112,10 @@ func (m *Machine) permissions() Finding {
 		}
 	}
 	if c.Relay != nil {
-		m.reach(&f, c.Relay.Key, 0o037, "others may read the relay's client key", "chmod 0640")
+		m.reach(&f, c.Relay.Key, 0o037, "others may read the relay's client key", m.keep(c.Relay.Key))
 	}
 	if c.HTTPS != nil {
-		m.reach(&f, c.HTTPS.Key, 0o037, "others may read the key of the API's certificate", "chmod 0640")
+		m.reach(&f, c.HTTPS.Key, 0o037, "others may read the key of the API's certificate", m.keep(c.HTTPS.Key))
 	}
 	if len(f.said) > 0 {
 		return fatal("permissions", f.text(), "Run as root: "+strings.Join(f.fixes, "; ")).with("files", float64(len(f.said)))

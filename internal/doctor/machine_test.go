@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,7 +96,14 @@ func TestEveryMachineCheckFails(t *testing.T) {
 		{"permissions", Critical, "others may read", "chmod -R go-rwx", mode(in("keyring"), 0o644)},
 		{"permissions", Critical, "look into the credentials", "chmod 0700", mode(func(m *Machine) string { return m.Credentials }, 0o711)},
 		{"permissions", Critical, "read a credential", "chmod 0600", mode(func(m *Machine) string { return filepath.Join(m.Credentials, "holdfast.master") }, 0o640)},
-		{"permissions", Critical, "the relay's client key", "chmod 0640", mode(func(m *Machine) string { return m.Config.Relay.Key }, 0o644)},
+		{"permissions", Critical, "the relay's client key", fmt.Sprintf("; chown %d: ", os.Getuid()), mode(func(m *Machine) string { return m.Config.Relay.Key }, 0o644)},
+		{"permissions", Critical, "the key of the API's certificate", "chmod 0600 ", mode(func(m *Machine) string { return m.Config.HTTPS.Key }, 0o644)},
+		{"permissions", Critical, "the key of the API's certificate", "; chown holdfast: ", func(t *testing.T, m *Machine) {
+			m.Account = new(uint32)
+			if err := os.Chmod(m.Config.HTTPS.Key, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		{"permissions", Critical, "(user id 4711) cannot enter", "the daemon's account can enter", func(_ *testing.T, m *Machine) { id := uint32(4711); m.Account = &id }},
 		{"permissions", Critical, "belongs to user id", "chown -R 4711:4711", func(_ *testing.T, m *Machine) { id := uint32(4711); m.Account = &id }},
 		{"keys", Critical, "without one the daemon waits as locked", "holdfastd unlock", func(t *testing.T, m *Machine) {
@@ -138,7 +146,7 @@ func TestEveryMachineCheckFails(t *testing.T) {
 		{"disk", Critical, "are free", "Enlarge", func(_ *testing.T, m *Machine) { m.Config.Disk.LowWater = 1 << 60 }},
 		{"disk", Warning, "could not be found out", "mounted", func(_ *testing.T, m *Machine) { m.Config.Data += "x" }},
 		{"time-sync", Warning, "no time service", "timedatectl", func(_ *testing.T, m *Machine) { m.Sync = func() (TimeSync, error) { return TimeSync{}, nil } }},
-		{"certificate-relay-client", Critical, "ended on", "holdfast relay enroll", func(_ *testing.T, m *Machine) { m.Now = time.Now().AddDate(2, 0, 0) }},
+		{"certificate-relay-client", Critical, "ended on", "holdfast relay enroll --name relay-2", func(_ *testing.T, m *Machine) { m.Now = time.Now().AddDate(2, 0, 0) }},
 		{"certificate-relay-client", Critical, "does not fit", "holdfast relay enroll", func(_ *testing.T, m *Machine) { m.Config.Relay.Key = m.Config.Relay.CA }},
 		{"certificate-https", Warning, "for 20 days", "https.cert", func(_ *testing.T, m *Machine) { m.Now = time.Now().AddDate(1, 0, -20).Add(-time.Hour) }},
 		{"certificate-https", Critical, "not good before", "clock", func(_ *testing.T, m *Machine) { m.Now = time.Now().AddDate(-1, 0, 0) }},
@@ -198,6 +206,42 @@ func TestAccountCannotRead(t *testing.T) {
 	}
 	if got := blocked(filepath.Join(dir, "missing"), 0, nil); got != "" {
 		t.Errorf("missing: %q", got)
+	}
+}
+
+// A private key that the daemon's account cannot read is to be given to that
+// account, and not to its group, who are those that use the socket.
+func TestAccountCannotReadKey(t *testing.T) {
+	m := installed(t)
+	for path := filepath.Dir(m.Config.Relay.Key); path != "/" && path != os.TempDir(); path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	account := uint32(1 << 30)
+	m.Account = &account
+	var f faults
+	m.readable(&f)
+	fixes := strings.Join(f.fixes, "; ")
+	if !strings.Contains(fixes, "chmod 0600 "+m.Config.Relay.Key+"; chown holdfast: "+m.Config.Relay.Key) || strings.Contains(fixes, "chmod g+r "+m.Config.Relay.Key) {
+		t.Errorf("%s", fixes)
+	}
+}
+
+// The runbook says of the relay's certificate what doctor and the alarm say.
+func TestRunbookRenewsRelayClient(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "packaging", "watch", "RUNBOOK.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, alert := range []string{"HoldfastCertificateEnds30", "HoldfastCertificateEnds7"} {
+		_, section, _ := strings.Cut(string(text), "### "+alert+"\n")
+		section, _, _ = strings.Cut(section, "\n### ")
+		for _, step := range []string{"holdfast relay enroll --name relay-2", "--name relay-2 --certificate FILE", "[relay]", "restart"} {
+			if !strings.Contains(section, step) || !strings.Contains(RenewRelayClient, step) {
+				t.Errorf("%s: %q", alert, step)
+			}
+		}
 	}
 }
 
