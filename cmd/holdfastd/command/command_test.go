@@ -2,9 +2,11 @@ package command
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 
 	holdfast "holdfast/cmd/holdfast/command"
 )
@@ -14,6 +16,26 @@ func TestMain(m *testing.M) {
 		"holdfastd": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 		"holdfast":  func() { os.Exit(holdfast.Main(os.Args[1:])) },
 	})
+}
+
+// Every command that people see says how it is used.
+func TestEveryCommandHasExamples(t *testing.T) {
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		if c.Short == "" || !strings.Contains(c.Example, "holdfastd ") && !strings.Contains(c.Example, "systemctl ") {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		for _, sub := range c.Commands() {
+			if !sub.Hidden {
+				visit(sub)
+			}
+		}
+	}
+	for _, c := range newRoot().Commands() {
+		if !c.Hidden {
+			visit(c)
+		}
+	}
 }
 
 // Each script in testdata is one behaviour. `exits N` runs a command and

@@ -28,8 +28,10 @@ func newKit() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "kit",
 		Short: "Check the recovery kit, or print it anew for other holders",
-		Args:  noArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+		Example: `  sudo holdfastd kit check
+  sudo holdfastd kit rotate --needed 3 --of 5`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newKitRotate(), newKitCheck())
 	return c
