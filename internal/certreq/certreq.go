@@ -220,6 +220,19 @@ func Pins(text []byte) ([]Pin, error) {
 	return out, nil
 }
 
+// Requester returns the common name of a certificate request, PEM: who asks.
+func Requester(text []byte) (string, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE REQUEST" {
+		return "", fmt.Errorf("%w: the file holds no certificate request", ErrCertificate)
+	}
+	r, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
+	return r.Subject.CommonName, nil
+}
+
 // Spoken writes a fingerprint to be read aloud: sixteen groups of four
 // hexadecimal digits, eight a line.
 func Spoken(sum [sha256.Size]byte) string {

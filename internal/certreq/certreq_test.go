@@ -120,9 +120,17 @@ func TestPins(t *testing.T) {
 	if len(strings.Fields(spoken)) != 16 || strings.Count(spoken, "\n") != 1 {
 		t.Errorf("%q", spoken)
 	}
+	if name, err := Requester(request); err != nil || !strings.Contains(pins[1].Name, "CN="+name) || name == "" {
+		t.Errorf("%q, %v", name, err)
+	}
 	private, err := os.ReadFile(filepath.Join(dir, "k.key"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, text := range [][]byte{nil, private, []byte("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n")} {
+		if _, err := Requester(text); !errors.Is(err, ErrCertificate) {
+			t.Errorf("no request: %v", err)
+		}
 	}
 	if _, err := Pins(private); !errors.Is(err, ErrCertificate) {
 		t.Errorf("a private key: %v", err)
@@ -134,6 +142,9 @@ func FuzzPins(f *testing.F) {
 	f.Add([]byte("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"))
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
+		if name, err := Requester(text); err != nil && name != "" {
+			t.Fatalf("%q, %v", name, err)
+		}
 		pins, err := Pins(text)
 		if err != nil {
 			return

@@ -171,6 +171,9 @@ func (g *globals) relayRequest(e *enrollment, id string) error {
 	case err != nil:
 		return err
 	default:
+		if err := e.requestIsOf(id); err != nil {
+			return err
+		}
 		if err := g.say("%s is there already and stays; this is its request:", e.path(".key")); err != nil {
 			return err
 		}
@@ -179,6 +182,22 @@ func (g *globals) relayRequest(e *enrollment, id string) error {
 		return err
 	}
 	return g.relayPin(e.path(".csr"), "the archive's certificate request, for the vendor to compare")
+}
+
+// requestIsOf refuses a request that is there and names another archive.
+func (e *enrollment) requestIsOf(id string) error {
+	text, err := certreq.Read(e.path(".csr"))
+	if err != nil {
+		return usage("%s is there, and its request is not: %v. Take another --name, or move the key away and run it again", e.path(".key"), err)
+	}
+	name, err := certreq.Requester(text)
+	if err != nil {
+		return usage("%s: %v. Take another --name, or move it and %s away and run it again", e.path(".csr"), err, e.path(".key"))
+	}
+	if name != id {
+		return usage("%s is the request of the archive %s, not of %s, and nothing is overwritten. If the id is right take another --name, or remove it and %s and run it again", e.path(".csr"), visible(name), visible(id), e.path(".key"))
+	}
+	return nil
 }
 
 // entrust gives the key to the daemon's account, or says what is to be done.
@@ -295,7 +314,7 @@ func (g *globals) relayNext(e *enrollment) error {
 		}
 	}
 	if e.certificate == "" {
-		if err := g.say("Send %s to the vendor. Then: holdfast relay enroll --certificate FILE", e.path(".csr")); err != nil {
+		if err := g.say("Send %s to the vendor. Then: holdfast relay enroll%s --certificate FILE", e.path(".csr"), e.named()); err != nil {
 			return err
 		}
 	}
@@ -305,6 +324,14 @@ func (g *globals) relayNext(e *enrollment) error {
 		}
 	}
 	return g.relaySection(e)
+}
+
+// named is the flag that the second step needs, if the first had it.
+func (e *enrollment) named() string {
+	if e.name == "relay" {
+		return ""
+	}
+	return " --name " + shellWord(e.name)
 }
 
 // relayPin shows the fingerprints of a file.
@@ -356,11 +383,13 @@ func (g *globals) relayCertificate(e *enrollment) error {
 
 // relaySection prints the section that the configuration needs.
 func (g *globals) relaySection(e *enrollment) error {
-	url := e.url
-	if url == "" {
-		url = "https://relay.vendor.example"
+	lines := []string{"[relay]", fmt.Sprintf("url       = %q", e.relayURL())}
+	if e.relayURL() == "" {
+		lines[1] += " # FILL IN: https://HOST[:PORT], as the vendor says"
+		if err := g.say("The relay's url is not known here: fill it in, or run it again with --url. Without it the section refuses the start."); err != nil {
+			return err
+		}
 	}
-	lines := []string{"[relay]", fmt.Sprintf("url       = %q", url)}
 	for i, p := range pinFlags {
 		lines = append(lines, fmt.Sprintf("%-9s = %q", p.key, e.pin(i)))
 	}

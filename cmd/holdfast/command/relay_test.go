@@ -70,6 +70,10 @@ func TestRelayEnroll(t *testing.T) {
 	if code, again, _ := runAlone(t, "relay", "enroll", "--dir", dir, "--archive-id", "ward.test", "--url", "https://relay.example", "--yes"); code != api.ExitOK || strings.ReplaceAll(again, pinned, head) != strings.ReplaceAll(out, pinned, head) {
 		t.Errorf("asked again: %d\n%s", code, again)
 	}
+	// The request that is there is never passed off as another archive's.
+	if code, out, said := runAlone(t, "relay", "enroll", "--dir", dir, "--archive-id", "other.test", "--yes"); code != api.ExitUsage || !strings.Contains(said, "the request of the archive ward.test, not of other.test") || !strings.Contains(said, "another --name") || out != "" {
+		t.Errorf("another archive's request: %d\n%s%s", code, out, said)
+	}
 	// Another file in place of one that was compared is no way to change it.
 	other := filepath.Join(dir, "other.pem")
 	if err := os.WriteFile(other, []byte("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"), 0o600); err != nil {
@@ -88,8 +92,15 @@ func TestRelayEnroll(t *testing.T) {
 		t.Errorf("a server's certificate: %d\n%s", code, said)
 	}
 	sign(t, key, signed, x509.ExtKeyUsageClientAuth)
-	if code, _, said := runAlone(t, second...); code != api.ExitOK || !strings.Contains(said, "installed") {
-		t.Errorf("%d\n%s", code, said)
+	// Nobody has said where the relay is: that is no address that could be left in.
+	if code, out, said := runAlone(t, second...); code != api.ExitOK || !strings.Contains(said, "installed") || !strings.Contains(out, "\nurl       = \"\" # FILL IN") || !strings.Contains(said, "fill it in") {
+		t.Errorf("%d\n%s%s", code, out, said)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "holdfastd.toml"), []byte("# [relay]\n# url = \"https://relay.test\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, said := runAlone(t, "relay", "enroll", "--dir", dir, "--archive-id", "ward.test", "--yes"); code != api.ExitOK || !strings.Contains(out, "\nurl       = \"https://relay.test\"\n") || strings.Contains(said, "fill it in") {
+		t.Errorf("%d\n%s%s", code, out, said)
 	}
 	if code, _, said := runAlone(t, second...); code != api.ExitUsage || !strings.Contains(said, "another --name") {
 		t.Errorf("installed twice: %d\n%s", code, said)
@@ -104,6 +115,35 @@ func TestRelayEnroll(t *testing.T) {
 		if code, out, said := runAlone(t, append([]string{"relay", "enroll"}, args...)...); code == api.ExitOK || strings.Contains(out+said, "PRIVATE") {
 			t.Errorf("%s: %d\n%s%s", name, code, out, said)
 		}
+	}
+}
+
+// The relay's url is the configuration's, in force or waiting, and never an example.
+func TestRelayURL(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "holdfastd.toml")
+	e := &enrollment{dir: dir}
+	if got := e.relayURL(); got != "" {
+		t.Errorf("no configuration: %q", got)
+	}
+	const whole = "data = \"d\"\nsocket = \"s\"\n[relay]\nurl = \"https://one.test\"\nca = \"a\"\ncert = \"b\"\nkey = \"c\"\nhead_key = \"d\"\n"
+	for text, want := range map[string]string{
+		whole: "https://one.test",
+		"data = \"d\"\n\n# [relay]\n# url = \"https://two.test\"      # the relay\n# ca = \"x\"\n": "https://two.test",
+		"# [relay]\n# url = \"https://relay.vendor.example\"\n":                                    "",
+		"# [relay]\n# ca = \"x\"\n# [anchor.witness]\n# url = \"https://witness.test\"\n":          "",
+		"# [relay]\n# url = \"http://two.test\"\n":                                                 "",
+		"# [relay]\n# url = https://two.test\n":                                                    "",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := e.relayURL(); got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+	if e.url = "https://given.test"; e.relayURL() != e.url {
+		t.Error("what was given counts")
 	}
 }
 
