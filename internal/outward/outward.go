@@ -86,9 +86,15 @@ type Answer struct {
 	Body   []byte
 }
 
-// Post sends body and reads an answer of at most limit bytes. An error says
-// nothing of what was sent, and nothing that the server wrote.
-func Post(ctx context.Context, client *http.Client, url string, header http.Header, body io.Reader, limit int64) (answer *Answer, err error) {
+// Post sends body and reads an answer of at most limit bytes, or returns
+// ErrTooLong. An error's text says nothing of what was sent or to which address,
+// and nothing that the server or a proxy wrote; what it wraps is for errors.As.
+func Post(ctx context.Context, client *http.Client, url string, header http.Header, body io.Reader, limit int64) (*Answer, error) {
+	answer, err := post(ctx, client, url, header, body, limit)
+	return answer, failed(err)
+}
+
+func post(ctx context.Context, client *http.Client, url string, header http.Header, body io.Reader, limit int64) (answer *Answer, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
 	if err != nil {
 		return nil, err
