@@ -28,10 +28,12 @@ type Snapshot struct {
 	Keys       []KeyID        // of the body files, by name
 	Files      []SnapshotFile // identity.json, the log, then the bodies
 
-	a     *Archive
-	gens  generations
-	first uint64 // of the newest log file
-	small map[string][]pair
+	a          *Archive
+	gens       generations
+	first      uint64 // of the newest log file
+	spool      string
+	spooledLog string // the newest log file's copy
+	logSize    int64  // bytes of it
 }
 
 // SnapshotFile is one file of a snapshot.
@@ -46,14 +48,12 @@ type SnapshotFile struct {
 // Dir is the folder that the archive was opened in.
 func (a *Archive) Dir() string { return a.dir }
 
-// pair is a copy of one key and its value.
-type pair struct{ key, value []byte }
-
-// Snapshot begins a copy: it names the log's end and the files, and copies
-// nothing yet but what the log file says of its own end. The writer is busy
-// with it for about as long as with a checkpoint.
-func (a *Archive) Snapshot(ctx context.Context) (*Snapshot, error) {
-	s := &Snapshot{a: a}
+// Snapshot begins a copy: it names the log's end and the files, and copies the
+// newest log file, as it is at that end, into the folder spool. The writer is
+// busy with it for about as long as with a checkpoint.
+func (a *Archive) Snapshot(ctx context.Context, spool string) (*Snapshot, error) {
+	s := &Snapshot{a: a, spool: spool, spooledLog: filepath.Join(spool, "log.db")}
+	var log *bbolt.Tx
 	_, err := a.submit(ctx, &request{done: make(chan reply, 1), alone: func() (reply, error) {
 		r := &request{checkpoint: true, done: make(chan reply, 1)}
 		p := newPlan(&a.w, a.st, nil)
@@ -64,9 +64,14 @@ func (a *Archive) Snapshot(ctx context.Context) (*Snapshot, error) {
 			return reply{}, err
 		}
 		s.Checkpoint = (<-r.done).checkpoint
-		return reply{}, s.capture()
+		var err error
+		log, err = s.capture()
+		return reply{}, err
 	}})
 	if err != nil {
+		return nil, err
+	}
+	if s.logSize, err = a.spoolPages(ctx, log, s.spooledLog); err != nil {
 		return nil, err
 	}
 	ring := a.keys.snapshot()
@@ -90,38 +95,24 @@ func (a *Archive) Snapshot(ctx context.Context) (*Snapshot, error) {
 	return s, nil
 }
 
-// capture reads, in the writer, what of the log is replaced as it grows.
-func (s *Snapshot) capture() error {
+// capture reads, in the writer, where the log ends, and begins a transaction
+// that sees the newest log file as it is then.
+func (s *Snapshot) capture() (log *bbolt.Tx, err error) {
 	end := &s.a.w.end
 	s.Size, s.Root, s.Last, s.first, s.gens = end.size, end.root(), end.last, end.first, s.a.st.gens
 	if end.cursor != nil {
 		c := *end.cursor
 		s.Cursor = &c
 	}
-	s.small = map[string][]pair{}
 	newest := s.a.st.newest()
-	var err error
 	if s.Schema, err = newest.schema(); err != nil {
-		return err
+		return nil, err
 	}
-	return newest.db.View(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketMeta, bucketCursor, bucketGeneration} {
-			b := tx.Bucket(name)
-			if b == nil {
-				continue
-			}
-			pairs := []pair{}
-			err := b.ForEach(func(k, v []byte) error {
-				pairs = append(pairs, pair{slices.Clone(k), slices.Clone(v)})
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			s.small[string(name)] = pairs
-		}
-		return nil
+	err = guard(func() error {
+		log, err = newest.db.Begin(false)
+		return err
 	})
+	return log, err
 }
 
 // listLogs names identity.json and the log's files up to the one that was the

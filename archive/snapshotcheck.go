@@ -5,10 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
+	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sync/errgroup"
 
 	"holdfast/archive/proof"
 	"holdfast/archive/seal"
@@ -17,9 +21,15 @@ import (
 // maxNamed is how many damaged entries a copy names.
 const maxNamed = 100
 
-// checkEvery is after how many records a check of a copy looks whether it is
-// still wanted, and gives way to the writer.
-const checkEvery = 1024
+// After so many records looked at, or passed over, a check of a copy looks
+// whether it is still wanted, and gives way to the writer.
+const (
+	checkEvery = 256
+	passEvery  = 1 << 14
+)
+
+// leafTime is how long leaves are read in one transaction.
+const leafTime = 5 * time.Millisecond
 
 // checkLogCopy opens the copy of the newest log file as a restored archive
 // would, and follows the chain and the tree from the file's first leaf to the
@@ -81,7 +91,7 @@ func (s *Snapshot) checkLogCopy(ctx context.Context, c *Copied) (err error) {
 type pauses struct{ begun time.Time }
 
 func (p *pauses) take(ctx context.Context, a *Archive) error {
-	a.giveWay(ctx, time.Since(p.begun))
+	a.GiveWay(ctx, time.Since(p.begun))
 	p.begun = time.Now()
 	return ctx.Err()
 }
@@ -101,10 +111,10 @@ func (s *Snapshot) before() (h proof.Hash, err error) {
 	return h, err
 }
 
-// checkBodyCopy opens the copy of a body file and each of its records. One that
+// checkBodyCopy opens the copy of a body file and its records from seq from on. One that
 // the archive itself cannot open any more either is named, and no reason to go
 // without a backup: the others are worth having all the more.
-func (s *Snapshot) checkBodyCopy(ctx context.Context, name string, c *Copied) (err error) {
+func (s *Snapshot) checkBodyCopy(ctx context.Context, name string, c *Copied, from uint64) (err error) {
 	db, err := openBolt(c.Path, forChecking)
 	if err != nil {
 		return err
@@ -120,7 +130,7 @@ func (s *Snapshot) checkBodyCopy(ctx context.Context, name string, c *Copied) (e
 			if f.key, err = s.a.keys.bodyKey(name, [seal.IDSize]byte(id)); err != nil {
 				return errors.Join(err, s.Unchanged())
 			}
-			return s.checkRecords(ctx, f, records.Cursor(), c)
+			return s.checkRecords(ctx, f, records.Cursor(), c, from)
 		})
 	})
 }
@@ -132,35 +142,71 @@ type sealedRecord struct {
 	sealed []byte
 }
 
-// checkRecords opens every record of a body file's copy. Their leaves are looked
-// up many at a time: one by one that takes as long as opening them.
-func (s *Snapshot) checkRecords(ctx context.Context, f *bodyFile, cursor *bbolt.Cursor, c *Copied) error {
-	pause := pauses{begun: time.Now()}
-	part := make([]sealedRecord, 0, checkEvery)
-	for k, sealed := cursor.First(); k != nil; {
-		part = part[:0]
-		for ; k != nil && len(part) < checkEvery; k, sealed = cursor.Next() {
+// checkRecords counts the records of a body file's copy and opens those from seq
+// from on, on half of the cores. Their leaves are looked up many at a time: one
+// by one that takes as long as opening them.
+func (s *Snapshot) checkRecords(ctx context.Context, f *bodyFile, cursor *bbolt.Cursor, c *Copied, from uint64) error {
+	var mu sync.Mutex // of c.Damaged
+	g, all := errgroup.WithContext(ctx)
+	g.SetLimit(max(1, runtime.GOMAXPROCS(0)/2))
+	k, sealed := cursor.First()
+	for more := true; more && all.Err() == nil; {
+		part := make([]sealedRecord, 0, checkEvery)
+		for seen := 0; k != nil && len(part) < checkEvery && seen < passEvery; k, sealed = cursor.Next() {
 			if len(k) != 8 {
-				return fmt.Errorf("%w: a record's key", ErrDamaged)
+				return errors.Join(fmt.Errorf("%w: a record's key", ErrDamaged), g.Wait())
 			}
-			part = append(part, sealedRecord{binary.BigEndian.Uint64(k), sealed})
-		}
-		leaves := s.a.leavesOf(part)
-		for i, r := range part {
+			seq := binary.BigEndian.Uint64(k)
+			if seq >= s.Size {
+				k = nil // it and all behind it came since
+				break
+			}
+			if seq >= from {
+				part = append(part, sealedRecord{seq, sealed})
+			}
 			c.Records++
-			if err := s.checkRecord(ctx, f, r, leaves[i], c); err != nil {
+			seen++
+		}
+		more = k != nil
+		g.Go(func() error {
+			return guard(func() error {
+				begun := time.Now()
+				damaged, err := s.checkSome(all, f, part)
+				mu.Lock()
+				c.Damaged = append(c.Damaged, damaged...)
+				mu.Unlock()
+				s.a.GiveWay(all, time.Since(begun))
 				return err
-			}
-		}
-		if err := pause.take(ctx, s.a); err != nil {
-			return err
-		}
+			})
+		})
 	}
-	return nil
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	slices.Sort(c.Damaged)
+	c.Damaged = c.Damaged[:min(len(c.Damaged), maxNamed)]
+	return ctx.Err()
 }
 
-// checkRecord opens one record. leaf is nil for one that has to be asked for.
-func (s *Snapshot) checkRecord(ctx context.Context, f *bodyFile, r sealedRecord, leaf *proof.Leaf, c *Copied) (err error) {
+// checkSome opens records that stand in order, and returns those that the
+// archive itself cannot open any more.
+func (s *Snapshot) checkSome(ctx context.Context, f *bodyFile, part []sealedRecord) (damaged []uint64, err error) {
+	leaves := s.a.leavesOf(part)
+	for i, r := range part {
+		ok, err := s.checkRecord(ctx, f, r, leaves[i])
+		if err != nil {
+			return damaged, err
+		}
+		if !ok {
+			damaged = append(damaged, r.seq)
+		}
+	}
+	return damaged, ctx.Err()
+}
+
+// checkRecord opens one record. leaf is nil for one that has to be asked for. It
+// is false for a record that the archive itself cannot open either.
+func (s *Snapshot) checkRecord(ctx context.Context, f *bodyFile, r sealedRecord, leaf *proof.Leaf) (ok bool, err error) {
 	if leaf == nil {
 		var l proof.Leaf
 		l, err = s.a.Leaf(r.seq)
@@ -170,19 +216,16 @@ func (s *Snapshot) checkRecord(ctx context.Context, f *bodyFile, r sealedRecord,
 		_, err = f.openRecord(nil, leaf, r.sealed)
 	}
 	if err == nil {
-		return nil
+		return true, nil
 	}
 	if _, own := s.a.Record(ctx, r.seq); own == nil || !errors.Is(own, ErrDamaged) {
-		return errors.Join(&SeqError{r.seq, err}, s.Unchanged())
+		return false, errors.Join(&SeqError{r.seq, err}, s.Unchanged())
 	}
-	if len(c.Damaged) < maxNamed {
-		c.Damaged = append(c.Damaged, r.seq)
-	}
-	return nil
+	return false, nil
 }
 
 // leavesOf returns the leaves of records that stand in order; nil for one that
-// cannot be read. No transaction takes longer than one of a copy does.
+// cannot be read. No transaction takes much longer than leafTime.
 func (a *Archive) leavesOf(part []sealedRecord) []*proof.Leaf {
 	out := make([]*proof.Leaf, len(part))
 	for i := 0; i < len(part); {
@@ -198,7 +241,7 @@ func (a *Archive) leavesOf(part []sealedRecord) []*proof.Leaf {
 						if leaf, err := proof.ParseLeaf(leaves.Get(u64(part[i].seq))); err == nil {
 							out[i] = &leaf
 						}
-						if i%16 == 15 && time.Since(begun) > copyTime {
+						if i%16 == 15 && time.Since(begun) > leafTime {
 							i++
 							return nil
 						}

@@ -171,12 +171,13 @@ func CopyObject(ctx context.Context, to string, f File, w io.Writer) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(w, h), io.LimitReader(contextReader{ctx, in}, f.Size+1))
+	h := newSideHash()
+	n, err := io.Copy(io.MultiWriter(h, w), io.LimitReader(contextReader{ctx, in}, f.Size+1))
+	sum := hex.EncodeToString(h.sum())
 	if err != nil {
 		return fmt.Errorf("object %s, which is %s: %w", f.SHA256, f.Path, err)
 	}
-	if n != f.Size || hex.EncodeToString(h.Sum(nil)) != f.SHA256 {
+	if n != f.Size || sum != f.SHA256 {
 		return fmt.Errorf("%w: object %s, which is %s, has another content than its name says", ErrDamaged, f.SHA256, f.Path)
 	}
 	return nil

@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -76,6 +74,7 @@ func Make(ctx context.Context, o Options) (r *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
+	t.giveWay = o.Archive.GiveWay
 	defer func() { err = errors.Join(err, t.close(), durable.Empty(o.Spool)) }()
 	if err := durable.Empty(o.Spool); err != nil {
 		return nil, err
@@ -112,12 +111,14 @@ type run struct {
 	m        *Manifest
 	r        *Result
 	before   map[string]File // of the newest backup: what is finished
+	opened   map[string]bool // of it: body files whose entries before checked were opened for it, or for one before it
+	checked  uint64
 	lists    map[string]List
 	of, done int64
 }
 
 func (o Options) once(ctx context.Context, t *target) (*Result, error) {
-	s, err := o.Archive.Snapshot(ctx)
+	s, err := o.Archive.Snapshot(ctx, o.Spool)
 	if err != nil {
 		return nil, err
 	}
@@ -146,27 +147,6 @@ func (o Options) once(ctx context.Context, t *target) (*Result, error) {
 	return u.r, u.seal(ctx)
 }
 
-// newest reads what the newest backup has that never changes. One that cannot
-// be read helps nobody: everything is copied.
-func (u *run) newest() error {
-	ids, err := IDs(u.t.dir)
-	if err != nil || len(ids) == 0 {
-		return err
-	}
-	m, _, _, err := Open(u.t.dir, ids[len(ids)-1])
-	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrManifest) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	u.before = m.Finished()
-	for _, l := range m.Lists {
-		u.lists[l.Folder] = l
-	}
-	return nil
-}
-
 func (u *run) at(doing string) {
 	if u.Progress != nil {
 		u.Progress(Progress{Doing: doing, Done: u.done, Of: max(u.of, u.done)})
@@ -178,80 +158,6 @@ func (u *run) step(name string) error {
 		return nil
 	}
 	return u.fault(name)
-}
-
-// files copies identity.json, the log and the bodies, in that order: the log
-// says which bodies there are.
-func (u *run) files(ctx context.Context) error {
-	for _, f := range u.s.Files {
-		if _, have := u.before[f.Path]; !have {
-			u.of += f.Bytes
-		}
-	}
-	for _, f := range u.s.Files {
-		doing := "bodies"
-		if !strings.HasPrefix(f.Path, "bodies/") {
-			doing = "log"
-		}
-		u.at(doing)
-		entry, err := u.file(ctx, f, func(n int64) {
-			u.done += n
-			u.at(doing)
-		})
-		if err != nil {
-			return err
-		}
-		if f.Path == "identity.json" {
-			u.m.Identity = entry.SHA256
-		}
-		u.m.Files = append(u.m.Files, entry)
-		u.r.Bytes += entry.Size
-		u.r.Files++
-		if err := u.step("copied " + f.Path); err != nil {
-			return err
-		}
-	}
-	slices.SortFunc(u.m.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	return nil
-}
-
-// file sees that one file's content is an object.
-func (u *run) file(ctx context.Context, f archive.SnapshotFile, wrote func(int64)) (File, error) {
-	if have, ok := u.before[f.Path]; f.Finished && ok && u.t.has(have.SHA256, have.Size) {
-		return have, nil
-	}
-	if f.Finished {
-		in, size, err := u.s.OpenFinished(f)
-		if err != nil {
-			return File{}, err
-		}
-		return u.object(ctx, File{Path: f.Path, Size: size, Finished: true}, in, wrote)
-	}
-	c, err := u.s.Copy(ctx, f, u.Spool)
-	if err != nil {
-		return File{}, err
-	}
-	u.r.Damaged = append(u.r.Damaged, c.Damaged...)
-	in, err := os.Open(c.Path) // #nosec G304 -- a name of ours in the spool
-	if err != nil {
-		return File{}, err
-	}
-	entry, err := u.object(ctx, File{Path: f.Path, Size: c.Size, Records: c.Records}, in, wrote)
-	return entry, errors.Join(err, durable.Remove(c.Path))
-}
-
-// object makes one of the first f.Size bytes of in, and closes it.
-func (u *run) object(ctx context.Context, f File, in *os.File, wrote func(int64)) (_ File, err error) {
-	defer func() { err = errors.Join(err, in.Close()) }()
-	want := f.Size
-	f.SHA256, f.Size, err = u.t.put(ctx, io.LimitReader(in, want), wrote)
-	if err == nil && f.Size != want {
-		err = fmt.Errorf("%w: it became shorter while it was copied", archive.ErrChanged)
-	}
-	if err != nil {
-		return f, fmt.Errorf("%s: %w", f.Path, err)
-	}
-	return f, nil
 }
 
 // attachments copies them, folder by folder, with a list of each.

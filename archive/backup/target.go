@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,14 +24,19 @@ var (
 	ErrTarget  = errors.New("this folder cannot take a backup")
 )
 
-// paceBytes is after how much written the disk is waited for.
-const paceBytes = 4 << 20
+// How much is written until the disk is waited for, and how much is read or
+// written until the archive's writer is given way.
+const (
+	paceBytes = 4 << 20
+	stepBytes = 1 << 20
+)
 
 // target is the folder of the data backup while one is made in it.
 type target struct {
 	dir     string
 	lock    *os.File
-	written int64 // bytes of new objects
+	written int64                                // bytes of new objects
+	giveWay func(context.Context, time.Duration) // as archive.GiveWay
 }
 
 // openTarget takes the folder for one backup. A folder without a marker is
@@ -138,22 +143,21 @@ func (t *target) put(ctx context.Context, r io.Reader, wrote func(int64)) (sum s
 			err = errors.Join(err, f.Abort())
 		}
 	}()
-	h := sha256.New()
-	for {
-		n, err := io.CopyN(io.MultiWriter(f, h), contextReader{ctx, r}, paceBytes)
+	h := newSideHash()
+	to := io.MultiWriter(h, f, t.yielding(ctx))
+	for err == nil {
+		var n int64
+		n, err = io.CopyN(to, contextReader{ctx, r}, paceBytes)
 		size += n
 		wrote(n)
-		if errors.Is(err, io.EOF) {
-			break
-		}
 		if err == nil {
 			err = f.Pace()
 		}
-		if err != nil {
-			return "", 0, err
-		}
 	}
-	sum = hex.EncodeToString(h.Sum(nil))
+	sum = hex.EncodeToString(h.sum())
+	if !errors.Is(err, io.EOF) {
+		return "", 0, err
+	}
 	path := ObjectPath(t.dir, sum)
 	if err := durable.Mkdir(filepath.Dir(path), 0o700); err != nil {
 		return "", 0, err
@@ -165,12 +169,33 @@ func (t *target) put(ctx context.Context, r io.Reader, wrote func(int64)) (sum s
 	return sum, size, t.readBack(ctx, File{Path: "what was just written", Size: size, SHA256: sum})
 }
 
+// yielding returns what is written to along with other work, and gives way to
+// the archive's writer now and then.
+func (t *target) yielding(ctx context.Context) io.Writer {
+	return &yield{ctx: ctx, giveWay: t.giveWay, since: time.Now()}
+}
+
+type yield struct {
+	ctx     context.Context
+	giveWay func(context.Context, time.Duration)
+	since   time.Time
+	n       int
+}
+
+func (y *yield) Write(p []byte) (int, error) {
+	if y.n += len(p); y.n >= stepBytes {
+		y.giveWay(y.ctx, time.Since(y.since))
+		y.n, y.since = 0, time.Now()
+	}
+	return len(p), nil
+}
+
 // readBack reads an object from the disk, not from the kernel's copy of it.
 func (t *target) readBack(ctx context.Context, f File) error {
 	if err := durable.Settle(ObjectPath(t.dir, f.SHA256)); err != nil {
 		return err
 	}
-	err := CopyObject(ctx, t.dir, f, io.Discard)
+	err := CopyObject(ctx, t.dir, f, t.yielding(ctx))
 	if errors.Is(err, ErrDamaged) {
 		err = errors.Join(err, durable.Remove(ObjectPath(t.dir, f.SHA256)))
 	}
