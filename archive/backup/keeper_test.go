@@ -47,6 +47,37 @@ func TestIngestWaitsForTheKeys(t *testing.T) {
 	})
 }
 
+// It is the very keys that have to be in the newest copy: others of the same
+// names, as another archive of that folder has them, or those of a copy before,
+// let nothing in.
+func TestKeysOfOtherCopiesLetNothingIn(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.HoldForKeys()
+	refused := func(when string) {
+		t.Helper()
+		before := w.relay
+		if _, err := w.Append(t.Context(), w.page(2)); !errors.Is(err, archive.ErrKeysBehind) {
+			t.Fatalf("%s: %v", when, err)
+		}
+		w.relay = before
+	}
+	refused("no copy")
+	s, err := w.keeper().Keep(t.Context())
+	check(t, err)
+	others := slices.Clone(s.Keys)
+	for i := range others {
+		others[i].ID = s.Keys[(i+1)%len(s.Keys)].ID
+	}
+	w.KeysCopied(others)
+	refused("another archive's copy")
+	w.KeysCopied(s.Keys)
+	w.append(w.page(2))
+	w.KeysCopied(nil)
+	refused("a newer copy without them")
+	w.append(control("goes on"))
+}
+
 func TestKeeperKeepsTwoCopies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -287,15 +289,7 @@ func TestIngestWaitsForTheKeysBackup(t *testing.T) {
 	d.must(os.Remove(d.path("keys")))
 	d.start()
 	d.load(lines(3))
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(30 * time.Second); !d.alarmed(AlarmKeysBackup); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("nobody is told\n%s", d.logs)
-		}
-	}
+	d.untilTrue("somebody is told", func() bool { return d.alarmed(AlarmKeysBackup) })
 	if s, err := d.relay.Status(); err != nil || s.Acked != 0 || d.metric("holdfast_keys_backup_current") != 0 {
 		t.Errorf("%d events are acknowledged whose keys are in no copy: %v", s.Acked, err)
 	}
@@ -311,7 +305,106 @@ func TestIngestWaitsForTheKeysBackup(t *testing.T) {
 		if sidecar.Generation != a.KeyringGeneration() {
 			t.Errorf("the copy is of keyring %d, the archive's is %d", sidecar.Generation, a.KeyringGeneration())
 		}
+		// The log has the order: a copy was made, and only then came what the relay has.
+		copied := false
+		for seq := range a.Size() {
+			leaf, err := a.Leaf(seq)
+			d.must(err)
+			copied = copied || leaf.Kind == proof.KindCopy
+			if leaf.RelaySeq > 0 && !copied {
+				t.Fatalf("entry %d came from the relay before there was any copy of its key", seq)
+			}
+		}
 	})
+}
+
+// A copy of the keyring that somebody took away is told of once, by its id, at
+// the next look; another is made in its place at once, and it is told of for as
+// long as nobody says that it is gone.
+func TestKeysCopyTakenAwayIsTold(t *testing.T) {
+	d := kept(t)
+	d.start()
+	d.load(lines(3))
+	d.acked()
+	left := func() (out []string) {
+		t.Helper()
+		r, err := d.client.Copies(t.Context())
+		d.must(err)
+		for _, c := range r.Copies {
+			if c.Gone == nil && c.What == retention.CopyRecovery {
+				out = append(out, c.ID)
+			}
+		}
+		return out
+	}
+	unseen := func() (out []api.Alarm) {
+		t.Helper()
+		r, err := d.client.Alarms(t.Context(), api.AlarmsRequest{All: true})
+		d.must(err)
+		return slices.DeleteFunc(r.Alarms, func(a api.Alarm) bool { return a.Name != AlarmKeysUnseen })
+	}
+	// looked has the daemon look at the folder anew, and waits until it has.
+	looked := func() {
+		t.Helper()
+		d.stop()
+		d.start()
+		d.untilTrue("the keyring is copied", func() bool { return d.metric("holdfast_keys_backup_current") == 1 })
+		d.run() // a backup looks again, and waits for nobody else who does
+	}
+	looked()
+	if a := unseen(); len(a) != 0 {
+		t.Fatalf("every copy is there: %+v", a)
+	}
+	d.stop()
+	var taken string
+	d.offline(func(a *archive.Archive) {
+		dir := backup.KeysDir(d.path("keys"), a.Identity().Origin)
+		for _, path := range []string{backup.KeyCopyPath(dir, a.KeyringGeneration()), backup.SidecarPath(dir, a.KeyringGeneration())} {
+			d.must(os.Rename(path, filepath.Join(t.TempDir(), "taken")))
+		}
+		taken = fmt.Sprintf("keys-%d-", a.KeyringGeneration())
+	})
+	d.start()
+	d.untilTrue("it is told of", func() bool { return len(unseen()) > 0 })
+	told := unseen()[0]
+	named := left()
+	if !slices.Contains(named, told.Facts["copy"]) || !strings.HasPrefix(told.Facts["copy"], taken) || told.Severity != "warning" || told.Ack != nil || !strings.Contains(told.Fix, "holdfast copies gone") {
+		t.Errorf("%+v; left are %v, and %s was taken", told, named, taken)
+	}
+	if d.metric("holdfast_keys_backup_current") != 1 {
+		t.Error("another copy was made, and the metric says that there is none")
+	}
+	looked()
+	if a := unseen(); len(a) != 1 || !slices.Contains(left(), told.Facts["copy"]) {
+		t.Errorf("%d alarms of it, left are %v", len(a), left())
+	}
+	// Acknowledged is not gone: it is told of again.
+	_, err := d.client.AckAlarm(t.Context(), api.AckRequest{Seq: told.Seq, Reason: "looking for it"})
+	d.must(err)
+	looked()
+	d.untilTrue("it is told of again", func() bool { return len(unseen()) == 2 })
+	_, err = d.client.AckAlarm(t.Context(), api.AckRequest{Seq: unseen()[0].Seq, Reason: "found"})
+	d.must(err)
+	_, err = d.client.CopyGone(t.Context(), api.CopyGoneRequest{ID: told.Facts["copy"], Reason: "overwritten"})
+	d.must(err)
+	looked()
+	if a := unseen(); len(a) != 2 || slices.Contains(left(), told.Facts["copy"]) {
+		t.Errorf("it is gone, and told of: %d, left are %v", len(a), left())
+	}
+}
+
+// untilTrue waits for what happens by itself.
+func (d *disaster) untilTrue(what string, ok func() bool) {
+	d.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(30 * time.Second); !ok(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			d.t.Fatalf("not yet: %s\n%s", what, d.logs)
+		}
+	}
 }
 
 // A disposition is followed by a backup at once: what survived it is in the one
