@@ -2,8 +2,10 @@ package backup
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -33,7 +35,7 @@ type DrillOptions struct {
 
 	Anchor []byte // the last signed checkpoint that was anchored; nil: none
 
-	Sample    int                                  // bodies to open
+	Sample    int                                  // bodies to open, each once; of a smaller backup all
 	Destroyed func(key archive.KeyID) bool         // whether a certificate of disposition has a key as destroyed; nil: none does
 	Progress  func(what string, done, total int64) // may be nil
 }
@@ -65,6 +67,9 @@ func Drill(ctx context.Context, o DrillOptions) (out *Drilled, err error) {
 	m, id, text, err := open(o.From, o.Backup)
 	if err != nil {
 		return nil, err
+	}
+	if o.Recovery != nil && id.RecoveryKey != base64.RawURLEncoding.EncodeToString(o.Recovery.Public()) {
+		return nil, archive.ErrKit // before anything is copied: it says nothing of the backup
 	}
 	out = &Drilled{Manifest: m, Identity: id}
 	defer func() { out.Took = time.Since(began) }()
@@ -157,15 +162,10 @@ func (out *Drilled) anchored(o *DrillOptions, a *archive.Archive) error {
 	return err
 }
 
-// sample opens some bodies: the last always, for the newest file is the one
-// that nobody has tried before, and others at random.
+// sample opens some bodies, each once.
 func (out *Drilled) sample(ctx context.Context, o *DrillOptions, a *archive.Archive) error {
-	size := a.Size()
-	for i := range o.Sample {
-		seq := size - 1
-		if i > 0 {
-			seq = rand.Uint64N(size) // #nosec G404 -- which entries are tried is no secret
-		}
+	seqs := drawn(a.Size(), o.Sample)
+	for i, seq := range seqs {
 		rec, err := a.Record(ctx, seq)
 		switch {
 		case err == nil:
@@ -180,10 +180,30 @@ func (out *Drilled) sample(ctx context.Context, o *DrillOptions, a *archive.Arch
 			return fmt.Errorf("%w: %w", ErrRestored, err)
 		}
 		if o.Progress != nil {
-			o.Progress("sample", int64(i+1), int64(o.Sample))
+			o.Progress("sample", int64(i+1), int64(len(seqs)))
 		}
 	}
 	return nil
+}
+
+// drawn returns the numbers of n entries of so many, in order and each once: the
+// last always, for the newest file is the one that nobody has tried before, and
+// others at random. Of fewer than n it returns all.
+func drawn(size uint64, n int) []uint64 {
+	if size == 0 || n <= 0 {
+		return nil
+	}
+	others := size - 1
+	seen := map[uint64]bool{others: true}
+	// R. W. Floyd's way: each set of that many is as likely as any other.
+	for top := others - min(uint64(n-1), others); top < others; top++ {
+		seq := rand.Uint64N(top + 1) // #nosec G404 -- which entries are tried is no secret
+		if seen[seq] {
+			seq = top
+		}
+		seen[seq] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 func (o *DrillOptions) destroyed(key archive.KeyID) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,7 +34,7 @@ func TestDrill(t *testing.T) {
 		change(&o)
 		d, err := Drill(t.Context(), o)
 		check(t, err)
-		if d.Manifest.ID != m.ID || d.Bodies != 50 || !d.Report.OK() || d.Bytes == 0 {
+		if d.Manifest.ID != m.ID || d.Bodies != min(50, m.Size) || !d.Report.OK() || d.Bytes == 0 {
 			t.Errorf("%s: %+v", name, d)
 		}
 		if left := names(t, o.Temp); len(left) > 0 {
@@ -44,6 +45,41 @@ func TestDrill(t *testing.T) {
 	o.Anchor = fork(t, w)
 	if _, err := Drill(t.Context(), o); !errors.Is(err, archive.ErrAnchor) {
 		t.Errorf("an anchor of another log: %v", err)
+	}
+}
+
+// A sample has each entry once, the last among them, and any of the others.
+func TestDrawn(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		size uint64
+		n    int
+		want int
+	}{{0, 5, 0}, {5, 0, 0}, {1, 1, 1}, {1, 5, 1}, {5, 1, 1}, {5, 5, 5}, {360, 1000, 360}, {1000, 999, 999}, {1 << 40, 3, 3}} {
+		got := drawn(c.size, c.n)
+		if len(got) != c.want || !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != c.want || c.want > 0 && got[len(got)-1] != c.size-1 {
+			t.Errorf("%d of %d: %v", c.n, c.size, got)
+		}
+	}
+	drew := map[uint64]bool{}
+	for range 2000 {
+		drew[drawn(10, 2)[0]] = true
+	}
+	if len(drew) != 9 {
+		t.Errorf("drawn at one time or another: %v", drew)
+	}
+}
+
+// Another archive's kit is refused before anything is copied.
+func TestDrillWithAnotherKit(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.make()
+	o := w.drill()
+	o.Live, o.Recovery = "", newWard(t).recovery
+	o.Progress = func(what string, _, _ int64) { t.Errorf("it began: %s", what) }
+	if _, err := Drill(t.Context(), o); !errors.Is(err, archive.ErrKit) {
+		t.Error(err)
 	}
 }
 
@@ -97,7 +133,7 @@ func TestDrillOfDestroyedKeys(t *testing.T) {
 	o.Destroyed = func(k archive.KeyID) bool { return k == gone }
 	d, err := Drill(t.Context(), o)
 	check(t, err)
-	if d.Disposed == 0 || d.Bodies == 0 || d.Bodies+d.Disposed != 200 {
+	if d.Disposed == 0 || d.Bodies == 0 || d.Bodies+d.Disposed != m.Size {
 		t.Errorf("%d opened, %d disposed of", d.Bodies, d.Disposed)
 	}
 	o = w.drill()

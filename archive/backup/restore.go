@@ -130,15 +130,16 @@ func open(from, id string) (*Manifest, *proof.Identity, []byte, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if id == "" {
-		ids, err := IDs(from)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		if len(ids) == 0 {
-			return nil, nil, nil, fmt.Errorf("%s: %w", from, ErrNoBackup)
-		}
+	ids, err := IDs(from)
+	switch {
+	case err != nil:
+		return nil, nil, nil, err
+	case len(ids) == 0:
+		return nil, nil, nil, fmt.Errorf("%s: %w", from, ErrNoBackup)
+	case id == "":
 		id = ids[len(ids)-1]
+	case !slices.Contains(ids, id):
+		return nil, nil, nil, &UnknownError{From: from, IDs: ids}
 	}
 	m, identity, text, err := Open(from, id)
 	if err != nil {
@@ -152,6 +153,28 @@ func open(from, id string) (*Manifest, *proof.Identity, []byte, error) {
 	}
 	return m, identity, text, nil
 }
+
+// UnknownError is a backup that was asked for by its id and is not in the folder
+// from which it was to come. It is an ErrNoBackup.
+type UnknownError struct {
+	From string
+	IDs  []string // of those that are there, the newest last; one at least
+}
+
+// maxListed is how many ids an UnknownError names.
+const maxListed = 20
+
+// Error implements error.
+func (e *UnknownError) Error() string {
+	listed, more := e.IDs, ""
+	if n := len(listed) - maxListed; n > 0 {
+		listed, more = listed[n:], fmt.Sprintf(", and %d older", n)
+	}
+	return fmt.Sprintf("there is no backup of that id in %s; choose one of those that are there: %s%s", e.From, strings.Join(listed, ", "), more)
+}
+
+// Is reports whether target is ErrNoBackup.
+func (e *UnknownError) Is(target error) bool { return target == ErrNoBackup }
 
 func checkAnchor(signed []byte, id *proof.Identity) error {
 	if signed == nil {

@@ -120,7 +120,7 @@ func TestRestoreRefused(t *testing.T) {
 		"another kit":         {func(o *RestoreOptions) { o.Recovery = other.recovery }, archive.ErrKit},
 		"no backups":          {func(o *RestoreOptions) { o.From = t.TempDir() }, ErrNoBackup},
 		"no such backup":      {func(o *RestoreOptions) { o.Backup = "20200101T000000Z-5" }, ErrNoBackup},
-		"no id":               {func(o *RestoreOptions) { o.Backup = "../x" }, ErrManifest},
+		"no id":               {func(o *RestoreOptions) { o.Backup = "../x" }, ErrNoBackup},
 		"another's keys":      {func(o *RestoreOptions) { o.Keys = other.keys }, ErrNoKeys},
 		"another's anchor":    {func(o *RestoreOptions) { _, o.Anchor = other.point() }, proof.ErrCheckpoint},
 		"an anchor of a fork": {func(o *RestoreOptions) { o.Anchor = fork(t, w) }, archive.ErrAnchor},

@@ -148,8 +148,8 @@ func (b *backups) Drill(ctx context.Context, req api.DrillRequest, progress func
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if errors.Is(err, api.ErrDrillRunning) {
-		return nil, err // the other one says what it comes to
+	if err != nil && NoDrillVerdict(b.whole, req, false, err) {
+		return nil, err // of one that runs, that one says what it comes to
 	}
 	out := &api.Drill{Drilled: api.Drilled{OK: err == nil, MS: time.Since(began).Milliseconds()}}
 	if err != nil {

@@ -212,6 +212,9 @@ func (b *backups) Backup(ctx context.Context, req api.BackupRequest, progress fu
 		},
 	})
 	body := backupBody{What: backupMade, To: filepath.Base(to), MS: time.Since(begun).Milliseconds()}
+	if made == nil && noBackupVerdict(b.config, req, err) {
+		return nil, err
+	}
 	if made == nil {
 		body.ErrorClass = backupClass(err)
 		return nil, errors.Join(err, b.failed(ctx, body))

@@ -21,6 +21,9 @@ const maxLine = 4 << 10
 type Dialog struct {
 	In  io.Reader
 	Out io.Writer
+	// Flags says, by what is asked for, which flag tells it without a person; nil
+	// where that is an answers file.
+	Flags map[string]string
 }
 
 // Question is one of them.
@@ -128,11 +131,17 @@ func (d *Dialog) Say(format string, args ...any) error {
 	return err
 }
 
+// errEnded is an input that ended before everything was asked for.
+var errEnded = errors.New("the input ended")
+
 func (d *Dialog) ended(key string, err error) error {
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: the input ended where %s was asked for; without a person, give --answers FILE", ErrAnswers, key)
+	if !errors.Is(err, io.EOF) {
+		return err
 	}
-	return err
+	if flag, ok := d.Flags[key]; ok {
+		return fmt.Errorf("%w: %w where %s was asked for; without a person, give %s", ErrGiven, errEnded, key, flag)
+	}
+	return fmt.Errorf("%w: %w where %s was asked for; without a person, give --answers FILE", ErrAnswers, errEnded, key)
 }
 
 // line reads one line, byte by byte: nothing behind it is taken.
@@ -146,7 +155,7 @@ func (d *Dialog) line(ctx context.Context) ([]byte, error) {
 			case n == 1 && b[0] == '\n':
 				return bytes.TrimSuffix(out, []byte("\r")), nil
 			case n == 1 && len(out) == maxLine:
-				return nil, fmt.Errorf("%w: a line is longer than %d bytes", ErrAnswers, maxLine)
+				return nil, fmt.Errorf("%w: a line is longer than %d bytes", ErrGiven, maxLine)
 			case n == 1:
 				out = append(out, b[0])
 			case errors.Is(err, io.EOF) && len(out) > 0:

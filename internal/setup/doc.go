@@ -12,6 +12,8 @@ import "errors"
 var (
 	// ErrAnswers is an answer that cannot be used, or is missing.
 	ErrAnswers = errors.New("answers")
+	// ErrGiven is a file, a flag or a typed line that cannot be used, or is missing.
+	ErrGiven = errors.New("what was given cannot be used")
 	// ErrThere is something that is there already and is never overwritten.
 	ErrThere = errors.New("it is there already, and nothing is overwritten")
 	// ErrNothing says that nothing was made, because a person did not go on.

@@ -49,7 +49,7 @@ type Print struct {
 func Split(key *seal.RecoveryKey, archiveID string, needed, shares int) (*Print, error) {
 	texts, err := key.Split(needed, shares)
 	if err != nil {
-		return nil, fmt.Errorf("%w: kit: %w", ErrAnswers, err)
+		return nil, fmt.Errorf("%w: kit: %w", ErrGiven, err)
 	}
 	p := &Print{Archive: archiveID, KitSet: KitSet{Needed: needed, Shares: shares, Made: time.Now().UTC().Format(time.RFC3339)}}
 	for _, text := range texts {
@@ -86,6 +86,9 @@ func (p *Print) TypeBack(ctx context.Context, d *Dialog) error {
 	}
 	for range tries {
 		text, err := d.Ask(ctx, Question{Key: "a share", Text: fmt.Sprintf("share %d of %d", n+1, p.Shares)})
+		if errors.Is(err, errEnded) {
+			err = errEnded // which flag helps is said here
+		}
 		if err != nil {
 			return fmt.Errorf("%w: nobody typed a share back (%w). Without a person: kit.unchecked in the answers or --non-interactive for init, --unchecked for kit rotate; then have the paper checked by `holdfastd kit check`", ErrNothing, err)
 		}

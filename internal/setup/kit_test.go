@@ -83,7 +83,7 @@ func TestKitText(t *testing.T) {
 		t.Errorf("one share: %v", err)
 	}
 	for _, kit := range [][2]int{{1, 3}, {4, 3}, {2, 256}} {
-		if _, err := Split(key, "ward.example", kit[0], kit[1]); !errors.Is(err, ErrAnswers) {
+		if _, err := Split(key, "ward.example", kit[0], kit[1]); !errors.Is(err, ErrGiven) {
 			t.Errorf("%d of %d: %v", kit[0], kit[1], err)
 		}
 	}

@@ -155,11 +155,11 @@ func (m *maker) secretIn(path string) ([]byte, error) {
 func FirstLine(path string) ([]byte, error) {
 	text, err := readAtMost(path, maxLine)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrAnswers, err)
+		return nil, fmt.Errorf("%w: %w; give a file that has the secret on its first line", ErrGiven, err)
 	}
 	line, _, _ := bytes.Cut(text, []byte("\n"))
 	if line = bytes.TrimSuffix(line, []byte("\r")); len(line) == 0 {
-		return nil, fmt.Errorf("%w: the first line of %s is empty", ErrAnswers, path)
+		return nil, fmt.Errorf("%w: the first line of %s is empty", ErrGiven, path)
 	}
 	return line, nil
 }

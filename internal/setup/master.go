@@ -89,7 +89,7 @@ func (k Keeper) Keep(ctx context.Context, credentials string, master [seal.Maste
 	case KindPassphrase:
 		text, err = seal.WrapPassphrase(master, k.Passphrase)
 	default:
-		err = fmt.Errorf("%w: master.kind is file, sealed or passphrase", ErrAnswers)
+		err = fmt.Errorf("%w: a master key is kept as file, sealed or passphrase", ErrGiven)
 	}
 	if err != nil {
 		return "", err
@@ -134,7 +134,7 @@ func Unseal(ctx context.Context, credentials string) (key [seal.MasterSize]byte,
 	return [seal.MasterSize]byte(b), nil
 }
 
-var errNoSeal = fmt.Errorf("%w: master.kind: there is no systemd-creds on this machine (systemd 250 or later has it); keep the key as a file, or by a passphrase", ErrAnswers)
+var errNoSeal = fmt.Errorf("%w: there is no systemd-creds on this machine (systemd 250 or later has it), so that it can seal no key; keep the master key as a file, or by a passphrase", ErrGiven)
 
 // systemdCreds runs it; secrets go through pipes alone.
 func systemdCreds(ctx context.Context, in []byte, args ...string) ([]byte, error) {
@@ -186,11 +186,11 @@ func PutBack(aside string) error {
 func CheckPassphrase(p []byte) error {
 	switch {
 	case !utf8.Valid(p):
-		return fmt.Errorf("%w: a passphrase is UTF-8", ErrAnswers)
+		return fmt.Errorf("%w: a passphrase is UTF-8", ErrGiven)
 	case utf8.RuneCount(p) < MinPassphrase || len(p) > seal.MaxPassphrase:
-		return fmt.Errorf("%w: a passphrase has %d characters or more: five or six words that have nothing to do with each other", ErrAnswers, MinPassphrase)
+		return fmt.Errorf("%w: a passphrase has %d characters or more: five or six words that have nothing to do with each other", ErrGiven, MinPassphrase)
 	case bytes.Count(p, p[:1]) == len(p):
-		return fmt.Errorf("%w: that is one character again and again", ErrAnswers)
+		return fmt.Errorf("%w: that is one character again and again", ErrGiven)
 	}
 	return nil
 }

@@ -132,7 +132,7 @@ func TestFirstLine(t *testing.T) {
 		"empty": put(t, filepath.Join(dir, "e"), ""), "first line empty": put(t, filepath.Join(dir, "l"), "\ncanary"), "large": put(t, filepath.Join(dir, "g"), strings.Repeat("canary", maxLine)),
 		"none": filepath.Join(dir, "none"), "folder": dir, "device": "/dev/zero",
 	} {
-		if _, err := FirstLine(path); !errors.Is(err, ErrAnswers) || strings.Contains(err.Error(), "canary") {
+		if _, err := FirstLine(path); !errors.Is(err, ErrGiven) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

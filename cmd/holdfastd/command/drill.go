@@ -101,6 +101,8 @@ func runDrill(c *cobra.Command, o drillOptions) error {
 		if trouble != nil {
 			out.ErrorClass = daemon.DrillClass(trouble)
 		}
+	}
+	if !out.noted && (trouble == nil || !daemon.NoDrillVerdict(cfg, req, o.shares != "", trouble)) {
 		if _, told = client.Drilled(c.Context(), out.Drilled); told != nil {
 			told = fmt.Errorf("the daemon did not note the drill, and its age is not known to the alarms: %w", told)
 		}
@@ -112,10 +114,22 @@ func runDrill(c *cobra.Command, o drillOptions) error {
 		}
 		err = json.NewEncoder(c.OutOrStdout()).Encode(said)
 	} else if trouble == nil {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "the backup %s can be put back: %d entries, %s read, %d bodies opened, in %s\n",
-			out.ID, out.Size, bytesText(out.Bytes), out.Bodies, (time.Duration(out.MS) * time.Millisecond).Round(time.Second/10))
+		_, err = fmt.Fprintf(c.OutOrStdout(), "the backup %s can be put back: %d entries, %s read, %s, in %s\n",
+			out.ID, out.Size, bytesText(out.Bytes), sampleText(out.Drill), (time.Duration(out.MS) * time.Millisecond).Round(time.Second/10))
 	}
 	return errors.Join(trouble, told, err)
+}
+
+// sampleText says how many bodies were opened, each of them once.
+func sampleText(d api.Drill) string {
+	text := fmt.Sprintf("%d bodies opened", d.Bodies)
+	if d.Bodies == 1 {
+		text = "1 body opened"
+	}
+	if d.Disposed > 0 {
+		text += fmt.Sprintf(" (%d of the sample were disposed of)", d.Disposed)
+	}
+	return text
 }
 
 var errDrillFolders = errors.New("a drill needs the two folders of the backups: set [backup] to and keys_to, or give --from and --keys-from")
@@ -130,7 +144,7 @@ func drill(c *cobra.Command, o drillOptions, cfg *config.Config, client *api.Cli
 	var master [seal.MasterSize]byte
 	var kit *seal.RecoveryKey
 	if o.shares != "" {
-		kit, err = askKit(c.Context(), &setup.Dialog{In: c.InOrStdin(), Out: c.ErrOrStderr()}, o.shares)
+		kit, err = askKit(c.Context(), kitDialog(c), o.shares)
 	} else if master, err = daemon.ReadMaster(daemon.CredentialsDir(cfg.Credentials, cfg.Data)); errors.Is(err, daemon.ErrNoMaster) {
 		return drillThere(c, client, req)
 	} else if err != nil {
@@ -164,7 +178,11 @@ func drill(c *cobra.Command, o drillOptions, cfg *config.Config, client *api.Cli
 // drillThere has the daemon make the drill: where the master key is kept by a
 // passphrase, or comes by another way than a file, only the daemon has it.
 func drillThere(c *cobra.Command, client *api.Client, req api.DrillRequest) (tried, error) {
+	if _, _, err := backup.ParseID(req.Backup); req.Backup != "" && err != nil {
+		return tried{noted: true}, fmt.Errorf("%w: --backup: no backup has such an id; `holdfastd backup list` names them", errUsage)
+	}
 	tell := restoreProgress(c.ErrOrStderr())
+	before, _ := lastDrill(c.Context(), client)
 	made, err := client.Drill(c.Context(), req, func(p api.Progress) {
 		if tell != nil {
 			tell(p.Step, int64(p.Done), int64(p.Total)) // #nosec G115 -- bytes of a backup
@@ -177,24 +195,28 @@ func drillThere(c *cobra.Command, client *api.Client, req api.DrillRequest) (tri
 	case errors.As(err, &p) && p.Code == api.CodeBackup && p.Exit == api.ExitTemporary:
 		return tried{noted: true}, err
 	case errors.As(err, &p) && p.Code == api.CodeBackup:
-		return tried{Drill: lastDrill(c.Context(), client), noted: true}, err
+		out := tried{noted: true}
+		if seq, last := lastDrill(c.Context(), client); seq != before {
+			out.Drill = last // else it was never begun, and nothing was noted
+		}
+		return out, err
 	}
 	return tried{}, fmt.Errorf("the master key is in no file, so that the daemon has to make the drill; start it and give it the key with `holdfastd unlock`, or give the kit's shares with --shares: %w", err)
 }
 
-// lastDrill is what the daemon noted of the last drill.
-func lastDrill(ctx context.Context, client *api.Client) (out api.Drill) {
+// lastDrill is what the daemon noted of the last drill, and in which entry.
+func lastDrill(ctx context.Context, client *api.Client) (seq uint64, out api.Drill) {
 	noted, err := client.Backups(ctx)
 	if err != nil {
-		return out
+		return 0, out
 	}
 	for _, b := range noted.Backups { // the newest first
 		if b.What == "drill" {
 			out.Drilled = api.Drilled{ID: b.ID, Size: b.Size, Root: b.Root, OK: b.OK, ErrorClass: b.ErrorClass, Bytes: b.Bytes, MS: b.MS}
-			break
+			return b.Seq, out
 		}
 	}
-	return out
+	return 0, out
 }
 
 // destroyedBy asks the daemon for the certificates of disposition, at the first

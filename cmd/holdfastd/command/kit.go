@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -90,7 +91,13 @@ func (o *kitOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.shares, "shares", "", "file with shares, a line each, instead of asking")
 }
 
+// maxKit is how many shares a set has at most.
+const maxKit = 255
+
 func runKitRotate(c *cobra.Command, o kitOptions) error {
+	if o.needed < 2 || o.of < o.needed || o.of > maxKit {
+		return fmt.Errorf("%w: --needed %d --of %d: needed is 2 or more, and of is as many or more, %d at most; for instance --needed 3 --of 5", errUsage, o.needed, o.of, maxKit)
+	}
 	cfg, credentials, err := o.archive()
 	if err != nil {
 		return err
@@ -99,7 +106,7 @@ func runKitRotate(c *cobra.Command, o kitOptions) error {
 	if err != nil {
 		return err
 	}
-	d := &setup.Dialog{In: c.InOrStdin(), Out: c.ErrOrStderr()}
+	d := kitDialog(c)
 	recovery, err := askKit(c.Context(), d, o.shares)
 	if err != nil {
 		return err
@@ -174,11 +181,14 @@ func runKitCheck(c *cobra.Command, o kitOptions) error {
 			return err
 		}
 	}
-	recovery, err := setup.Combine(shares)
-	if errors.Is(err, seal.ErrShare) {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "whether they open the archive cannot be seen: %v\n", err)
+	if err := oneSet(shares); err != nil {
 		return err
 	}
+	if n := different(shares); n < shares[0].Needed {
+		_, err = fmt.Fprintf(c.OutOrStdout(), "whether they open the archive cannot be seen: %d different shares were given, %d are needed\n", n, shares[0].Needed)
+		return err
+	}
+	recovery, err := setup.Combine(shares)
 	if err != nil {
 		return err
 	}
@@ -189,13 +199,36 @@ func runKitCheck(c *cobra.Command, o kitOptions) error {
 	return err
 }
 
+// oneSet refuses shares that were not printed together: however many there are,
+// they open nothing.
+func oneSet(shares []seal.Share) error {
+	var sets []string
+	for _, s := range shares {
+		if !slices.Contains(sets, s.Set) {
+			sets = append(sets, s.Set)
+		}
+	}
+	if len(sets) < 2 {
+		return nil
+	}
+	return fmt.Errorf("%w: they are of the sets %s, and shares of different sets do not fit together; take shares of one set", seal.ErrShare, strings.Join(sets, ", "))
+}
+
+func different(shares []seal.Share) int {
+	seen := map[int]bool{}
+	for _, s := range shares {
+		seen[s.Index] = true
+	}
+	return len(seen)
+}
+
 // given returns the shares of a file, or one that a person types: enough to see
 // whether the paper is right, without its other holders.
 func (o *kitOptions) given(c *cobra.Command) ([]seal.Share, error) {
 	if o.shares != "" {
 		return sharesIn(o.shares)
 	}
-	d := &setup.Dialog{In: c.InOrStdin(), Out: c.ErrOrStderr()}
+	d := kitDialog(c)
 	line, err := d.Secret(c.Context(), "a share", "a share of the recovery kit")
 	if err != nil {
 		return nil, err

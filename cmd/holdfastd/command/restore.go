@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -80,8 +82,17 @@ type restored struct {
 	Missing     []archive.KeyID `json:"missing_keys,omitempty"`
 	Truncated   uint64          `json:"truncated_bodies"`
 	Times       uint32          `json:"times"` // N of /rN
+	Anchor      anchorUsed      `json:"anchor"`
 	Lost        *archive.Lost   `json:"lost,omitempty"`
 	Report      *archive.Report `json:"report"`
+}
+
+// anchorUsed says whether the backup was held against an anchor, and what that
+// stated.
+type anchorUsed struct {
+	Compared bool   `json:"compared"`
+	Size     uint64 `json:"size,omitempty"` // entries of the log that it states
+	At       string `json:"at,omitempty"`   // when it was made, RFC 3339
 }
 
 func runRestore(c *cobra.Command, o restoreOptions) (err error) {
@@ -91,7 +102,8 @@ func runRestore(c *cobra.Command, o restoreOptions) (err error) {
 		}
 	}
 	options := backup.RestoreOptions{From: o.from, Keys: o.keys, To: o.to, Backup: o.id, Salvage: o.salvage, Progress: restoreProgress(c.ErrOrStderr())}
-	if options.Anchor, err = anchorFrom(o.anchor); err != nil {
+	out := restored{To: o.to, Credentials: o.credentials}
+	if options.Anchor, err = out.anchorFrom(o.anchor); err != nil {
 		return err
 	}
 	if err := backup.Apart(o.to, o.from, o.keys); err != nil {
@@ -105,14 +117,13 @@ func runRestore(c *cobra.Command, o restoreOptions) (err error) {
 	if options.Lapsed, err = lapsedBy(o.certificates, id); err != nil {
 		return err
 	}
-	d := &setup.Dialog{In: c.InOrStdin(), Out: c.ErrOrStderr()}
+	d := kitDialog(c)
 	if err := d.Say("backup of the archive %s, fingerprint %s", id.ArchiveID, fingerprint(id)); err != nil {
 		return err
 	}
 	if options.Recovery, err = askKit(c.Context(), d, o.shares); err != nil {
 		return err
 	}
-	out := restored{To: o.to, Credentials: o.credentials}
 	if options.Master, out.MasterMade, err = daemon.EnsureMaster(o.credentials); err != nil {
 		return err
 	}
@@ -157,14 +168,18 @@ func fingerprint(id *proof.Identity) string {
 }
 
 // anchorFrom reads the last checkpoint of a file of anchors; nil without one.
-func anchorFrom(path string) ([]byte, error) {
+func (r *restored) anchorFrom(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
 	line, err := anchor.Last(path)
-	if err != nil {
-		return nil, fmt.Errorf("--anchor: %w", err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: --anchor: %w; see that its disk is mounted, and name the file of anchor.file; without one leave --anchor out, and nothing is compared", errUsage, err)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("--anchor: %w; name the file of anchor.file, or leave --anchor out, and nothing is compared", err)
+	}
+	r.Anchor = anchorUsed{Compared: true, Size: line.Size, At: line.At.UTC().Format(time.RFC3339)}
 	return []byte(line.Checkpoint), nil
 }
 
@@ -227,6 +242,7 @@ func sayRestored(w io.Writer, r *restored) error {
 		fmt.Sprintf("checked    %d entries, %d bodies, %d attachments, %d checkpoints", r.Report.Size, r.Report.Bodies, r.Report.Blobs, r.Report.Checkpoints),
 		fmt.Sprintf("into       %s, keys under the master key in %s", r.To, r.Credentials),
 		fmt.Sprintf("signs as   /r%d beyond entry %d", r.Times, r.Report.Size-1),
+		"anchor     " + r.compared(),
 	}
 	if r.Report.Disposed > 0 {
 		lines = append(lines, fmt.Sprintf("disposed   %d entries, by certificates", r.Report.Disposed))
@@ -240,6 +256,17 @@ func sayRestored(w io.Writer, r *restored) error {
 	lines = append(lines, "", "next: compare the fingerprint with your papers; set `data` and `credentials` in the configuration; start the daemon; `holdfast restore show`")
 	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
 	return err
+}
+
+// compared says what holding the backup against an anchor came to.
+func (r *restored) compared() string {
+	switch {
+	case !r.Anchor.Compared:
+		return "not compared: without --anchor FILE nothing says whether the log that was lost had more"
+	case r.Lost != nil:
+		return fmt.Sprintf("compared: the one of %s states %d entries, more than are in this backup", r.Anchor.At, r.Anchor.Size)
+	}
+	return fmt.Sprintf("compared: all %d entries that the one of %s states are in this backup, unchanged", r.Anchor.Size, r.Anchor.At)
 }
 
 // restoreProgress tells a terminal how far it is, on one line.

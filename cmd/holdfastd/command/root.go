@@ -111,6 +111,7 @@ var exits = []struct {
 	{seal.ErrShare, api.ExitPermission},
 	{setup.ErrNothing, api.ExitUsage},
 	{setup.ErrAnswers, api.ExitUsage},
+	{setup.ErrGiven, api.ExitUsage},
 	{setup.ErrThere, api.ExitCreate},
 	{seal.ErrPassphraseFile, api.ExitData},
 	{archive.ErrForeign, api.ExitData},

@@ -77,6 +77,11 @@ type lockedArchive struct {
 }
 
 func runUnlock(c *cobra.Command, o unlockOptions) error {
+	switch o.keep {
+	case "", setup.KindFile, setup.KindSealed, setup.KindPassphrase:
+	default:
+		return fmt.Errorf("%w: --keep is file, sealed or passphrase", errUsage)
+	}
 	cfg, err := config.Load(o.config)
 	if err != nil {
 		return err
@@ -84,7 +89,7 @@ func runUnlock(c *cobra.Command, o unlockOptions) error {
 	if _, err := archive.ReadIdentity(cfg.Data); err != nil {
 		return err
 	}
-	l := &lockedArchive{unlockOptions: o, cfg: cfg, dialog: &setup.Dialog{In: c.InOrStdin(), Out: c.ErrOrStderr()}}
+	l := &lockedArchive{unlockOptions: o, cfg: cfg, dialog: kitDialog(c)}
 	if l.credentials, err = credentialsOf(cfg); err != nil {
 		return err
 	}
@@ -106,7 +111,7 @@ func runUnlock(c *cobra.Command, o unlockOptions) error {
 		}
 	default:
 		way = api.WayShares
-		if err := l.dialog.Say("%v", err); err != nil {
+		if err := l.dialog.Say("%s", l.whyShares(err)); err != nil {
 			return err
 		}
 		if key, err = l.recover(c.Context()); err != nil {
@@ -114,6 +119,15 @@ func runUnlock(c *cobra.Command, o unlockOptions) error {
 		}
 	}
 	return l.handOver(c.Context(), key, way)
+}
+
+// whyShares says why shares of the recovery kit are asked for. err is what became
+// of the master key that is there.
+func (l *lockedArchive) whyShares(err error) string {
+	if l.kind == setup.KindPassphrase {
+		return "By shares of the recovery kit the archive gets a new master key; the one that its passphrase wraps is left aside."
+	}
+	return fmt.Sprintf("The archive does not open with a master key from %s, so that shares of the recovery kit are needed to make a new one. What is wrong there: %v.", l.credentials, err)
 }
 
 // credentialsOf returns the credentials folder of an archive: never systemd's,
@@ -281,6 +295,12 @@ func (l *lockedArchive) afterStart() string {
 // maxShares bounds a file with shares, in bytes.
 const maxShares = 256 << 10
 
+// kitDialog asks for shares and passphrases, by the flags that tell them without
+// a person.
+func kitDialog(c *cobra.Command) *setup.Dialog {
+	return &setup.Dialog{In: c.InOrStdin(), Out: c.ErrOrStderr(), Flags: map[string]string{"a share": "--shares FILE", "the passphrase": "--passphrase-file FILE"}}
+}
+
 // askKit gets the recovery key's shares from a file, or from a person.
 func askKit(ctx context.Context, d *setup.Dialog, path string) (*seal.RecoveryKey, error) {
 	shares, err := sharesIn(path)
@@ -300,14 +320,14 @@ func sharesIn(path string) ([]seal.Share, error) {
 	}
 	f, err := os.Open(path) // #nosec G304 -- the operator names it
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", setup.ErrAnswers, err)
+		return nil, fmt.Errorf("%w: %w; --shares is a file with shares of the recovery kit, a line each", setup.ErrGiven, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxShares+1))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	if len(text) > maxShares {
-		return nil, fmt.Errorf("%w: %s is larger than %d bytes", setup.ErrAnswers, path, maxShares)
+		return nil, fmt.Errorf("%w: %s is larger than %d bytes; --shares is a file with shares of the recovery kit, a line each", setup.ErrGiven, path, maxShares)
 	}
 	shares, err := setup.Shares(text)
 	if err != nil {
