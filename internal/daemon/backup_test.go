@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -358,10 +359,12 @@ func TestKeysCopyTakenAwayIsTold(t *testing.T) {
 	d.stop()
 	var taken string
 	d.offline(func(a *archive.Archive) {
-		dir := backup.KeysDir(d.path("keys"), a.Identity().Origin)
-		generations, err := backup.Generations(dir)
+		// The daemon may have been stopped before it had copied the newest keyring.
+		p, err := newParts(t.Context(), a, Options{Config: d.config, Version: "test", Logger: slog.New(slog.NewTextHandler(d.logs, nil))})
 		d.must(err)
-		newest := generations[len(generations)-1]
+		s, err := p.backups.keeper.Keep(t.Context())
+		d.must(errors.Join(err, p.index.Close()))
+		dir, newest := backup.KeysDir(d.path("keys"), a.Identity().Origin), s.Generation
 		for _, path := range []string{backup.KeyCopyPath(dir, newest), backup.SidecarPath(dir, newest)} {
 			d.must(os.Rename(path, filepath.Join(t.TempDir(), "taken")))
 		}

@@ -29,13 +29,17 @@ func (w *erasureWard) serve() *serving {
 	w.log, err = archive.Open(w.t.Context(), w.dir, w.opts)
 	w.must(err)
 	logger := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	p, err := newParts(w.t.Context(), w.log, Options{Config: &config.Config{Data: w.dir}, Extract: extractor, Logger: logger})
+	p, err := newParts(w.t.Context(), w.log, Options{Config: &config.Config{Data: w.dir, Backup: w.backup}, Version: "test", Extract: extractor, Logger: logger})
 	w.must(err)
 	w.must(p.book.Resume(w.t.Context()))
 	ctx, cancel := context.WithCancel(context.Background())
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return ended(running, p.index.Follow(whileReading(running))) })
 	g.Go(func() error { return ended(running, p.book.Follow(running)) })
+	if w.backup.KeysTo != "" {
+		g.Go(func() error { return ended(running, p.backups.run(running)) })
+		g.Go(func() error { return p.housekeep(running) })
+	}
 	stopped := false
 	s := &serving{parts: p, w: w, stop: func() {
 		w.t.Helper()

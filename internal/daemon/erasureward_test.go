@@ -19,6 +19,7 @@ import (
 	"holdfast/archive/proof"
 	"holdfast/archive/seal"
 	"holdfast/ingest/envelope"
+	"holdfast/internal/config"
 	"holdfast/internal/jws"
 )
 
@@ -30,6 +31,8 @@ type erasureWard struct {
 	logs  *lockedBuffer
 	holds keyHolder
 	opts  archive.Options
+	// backup is where backups go; without its folders serve makes none.
+	backup config.Backup
 
 	log     *archive.Archive
 	n       uint64 // messages said
