@@ -32,7 +32,7 @@ func (a *Attachment) Close() error { return a.f.Close() }
 // ErrNoBlob means that it is not there, ErrDamaged that it is not what its
 // message states or does not open with this key.
 func (a *Archive) OpenAttachment(bid string, ctSHA256, key [32]byte) (*Attachment, error) {
-	f, err := os.Open(a.blobPath(bid, ctSHA256))
+	f, err := openRegular(a.blobPath(bid, ctSHA256), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoBlob
 	}

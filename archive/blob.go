@@ -159,7 +159,7 @@ func (a *Archive) HasBlob(bid string, ctSHA256 [32]byte) (bool, error) {
 // OpenBlob opens an attachment's ciphertext: ErrNoBlob when it is not there,
 // ErrDamaged when it is not what its message states.
 func (a *Archive) OpenBlob(bid string, ctSHA256 [32]byte) (io.ReadCloser, error) {
-	f, err := os.Open(a.blobPath(bid, ctSHA256))
+	f, err := openRegular(a.blobPath(bid, ctSHA256), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoBlob
 	}

@@ -40,6 +40,7 @@ func boltOptions(readOnly bool) *bbolt.Options {
 		PageSize:        pageSize,
 		FreelistType:    bbolt.FreelistMapType,
 		ReadOnly:        readOnly,
+		OpenFile:        openRegular,
 	}
 	return o
 }

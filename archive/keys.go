@@ -3,10 +3,13 @@ package archive
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"holdfast/archive/proof"
 	"holdfast/archive/seal"
@@ -209,18 +212,40 @@ func (k *keys) snapshot() *seal.Keyring {
 	return k.ring
 }
 
-// readLimited reads a file of at most limit bytes.
+// readLimited reads a regular file of at most limit bytes.
 func readLimited(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", filepath.Base(path), limit)
-	}
-	b, err := os.ReadFile(path) // #nosec G304 -- a name of ours in the data directory
+	f, err := openRegular(path, os.O_RDONLY, 0)
 	if errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("%w (run it as the archive's own user)", err)
 	}
-	return b, err
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes", filepath.Base(path), limit)
+	}
+	return b, nil
+}
+
+// openRegular opens a file of the archive, which is ErrDamaged if it is no
+// regular one: whoever opens a pipe that was put in its place, as root may with
+// doctor or unlock, would wait for somebody at its other end. bbolt opens its
+// files by it.
+func openRegular(path string, flag int, perm os.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|unix.O_NONBLOCK, perm) // #nosec G304 -- a name of ours in the data directory
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: %s is no regular file; see who put it there", ErrDamaged, filepath.Base(path))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxPEM bounds a file of certificates, in bytes.
@@ -20,7 +22,7 @@ func (m *Machine) certificates() []Finding {
 	c := m.Config
 	own := func(name, cert, key string) {
 		f := m.certificate(name, cert, false)
-		if _, err := tls.LoadX509KeyPair(cert, key); err != nil && f.Severity == OK {
+		if err := fits(cert, key); err != nil && f.Severity == OK {
 			f = fatal(f.ID, fmt.Sprintf("the certificate %s does not fit the key %s, or the key cannot be read", cert, key),
 				"Put the key that the certificate was requested with there. "+certificateFixes[name])
 		}
@@ -78,14 +80,43 @@ func (m *Machine) certificate(name, path string, authorities bool) Finding {
 	return certificateEnds(name, end, m.Now)
 }
 
-// readCertificates reads every certificate of a PEM file; there is one at least.
-func readCertificates(path string) ([]*x509.Certificate, error) {
-	f, err := os.Open(path) // #nosec G304 -- the operator names it
+// fits reports whether a certificate is of the key.
+func fits(cert, key string) error {
+	certText, err := readPEM(cert)
 	if err != nil {
-		return nil, fmt.Errorf("read a certificate: %w", err)
+		return err
+	}
+	keyText, err := readPEM(key)
+	if err != nil {
+		return err
+	}
+	defer clear(keyText)
+	_, err = tls.X509KeyPair(certText, keyText)
+	return err
+}
+
+// readPEM reads a regular file: root, who asks, would wait for ever at a pipe that
+// was put in its place.
+func readPEM(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // #nosec G304 -- the operator names it
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPEM))
-	if err = errors.Join(err, f.Close()); err != nil {
+	return text, errors.Join(err, f.Close())
+}
+
+// readCertificates reads every certificate of a PEM file; there is one at least.
+func readCertificates(path string) ([]*x509.Certificate, error) {
+	text, err := readPEM(path)
+	if err != nil {
 		return nil, fmt.Errorf("read a certificate: %w", err)
 	}
 	var certs []*x509.Certificate

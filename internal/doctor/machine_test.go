@@ -6,9 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"holdfast/archive"
 	"holdfast/archive/seal"
@@ -241,6 +244,39 @@ func TestRunbookRenewsRelayClient(t *testing.T) {
 			if !strings.Contains(section, step) || !strings.Contains(RenewRelayClient, step) {
 				t.Errorf("%s: %q", alert, step)
 			}
+		}
+	}
+}
+
+// A pipe in place of a file keeps root, who asks, from no answer.
+func TestPipesAreNotWaitedFor(t *testing.T) {
+	for name, path := range map[string]func(m *Machine) string{
+		"the log":       func(m *Machine) string { return filepath.Join(m.Config.Data, "log", "000000.db") },
+		"identity":      func(m *Machine) string { return filepath.Join(m.Config.Data, "identity.json") },
+		"keyring":       func(m *Machine) string { return filepath.Join(m.Config.Data, "keyring.recovery") },
+		"a certificate": func(m *Machine) string { return m.Config.Relay.Cert },
+		"its key":       func(m *Machine) string { return m.Config.HTTPS.Key },
+	} {
+		m := installed(t)
+		pipe := path(m)
+		if err := errors.Join(os.Remove(pipe), unix.Mkfifo(pipe, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan []Finding, 1)
+		go func() { done <- m.Findings(t.Context()) }()
+		select {
+		case found := <-done:
+			if !slices.ContainsFunc(found, func(f Finding) bool { return f.Severity == Critical }) {
+				t.Errorf("%s: nobody noticed", name)
+			}
+		case <-time.After(5 * time.Second):
+			t.Errorf("%s: it waits at a pipe", name)
+			end, err := os.OpenFile(pipe, os.O_RDWR, 0) // lets go whoever waits
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer end.Close()
+			<-done
 		}
 	}
 }
