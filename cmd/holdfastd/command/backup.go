@@ -35,6 +35,8 @@ It is incremental: what is finished is copied once. It is consistent: the log as
 of one entry, and exactly what belongs to it, while messages go on coming in.
 It counts once it has been read back and its signed manifest is written, last;
 whatever goes wrong before leaves the backups that were there as they were.
+A failure is on record and raises an alarm; but not one of another folder than the
+configuration's that takes no backup, for nothing was begun then.
 
 What is in the two folders together with the recovery kit is all that
 ` + "`holdfastd restore`" + ` needs. Keep them on different media.`,

@@ -36,7 +36,8 @@ file by its hash, the chain, the tree, the checkpoints and the last anchor, a
 sample of bodies (backup.drill_sample), and that the keyring's own backup has
 every key. Bodies are opened with the archive's own keyring, which is only read;
 with --shares with the keyring's own backup, as a restore would. Then the folder
-is removed, and the daemon notes what it came to.
+is removed, and the daemon notes what it came to; but not where a folder, an id or
+shares that were given cannot be used, for nothing was tried then.
 
 Where the master key is kept by a passphrase it is in the daemon's memory alone,
 and the daemon makes the drill itself; it has to be running and unlocked.

@@ -127,7 +127,7 @@ func (l *lockedArchive) whyShares(err error) string {
 	if l.kind == setup.KindPassphrase {
 		return "By shares of the recovery kit the archive gets a new master key; the one that its passphrase wraps is left aside."
 	}
-	return fmt.Sprintf("The archive does not open with a master key from %s, so that shares of the recovery kit are needed to make a new one. What is wrong there: %v.", l.credentials, err)
+	return fmt.Sprintf("The archive does not open with a master key from %s, so that shares of the recovery kit are needed to make a new one. The cause: %v.", l.credentials, err)
 }
 
 // credentialsOf returns the credentials folder of an archive: never systemd's,
