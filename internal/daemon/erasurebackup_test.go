@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ func (s *serving) untilTrue(what string, ok func() bool) {
 	s.w.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(time.Minute); !ok(); {
+	for deadline := time.After(30 * time.Second); !ok(); {
 		select {
 		case <-tick.C:
 		case <-deadline:
@@ -71,6 +72,41 @@ func (s *serving) disposeByTwo() *retention.Ran {
 	ran, err := s.book.Run(ctx, planner, p.Seq, nil)
 	s.w.must(err)
 	return ran
+}
+
+// The backup that a disposition calls for waits until that is over: what is
+// copied meanwhile is out of date before it is whole.
+func TestBackupWaitsForTheDisposition(t *testing.T) {
+	w := keptWard(t)
+	w.still = true
+	s := w.serve()
+	s.begin()
+	_, err := s.backups.Backup(t.Context(), api.BackupRequest{}, nil)
+	w.must(err)
+	p, err := s.book.PlanDisposition(t.Context(), planner, retention.PlanOptions{Reason: "due"})
+	w.must(err)
+	w.must(s.requests.Decide(t.Context(), s.archive, approver, p.Request, true, "as it should be"))
+	destroyed := false
+	_, err = s.book.Run(t.Context(), planner, p.Seq, func(step string, _, _ uint64) {
+		if step != retention.StepCertify {
+			return
+		}
+		destroyed = true
+		w.must(s.backups.keep(t.Context()))
+		if !s.backups.keeper.Owed() || len(s.backups.owed) != 1 {
+			t.Error("keys were destroyed under which alone a backup has what survived, and no backup is called for")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		s.backups.pay(ctx)
+		if shown, err := s.backups.Backups(t.Context()); err != nil || len(shown.Backups) != 1 {
+			t.Errorf("a backup was tried amid a disposition: %+v, %v", shown, err)
+		}
+	})
+	w.must(err)
+	if !destroyed {
+		t.Error("nothing was destroyed")
+	}
 }
 
 // first returns the certificates that continue no other.

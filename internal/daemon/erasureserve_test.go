@@ -36,7 +36,7 @@ func (w *erasureWard) serve() *serving {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return ended(running, p.index.Follow(whileReading(running))) })
 	g.Go(func() error { return ended(running, p.book.Follow(running)) })
-	if w.backup.KeysTo != "" {
+	if w.backup.KeysTo != "" && !w.still {
 		g.Go(func() error { return ended(running, p.backups.run(running)) })
 		g.Go(func() error { return p.housekeep(running) })
 	}

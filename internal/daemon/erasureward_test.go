@@ -33,6 +33,7 @@ type erasureWard struct {
 	opts  archive.Options
 	// backup is where backups go; without its folders serve makes none.
 	backup config.Backup
+	still  bool // none is made by itself
 
 	log     *archive.Archive
 	n       uint64 // messages said
