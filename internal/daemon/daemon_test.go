@@ -261,7 +261,7 @@ func phrases(lines []corpus.Line) (out []string) {
 func TestMessagesAreArchivedAndFound(t *testing.T) {
 	w := newWard(t)
 	w.start()
-	all := lines(800)
+	all := lines(300)
 	sum := w.load(all)
 	if sum.Messages != len(all) {
 		t.Fatalf("%d messages were sent for %d lines", sum.Messages, len(all))

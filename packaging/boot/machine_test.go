@@ -164,14 +164,6 @@ func (m *machine) must(t *testing.T, command ...string) string {
 	return r.out
 }
 
-// refused runs a command that has to exit with a code and say something.
-func (m *machine) refused(t *testing.T, code int, say string, command ...string) {
-	t.Helper()
-	if r := m.run(command...); r.code != code || !strings.Contains(r.notes, say) {
-		t.Fatalf("wanted exit %d and %q\n%s", code, say, r)
-	}
-}
-
 // write puts a file into the machine, root's.
 func (m *machine) write(t *testing.T, path, text string, mode os.FileMode) {
 	t.Helper()

@@ -94,6 +94,19 @@ func TestStartAsksForTime(t *testing.T) {
 			}
 		})
 	}
+	// Where both are due at once, READY=1 is the last word all the same.
+	for range 100 {
+		m := newManager(t)
+		synctest.Test(t, func(t *testing.T) {
+			end := extendStart(t.Context(), slog.New(slog.DiscardHandler))
+			time.Sleep(extendEach)
+			end(true)
+			time.Sleep(time.Hour)
+		})
+		if got := m.all(t); got[len(got)-1] != "READY=1" {
+			t.Fatalf("told %q", got)
+		}
+	}
 	if extendBy < 2*extendEach {
 		t.Error("one word that is late ends the start")
 	}
