@@ -112,7 +112,7 @@ func (h *hospital) failover(t *testing.T) {
 		h.run(t, "failover "+name, func(t *testing.T) {
 			o := h.department(h.one.URL(), h.two.URL())
 			if fault.SilentAfter != 0 {
-				o.Timeout = 6 * time.Second // the other one has to answer within it, on whatever machine
+				o.Timeout = 12 * time.Second // the other one has to answer within it, on whatever machine
 			}
 			s, _ := h.syncer(t, o)
 			h.one.Set(fault)

@@ -96,7 +96,7 @@ func (h *hospital) options(urls ...string) Options {
 	}
 	return Options{
 		URLs: urls, CA: h.dc.CAFile(), Bind: adtest.BindUPN, Password: func() (string, error) { return adtest.BindPassword, nil },
-		Base: []string{adtest.StaffDN}, GroupBase: []string{adtest.GroupsDN}, Timeout: 15 * time.Second,
+		Base: []string{adtest.StaffDN}, GroupBase: []string{adtest.GroupsDN}, Timeout: time.Minute,
 		Logger: slog.New(slog.NewTextHandler(h.lines, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 }

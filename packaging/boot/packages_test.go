@@ -48,9 +48,13 @@ func build(dir string) error {
 	return err
 }
 
+// goRun builds a program as packages have it, or runs the one that makes them,
+// which says itself how it builds.
 func goRun(dir string, args ...string) error {
 	c := exec.Command("go", args...)
-	c.Dir, c.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
+	if c.Dir = dir; args[0] == "build" {
+		c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	}
 	if text, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("go %s: %w\n%s", args[0], err, text)
 	}
