@@ -4,7 +4,8 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
+	"encoding/gob"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -37,7 +39,7 @@ func init() {
 		return
 	}
 	var c config.Config
-	if err := json.Unmarshal([]byte(text), &c); err != nil {
+	if err := gob.NewDecoder(hex.NewDecoder(strings.NewReader(text))).Decode(&c); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -52,12 +54,12 @@ func init() {
 
 func (w *ward) child() *exec.Cmd {
 	w.t.Helper()
-	text, err := json.Marshal(w.config)
-	if err != nil {
+	var text strings.Builder
+	if err := gob.NewEncoder(hex.NewEncoder(&text)).Encode(w.config); err != nil {
 		w.t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childConfig+"="+string(text))
+	cmd.Env = append(os.Environ(), childConfig+"="+text.String())
 	cmd.Stderr = w.logs
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
