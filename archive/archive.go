@@ -48,8 +48,9 @@ type Archive struct {
 	lock   *os.File
 	disk   *diskSpace
 
-	mu sync.RWMutex // guards st: readers share it for the time of a transaction
-	st *store
+	mu      sync.RWMutex // guards st: readers share it for the time of a transaction
+	st      *store
+	closing atomic.Int32 // how many want to close files: copies let go of them
 
 	size     atomic.Uint64
 	cursor   atomic.Pointer[Cursor]
@@ -214,8 +215,7 @@ func (a *Archive) Close() error {
 
 func (a *Archive) release() error {
 	var errs []error
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.lockFiles()()
 	if a.st != nil {
 		errs = append(errs, a.st.close())
 		a.st = nil
@@ -226,7 +226,20 @@ func (a *Archive) release() error {
 	return errors.Join(errs...)
 }
 
-// view runs f with the open files.
+// lockFiles takes the files for somebody who closes one of them. That waits for
+// every transaction in it, and everybody else for that; a copy's, which would
+// take long, is given up.
+func (a *Archive) lockFiles() (unlock func()) {
+	a.closing.Add(1)
+	a.mu.Lock()
+	return func() {
+		a.mu.Unlock()
+		a.closing.Add(-1)
+	}
+}
+
+// view runs f with the open files. f does not call it again: between the two
+// somebody may have come who waits for the files, and each would wait for the other.
 func (a *Archive) view(f func(*store) error) error {
 	a.mu.RLock()
 	defer a.mu.RUnlock()

@@ -20,10 +20,15 @@ import (
 // refused (ErrNewer).
 const format = 1
 
-// mapSize is the address space that a file reserves, so that growing it seldom
-// waits for readers to let go of the old mapping. A file that is only read
-// reserves it too: a page that was lost and reads as zeros sends bbolt to page
-// 0 and from there to page 16,384, and that shall be no one else's memory.
+// growSpace is the address space that a file under writing reserves beyond its
+// size. A file that outgrows it gets another mapping, and that waits until every
+// reader has let go of the old one, a copy of gigabytes among them, and everybody
+// waits for that.
+const growSpace = 8 << 30
+
+// mapSize is the address space that any file reserves at least: a page that was
+// lost and reads as zeros sends bbolt to page 0 and from there to page 16,384,
+// and that shall be no one else's memory.
 const mapSize = 1 << 30
 
 const pageSize = 16 << 10
@@ -80,7 +85,7 @@ const (
 func openBolt(path string, mode openMode) (db *bbolt.DB, err error) {
 	err = guard(func() error {
 		if err = checkPages(path, mode == forChecking); err == nil {
-			db, err = bbolt.Open(path, 0o600, boltOptions(mode != forWriting))
+			db, err = openChecked(path, mode)
 		}
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) || errors.Is(err, ErrDamaged) {
 			return err
@@ -101,6 +106,19 @@ func openBolt(path string, mode openMode) (db *bbolt.DB, err error) {
 		err = errors.Join(err, db.Close())
 	}
 	return nil, err
+}
+
+// openChecked opens a database whose pages were looked at.
+func openChecked(path string, mode openMode) (*bbolt.DB, error) {
+	options := boltOptions(mode != forWriting)
+	if mode == forWriting {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		options.InitialMmapSize = int(info.Size()) + growSpace
+	}
+	return bbolt.Open(path, 0o600, options)
 }
 
 // sweepUnfinished removes what createBolt left in a folder when it was cut

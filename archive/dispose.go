@@ -172,8 +172,7 @@ func (a *Archive) Discard(cms []ClassMonth) error {
 
 // sweep removes what earlier dispositions of a class-month left.
 func (a *Archive) sweep(cm ClassMonth) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.lockFiles()()
 	if a.st == nil {
 		return ErrFailed
 	}

@@ -209,8 +209,7 @@ func (a *Archive) switched(r *Resealed, first uint64) (*generation, error) {
 // closeBody closes a body file whose last transaction's outcome is unknown; it
 // is opened again when it is needed.
 func (a *Archive) closeBody(name string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.lockFiles()()
 	return a.st.bodies.drop(name)
 }
 

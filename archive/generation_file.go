@@ -192,8 +192,7 @@ func (a *Archive) switchTo(gens generations) {
 
 // removeBodyFile unlinks a body file that nobody reads any more.
 func (a *Archive) removeBodyFile(name string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.lockFiles()()
 	if a.st == nil {
 		return ErrFailed
 	}

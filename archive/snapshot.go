@@ -84,6 +84,9 @@ func (a *Archive) Snapshot(ctx context.Context, spool string) (*Snapshot, error)
 		return nil, err
 	}
 	if err := a.view(func(st *store) error { return s.listBodies(st, last.Month()) }); err != nil {
+		if changed := s.Unchanged(); changed != nil {
+			return nil, changed // a disposition came in between, and the archive is not damaged
+		}
 		return nil, err
 	}
 	for _, f := range s.Files {
@@ -156,7 +159,7 @@ func (s *Snapshot) listBodies(st *store, lastMonth string) error {
 			if !live {
 				continue // its disposition has destroyed the key; a restored archive finishes it without the file
 			}
-			return s.lostBody(id.name, "has no key")
+			return lostBody(id.name, "has no key")
 		}
 		if id.generation == 1 && id.Month == lastMonth {
 			if has, err := st.hasBefore(id.name, s.Size); err != nil {
@@ -167,7 +170,7 @@ func (s *Snapshot) listBodies(st *store, lastMonth string) error {
 		}
 		bytes, err := diskBytes(bodyPath(st.dir, id.name))
 		if err != nil {
-			return s.vanished(err)
+			return err
 		}
 		present[id.name] = true
 		s.Files = append(s.Files, SnapshotFile{
@@ -176,18 +179,15 @@ func (s *Snapshot) listBodies(st *store, lastMonth string) error {
 	}
 	for cm := range s.gens {
 		if name := then.bodyName(cm); !present[name] {
-			return s.lostBody(name, "is missing")
+			return lostBody(name, "is missing")
 		}
 	}
 	return nil
 }
 
-// lostBody says that a live file cannot be copied: a disposition came in
-// between, or the archive is damaged.
-func (s *Snapshot) lostBody(name, how string) error {
-	if err := s.Unchanged(); err != nil {
-		return err
-	}
+// lostBody says that a live file cannot be copied: unless a disposition came in
+// between, the archive is damaged.
+func lostBody(name, how string) error {
 	return fmt.Errorf("%w: body file %s %s; `holdfastd verify` says which entries it had", ErrDamaged, name, how)
 }
 

@@ -19,8 +19,9 @@ import (
 // disk, in one read transaction. As long as that lasts no page that it sees is
 // written over; the file grows by those that were replaced meanwhile, and uses
 // them afterwards. The writer does not wait for it, unless a file grows beyond
-// the address space that was reserved for it (mapSize), nor does the transaction
-// wait for anything but the local disk.
+// the address space that was reserved for it (growSpace), nor does the transaction
+// wait for anything but the local disk. Whoever has to close a file
+// (Archive.lockFiles) makes it end.
 const (
 	copyPart  = 1 << 20   // bytes between two looks at the writer and the disk
 	spoolKept = 128 << 20 // bytes of a copy that the disk is not bidden to write
@@ -109,7 +110,8 @@ func (s *Snapshot) spoolBody(ctx context.Context, name, path string) (int64, err
 
 // spoolPages writes the pages that a read transaction sees to a new file in the
 // spool, and ends the transaction. Nothing else of the archive's may be waited
-// for meanwhile: after a failed commit the writer waits for every transaction.
+// for meanwhile: whoever closes a file waits for every transaction in it. Then
+// it is ErrChanged.
 func (a *Archive) spoolPages(ctx context.Context, tx *bbolt.Tx, path string) (size int64, err error) {
 	defer func() { err = errors.Join(err, tx.Rollback()) }()
 	if err := durable.Remove(path); err != nil {
@@ -162,7 +164,8 @@ func (w *spoolWriter) ReadFrom(r io.Reader) (n int64, err error) {
 // a time: a disk that is busy with a gigabyte makes whoever syncs a commit wait.
 // What comes before stays in memory: a small copy is removed again before it
 // ever takes a block of the disk, for giving back many at once makes others wait
-// as well. It stops where the disk comes to its low-water mark.
+// as well. It stops where the disk comes to its low-water mark, and where
+// somebody has to close a file.
 func (w *spoolWriter) pace(n int64) error {
 	if n > spoolKept {
 		const how = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE
@@ -173,6 +176,9 @@ func (w *spoolWriter) pace(n int64) error {
 	}
 	if !w.a.Room() {
 		return fmt.Errorf("no room for the spool: %w", ErrDiskFull)
+	}
+	if w.a.closing.Load() > 0 {
+		return fmt.Errorf("%w: a disposition, or a reopening after a failed commit, needed the file", ErrChanged)
 	}
 	return w.ctx.Err()
 }
