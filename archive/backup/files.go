@@ -30,7 +30,6 @@ func (u *run) newest() error {
 	if err != nil {
 		return err
 	}
-	u.before = m.Finished()
 	u.trust(m)
 	for _, l := range m.Lists {
 		u.lists[l.Folder] = l
@@ -38,8 +37,9 @@ func (u *run) newest() error {
 	return nil
 }
 
-// trust notes what of a backup's bodies need not be opened again. After a
-// restore the log may be another from some entry on: then nothing is trusted.
+// trust notes which of a backup's files never change, and what of its bodies need
+// not be opened again. After a restore the log may be another from some entry on,
+// and files that have the same names are others: then nothing is trusted.
 func (u *run) trust(m *Manifest) {
 	if m.Size == 0 {
 		return
@@ -47,6 +47,7 @@ func (u *run) trust(m *Manifest) {
 	if root, err := u.Archive.Root(m.Size); err != nil || hex.EncodeToString(root[:]) != m.Root {
 		return
 	}
+	u.before = m.Finished()
 	u.checked, u.opened = m.Size, map[string]bool{}
 	for _, f := range m.Files {
 		u.opened[f.Path] = true

@@ -129,8 +129,8 @@ func (t *target) has(sum string, size int64) bool {
 	return err == nil && info.Mode().IsRegular() && info.Size() == size
 }
 
-// put writes an object, durable and read back from the disk once it returns. An
-// object of the same content is replaced, which mends one that has decayed.
+// put writes an object, durable and read back from the disk once it returns. One
+// that is there already stays, for other backups name it, unless it has decayed.
 //
 // A crash under way leaves a file in tmp, or an object that no manifest names.
 func (t *target) put(ctx context.Context, r io.Reader, wrote func(int64)) (sum string, size int64, err error) {
@@ -158,6 +158,12 @@ func (t *target) put(ctx context.Context, r io.Reader, wrote func(int64)) (sum s
 	if !errors.Is(err, io.EOF) {
 		return "", 0, err
 	}
+	written := File{Path: "what was just written", Size: size, SHA256: sum}
+	if t.has(sum, size) {
+		if err := t.readBack(ctx, written); err == nil || ctx.Err() != nil {
+			return sum, size, errors.Join(err, f.Abort())
+		}
+	}
 	path := ObjectPath(t.dir, sum)
 	if err := durable.Mkdir(filepath.Dir(path), 0o700); err != nil {
 		return "", 0, err
@@ -166,7 +172,10 @@ func (t *target) put(ctx context.Context, r io.Reader, wrote func(int64)) (sum s
 		return "", 0, err
 	}
 	t.written += size
-	return sum, size, t.readBack(ctx, File{Path: "what was just written", Size: size, SHA256: sum})
+	if err = t.readBack(ctx, written); errors.Is(err, ErrDamaged) {
+		err = errors.Join(err, durable.Remove(path))
+	}
+	return sum, size, err
 }
 
 // yielding returns what is written to along with other work, and gives way to
@@ -195,11 +204,7 @@ func (t *target) readBack(ctx context.Context, f File) error {
 	if err := durable.Settle(ObjectPath(t.dir, f.SHA256)); err != nil {
 		return err
 	}
-	err := CopyObject(ctx, t.dir, f, t.yielding(ctx))
-	if errors.Is(err, ErrDamaged) {
-		err = errors.Join(err, durable.Remove(ObjectPath(t.dir, f.SHA256)))
-	}
-	return err
+	return CopyObject(ctx, t.dir, f, t.yielding(ctx))
 }
 
 // publish writes a backup's manifest, the last of its files, and reads it

@@ -1,0 +1,89 @@
+package backup
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// An older backup is put back, and its log goes on otherwise than the one that
+// is lost. The backups in the folder have finished files of that one, under the
+// names of this one's.
+func TestBackupAfterAnOlderOneWasPutBack(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.fill(2)
+	older, relay := w.make().Manifest, w.relay
+	w.fill(8)
+	lost := w.make().Manifest
+	check(t, w.Close())
+	check(t, os.RemoveAll(w.dir))
+
+	o := w.again()
+	o.Backup = older.ID
+	_, err := Restore(t.Context(), o)
+	check(t, err)
+	w.options.Master, w.dir, w.relay = o.Master, o.To, relay
+	w.open()
+	for range 9 {
+		w.append(control("of the log that goes on"))
+		w.append(w.page(10))
+	}
+	r := w.make()
+	now, then := r.Manifest.Finished(), lost.Finished()
+	const rolled = "log/000000.db"
+	if now[rolled].SHA256 == "" || now[rolled].SHA256 == then[rolled].SHA256 {
+		t.Errorf("%s: %+v, that of the lost log is %+v", rolled, now[rolled], then[rolled])
+	}
+	_, err = Restore(t.Context(), w.again())
+	check(t, err)
+}
+
+// An object that other backups name stays as it is when the same content is
+// written once more and does not arrive.
+func TestGoodObjectOutlivesABadCopy(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.make()
+	tg, err := openTarget(w.to, w.Identity(), true)
+	check(t, err)
+	defer func() { check(t, tg.close()) }()
+	tg.giveWay = w.GiveWay
+	content := bytes.Repeat([]byte("content "), 1<<10)
+	sum, _, err := tg.put(t.Context(), bytes.NewReader(content), func(int64) {})
+	check(t, err)
+	spoilt := false
+	_, _, err = tg.put(t.Context(), bytes.NewReader(content), func(int64) {
+		temp, err := filepath.Glob(filepath.Join(w.to, tempName, "*"))
+		check(t, err)
+		for _, path := range temp {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			check(t, err)
+			_, err = f.WriteAt([]byte{'?'}, 100)
+			check(t, errors.Join(err, f.Close()))
+			spoilt = true
+		}
+	})
+	if !spoilt || err != nil && !errors.Is(err, ErrDamaged) {
+		t.Errorf("a copy that did not arrive: %v", err)
+	}
+	have, err := os.ReadFile(ObjectPath(w.to, sum))
+	if err != nil || sha256.Sum256(have) != sha256.Sum256(content) {
+		t.Errorf("what was there is lost: %v", err)
+	}
+	// One that has decayed is mended.
+	decayed := bytes.Clone(content)
+	decayed[7] ^= 1
+	check(t, os.WriteFile(ObjectPath(w.to, sum), decayed, 0o600))
+	_, _, err = tg.put(t.Context(), bytes.NewReader(content), func(int64) {})
+	check(t, err)
+	if have, err := os.ReadFile(ObjectPath(w.to, sum)); err != nil || !bytes.Equal(have, content) {
+		t.Errorf("one that had decayed: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(w.to, tempName, "*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
