@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -178,27 +179,47 @@ func looksLikeShare(line string) bool {
 
 // AskShares asks for shares until enough of one set are there.
 func AskShares(ctx context.Context, d *Dialog) ([]seal.Share, error) {
+	return askShares(ctx, d, false)
+}
+
+// AskSomeShares does so too, but an empty line or the input's end after one share
+// leaves it at those that are there.
+func AskSomeShares(ctx context.Context, d *Dialog) ([]seal.Share, error) {
+	return askShares(ctx, d, true)
+}
+
+func askShares(ctx context.Context, d *Dialog, some bool) ([]seal.Share, error) {
 	var shares []seal.Share
+	var wrong error // what the last line was
 	for len(shares) == 0 || len(shares) < shares[0].Needed {
 		prompt := "a share of the recovery kit"
 		if len(shares) > 0 {
 			prompt = fmt.Sprintf("another share of set %s (%d of %d)", shares[0].Set, len(shares)+1, shares[0].Needed)
 		}
+		if len(shares) > 0 && some {
+			prompt += ", or an empty line to leave it at that"
+		}
 		line, err := d.Secret(ctx, "a share", prompt)
-		if err != nil {
+		switch {
+		case some && wrong != nil && errors.Is(err, errEnded):
+			return nil, wrong
+		case some && len(shares) > 0 && (errors.Is(err, errEnded) || err == nil && len(bytes.TrimSpace(line)) == 0):
+			return shares, nil
+		case err != nil:
 			return nil, err
 		}
 		s, err := seal.ReadShare(string(line))
 		switch {
 		case err != nil:
 		case len(shares) > 0 && s.Set != shares[0].Set:
-			err = fmt.Errorf("that one is of set %s; shares of different sets do not fit together", s.Set)
+			err = fmt.Errorf("%w: that one is of set %s; shares of different sets do not fit together", seal.ErrShare, s.Set)
 		case slices.ContainsFunc(shares, func(o seal.Share) bool { return o.Index == s.Index }):
-			err = fmt.Errorf("share %d was given already", s.Index)
+			err = fmt.Errorf("%w: share %d was given already", seal.ErrShare, s.Index)
 		default:
-			shares = append(shares, s)
+			shares, wrong = append(shares, s), nil
 			continue
 		}
+		wrong = err
 		if err := d.Say("  %v", err); err != nil {
 			return nil, err
 		}

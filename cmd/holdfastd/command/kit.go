@@ -74,7 +74,8 @@ func newKitCheck() *cobra.Command {
 		Short: "Say which set shares are of, and whether they open this archive",
 		Long: `check takes shares of the recovery kit. One share alone shows whether it was
 written down rightly, and of which printed set it is; as many as are needed show
-whether they open this archive's keys. It changes nothing.`,
+whether they open this archive's keys. Holders type theirs one after the other; an
+empty line ends it before. It changes nothing.`,
 		Example: `  sudo holdfastd kit check
   sudo holdfastd kit check --shares shares.txt`,
 		Args: noArgs,
@@ -222,19 +223,13 @@ func different(shares []seal.Share) int {
 	return len(seen)
 }
 
-// given returns the shares of a file, or one that a person types: enough to see
-// whether the paper is right, without its other holders.
+// given returns the shares of a file, or those that people type: one is enough to
+// see whether the paper is right, without its other holders.
 func (o *kitOptions) given(c *cobra.Command) ([]seal.Share, error) {
 	if o.shares != "" {
 		return sharesIn(o.shares)
 	}
-	d := kitDialog(c)
-	line, err := d.Secret(c.Context(), "a share", "a share of the recovery kit")
-	if err != nil {
-		return nil, err
-	}
-	share, err := seal.ReadShare(string(line))
-	return []seal.Share{share}, err
+	return setup.AskSomeShares(c.Context(), kitDialog(c))
 }
 
 // standing says which printed set it is.

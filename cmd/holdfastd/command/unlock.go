@@ -324,7 +324,7 @@ func sharesIn(path string) ([]seal.Share, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxShares+1))
 	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w; --shares is a file with shares of the recovery kit, a line each", setup.ErrGiven, err)
 	}
 	if len(text) > maxShares {
 		return nil, fmt.Errorf("%w: %s is larger than %d bytes; --shares is a file with shares of the recovery kit, a line each", setup.ErrGiven, path, maxShares)
