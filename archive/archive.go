@@ -166,6 +166,7 @@ func start(dir string, o Options, k *keys, id *proof.Identity, text []byte) (a *
 		if err = durable.Empty(blobTemp(dir)); err != nil {
 			return a, err
 		}
+		emptySpool(dir, o.Logger)
 		if a.disk, err = newDiskSpace(dir, o.Reserve, o.LowWater); err != nil {
 			return a, err
 		}
@@ -200,6 +201,14 @@ func start(dir string, o Options, k *keys, id *proof.Identity, text []byte) (a *
 		go a.write()
 	}
 	return a, nil
+}
+
+// emptySpool removes what a backup left that was killed: a copy of gigabytes, of
+// which the disk may be full. The archive opens without that, too.
+func emptySpool(dir string, l *slog.Logger) {
+	if err := durable.Empty(filepath.Join(dir, "spool")); err != nil && !errors.Is(err, fs.ErrNotExist) && l != nil {
+		l.Warn("emptying the spool", "err", err)
+	}
 }
 
 // Close ends the writer after what it has begun and closes every file.

@@ -117,12 +117,29 @@ func (a *Archive) spoolPages(ctx context.Context, tx *bbolt.Tx, path string) (si
 	if err := durable.Remove(path); err != nil {
 		return 0, err
 	}
+	if err := a.spoolRoom(filepath.Dir(path), tx.Size()); err != nil {
+		return 0, err
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // #nosec G304 -- a name of ours in the spool
 	if err != nil {
 		return 0, err
 	}
 	size, err = tx.WriteTo(&spoolWriter{ctx: ctx, a: a, f: f})
 	return size, errors.Join(err, f.Close())
+}
+
+// spoolRoom refuses a copy of so many bytes that would leave ingest no room
+// while it is there. A spool on another disk takes none of it.
+func (a *Archive) spoolRoom(spool string, bytes int64) error {
+	var own, other unix.Stat_t
+	if err := errors.Join(unix.Stat(a.dir, &own), unix.Stat(spool, &other)); err != nil || own.Dev != other.Dev {
+		return err
+	}
+	free, err := a.disk.free()
+	if err == nil && free < bytes+a.disk.lowWater+2*groupBytes+margin {
+		err = fmt.Errorf("no room for the spool, which takes %d MiB; name it a folder on another disk, in the configuration's [backup], or make room: %w", bytes>>20, ErrDiskFull)
+	}
+	return err
 }
 
 // spoolWriter writes to the spool at the pace of its disk, and gives way to the

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+
+	"holdfast/archive/seal"
 )
 
 // underWay is a context that tells of the first look at it, which a copy takes
@@ -214,5 +217,90 @@ func TestGrowingBesideACopy(t *testing.T) {
 		if err := errors.Join(err, db.Close(), os.Remove(path)); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A copy that would take the room that ingest needs is not begun.
+func TestCopyLeavesRoomForIngest(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=96m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	recovery, err := seal.NewRecoveryKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Master: seal.NewKey(), Reserve: 64 << 10, LowWater: 8 << 20}
+	data, spool := filepath.Join(dir, "data"), filepath.Join(dir, "spool")
+	if _, err := Create(t.Context(), data, CreateOptions{ArchiveID: "ward.test", Master: o.Master, Recovery: recovery.Public()}); err != nil {
+		t.Fatal(err)
+	}
+	a := mustOpen(t, data, o)
+	if err := os.Mkdir(spool, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, a, control(string(bytes.Repeat([]byte{'x'}, 12<<20))))
+	s, err := a.Snapshot(t.Context(), spool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ballast := filepath.Join(dir, "ballast")
+	for _, c := range []struct {
+		left int64
+		want error
+	}{{64 << 20, nil}, {30 << 20, ErrDiskFull}} {
+		free, err := a.disk.free()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if free > c.left {
+			if err := os.WriteFile(ballast, make([]byte, free-c.left), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, f := range s.Files {
+			if f.body == "" {
+				continue
+			}
+			_, err := s.Copy(t.Context(), f)
+			if !errors.Is(err, c.want) {
+				t.Errorf("with %d MiB left: %v", c.left>>20, err)
+			}
+			if _, err := os.Stat(filepath.Join(spool, "copying.db")); (err == nil) != (c.want == nil) {
+				t.Errorf("with %d MiB left, in the spool: %v", c.left>>20, err)
+			}
+			if err := os.RemoveAll(filepath.Join(spool, "copying.db")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// A backup that was killed leaves what it was copying: at the next start it goes,
+// whether or not there can be another backup.
+func TestStartEmptiesTheSpool(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	left := filepath.Join(w.dir, "spool", "copying.db")
+	if err := errors.Join(os.Mkdir(filepath.Dir(left), 0o700), os.WriteFile(left, []byte("left"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := Open(t.Context(), w.dir, Options{Master: w.o.Master, ReadOnly: true})
+	if !errors.Is(err, ErrLocked) {
+		t.Errorf("beside the writer: %v", err)
+		mustClose(t, reader)
+	}
+	if _, err := os.Stat(left); err != nil {
+		t.Errorf("a reader removed it: %v", err)
+	}
+	w.reopen(t)
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is there still: %v", err)
 	}
 }
