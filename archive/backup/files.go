@@ -48,6 +48,9 @@ func (u *run) trust(m *Manifest) {
 		return
 	}
 	u.before = m.Finished()
+	if u.Reread {
+		return
+	}
 	u.checked, u.opened = m.Size, map[string]bool{}
 	for _, f := range m.Files {
 		u.opened[f.Path] = true
@@ -89,9 +92,14 @@ func (u *run) files(ctx context.Context) error {
 	return nil
 }
 
+// kept reports whether the object of an earlier backup's file can be named again.
+func (u *run) kept(ctx context.Context, f File) bool {
+	return u.t.has(f.SHA256, f.Size) && (!u.Reread || u.t.readBack(ctx, f) == nil)
+}
+
 // file sees that one file's content is an object.
 func (u *run) file(ctx context.Context, f archive.SnapshotFile, wrote func(int64)) (File, error) {
-	if have, ok := u.before[f.Path]; f.Finished && ok && u.t.has(have.SHA256, have.Size) {
+	if have, ok := u.before[f.Path]; f.Finished && ok && u.kept(ctx, have) {
 		return have, nil
 	}
 	if f.Finished {

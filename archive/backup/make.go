@@ -31,6 +31,11 @@ type Options struct {
 	Version string // of the program
 	Copies  Copies // may be nil
 
+	// Reread has the files that earlier backups have already read back, and written
+	// anew where they have decayed, and each body opened again, rather than have
+	// those backups believed: for when a drill has failed.
+	Reread bool
+
 	// Progress is told now and then how far it is; may be nil.
 	Progress func(Progress)
 	// fault fails a step; set by tests.
@@ -189,20 +194,22 @@ func (u *run) attachments(ctx context.Context) error {
 
 func (u *run) list(ctx context.Context, folder string, blobs []archive.SnapshotFile) (List, error) {
 	had := map[string]File{}
-	if was, ok := u.lists[folder]; ok {
-		files, err := was.read(ctx, u.t.dir)
+	was, ok := u.lists[folder]
+	if ok {
+		before, err := was.read(ctx, u.t.dir)
 		if err != nil && !errors.Is(err, ErrDamaged) {
 			return List{}, err
 		}
-		for _, f := range files {
+		ok = err == nil
+		for _, f := range before {
 			had[f.Path] = f
 		}
 	}
 	out := List{Folder: folder}
 	files := make([]File, 0, len(blobs))
 	for _, b := range blobs {
-		f, ok := had[b.Path]
-		if !ok || !u.t.has(f.SHA256, f.Size) {
+		f, there := had[b.Path]
+		if !there || !u.kept(ctx, f) {
 			in, size, err := u.s.OpenFinished(b)
 			if err != nil {
 				return out, err
@@ -224,8 +231,8 @@ func (u *run) list(ctx context.Context, folder string, blobs []archive.SnapshotF
 		return out, fmt.Errorf("%w: more attachments in one folder than a list holds", ErrList)
 	}
 	sum := sha256.Sum256(text)
-	if out.SHA256 = hex.EncodeToString(sum[:]); out == u.lists[folder] && u.t.has(out.SHA256, int64(len(text))) {
-		return out, nil
+	if out.SHA256 = hex.EncodeToString(sum[:]); ok && out == was {
+		return out, nil // it was just read
 	}
 	var err error
 	out.SHA256, _, err = u.t.put(ctx, bytes.NewReader(text), func(int64) {})

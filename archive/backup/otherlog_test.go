@@ -87,3 +87,61 @@ func TestGoodObjectOutlivesABadCopy(t *testing.T) {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
+
+// What has decayed in the folder since it was copied once is in every later
+// backup, until one reads it back.
+func TestRereadMendsWhatDecayed(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.fill(8)
+	first := w.make().Manifest
+	list := first.Lists[0]
+	blobs, err := list.read(t.Context(), w.to)
+	check(t, err)
+	finished := func(m *Manifest) File { return m.Finished()["log/000000.db"] }
+	for name, sum := range map[string]string{"a log file": finished(first).SHA256, "an attachment": blobs[0].SHA256} {
+		path := ObjectPath(w.to, sum)
+		whole, err := os.ReadFile(path)
+		check(t, err)
+		whole[len(whole)/2] ^= 1
+		check(t, os.WriteFile(path, whole, 0o600))
+		w.fill(1)
+		w.make()
+		if _, err := Drill(t.Context(), w.drill()); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: a drill: %v", name, err)
+		}
+		o := w.backup()
+		o.Reread = true
+		r, err := Make(t.Context(), o)
+		check(t, err)
+		if finished(r.Manifest) != finished(first) {
+			t.Errorf("%s: it is another object", name)
+		}
+		_, err = Drill(t.Context(), w.drill())
+		check(t, err)
+	}
+	w.spoil(w.Size() - 3)
+	w.make()
+	if r := w.make(); len(r.Damaged) > 0 {
+		t.Errorf("opened twice: damaged %d", r.Damaged)
+	}
+	o := w.backup()
+	o.Reread = true
+	if r, err := Make(t.Context(), o); err != nil || len(r.Damaged) != 1 {
+		t.Errorf("not opened again: %v", err)
+	}
+}
+
+// A list of attachments that has decayed is written anew by the next backup.
+func TestDecayedListIsMended(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.fill(2)
+	list := w.make().Manifest.Lists[0]
+	path := ObjectPath(w.to, list.SHA256)
+	whole, err := os.ReadFile(path)
+	check(t, err)
+	whole[0] ^= 1
+	check(t, os.WriteFile(path, whole, 0o600))
+	w.putBack(w.make().Manifest.ID)
+}
