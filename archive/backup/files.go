@@ -39,9 +39,10 @@ func (u *run) newest() error {
 
 // trust notes which of a backup's files never change, and what of its bodies need
 // not be opened again. After a restore the log may be another from some entry on,
-// and files that have the same names are others: then nothing is trusted.
+// and files that have the same names are others; a migration may have changed
+// any of them: then nothing is trusted.
 func (u *run) trust(m *Manifest) {
-	if m.Size == 0 {
+	if m.Size == 0 || m.Schema != u.s.Schema {
 		return
 	}
 	if root, err := u.Archive.Root(m.Size); err != nil || hex.EncodeToString(root[:]) != m.Root {

@@ -75,13 +75,14 @@ func TestOtherLogsAreNotTrusted(t *testing.T) {
 	root, err := w.Root(w.Size() - 1)
 	check(t, err)
 	good := Manifest{Size: w.Size() - 1, Root: hex.EncodeToString(root[:]), Files: []File{{Path: "bodies/x.db"}}}
-	other, longer := good, good
+	other, longer, later := good, good, good
 	other.Size--
 	longer.Size += 2
+	later.Schema++ // a migration may change any file
 	for name, m := range map[string]struct {
 		*Manifest
 		trusted bool
-	}{"this log's": {&good, true}, "another's": {&other, false}, "a longer one's": {&longer, false}, "an empty one's": {&Manifest{}, false}} {
+	}{"this log's": {&good, true}, "another's": {&other, false}, "a longer one's": {&longer, false}, "an empty one's": {&Manifest{}, false}, "of another schema": {&later, false}} {
 		u := &run{Options: w.backup(), s: &archive.Snapshot{Size: w.Size()}}
 		if u.trust(m.Manifest); u.opened["bodies/x.db"] != m.trusted {
 			t.Errorf("%s: trusted %t", name, !m.trusted)
