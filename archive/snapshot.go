@@ -84,10 +84,7 @@ func (a *Archive) Snapshot(ctx context.Context, spool string) (*Snapshot, error)
 		return nil, err
 	}
 	if err := a.view(func(st *store) error { return s.listBodies(st, last.Month()) }); err != nil {
-		if changed := s.Unchanged(); changed != nil {
-			return nil, changed // a disposition came in between, and the archive is not damaged
-		}
-		return nil, err
+		return nil, s.because(err)
 	}
 	for _, f := range s.Files {
 		if key := ring.Bodies[f.body]; f.body != "" && key != nil {
@@ -191,10 +188,11 @@ func lostBody(name, how string) error {
 	return fmt.Errorf("%w: body file %s %s; `holdfastd verify` says which entries it had", ErrDamaged, name, how)
 }
 
-// vanished makes ErrChanged of a file that is gone because of a disposition.
-func (s *Snapshot) vanished(err error) error {
-	if errors.Is(err, os.ErrNotExist) {
-		err = errors.Join(err, s.Unchanged())
+// because makes ErrChanged of what went wrong where a disposition came in between:
+// a file or its key is gone. What is wrong besides the next try meets again.
+func (s *Snapshot) because(err error) error {
+	if changed := s.Unchanged(); errors.Is(changed, ErrChanged) {
+		return changed
 	}
 	return err
 }

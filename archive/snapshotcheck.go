@@ -128,7 +128,7 @@ func (s *Snapshot) checkBodyCopy(ctx context.Context, name string, c *Copied, fr
 				return fmt.Errorf("%w: body file %s", ErrDamaged, name)
 			}
 			if f.key, err = s.a.keys.bodyKey(name, [seal.IDSize]byte(id)); err != nil {
-				return errors.Join(err, s.Unchanged())
+				return err
 			}
 			return s.checkRecords(ctx, f, records.Cursor(), c, from)
 		})
@@ -219,7 +219,7 @@ func (s *Snapshot) checkRecord(ctx context.Context, f *bodyFile, r sealedRecord,
 		return true, nil
 	}
 	if _, own := s.a.Record(ctx, r.seq); own == nil || !errors.Is(own, ErrDamaged) {
-		return false, errors.Join(&SeqError{r.seq, err}, s.Unchanged())
+		return false, &SeqError{r.seq, err}
 	}
 	return false, nil
 }

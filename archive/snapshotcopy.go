@@ -47,7 +47,7 @@ func (s *Snapshot) Copy(ctx context.Context, f SnapshotFile) (c *Copied, err err
 	}
 	c = &Copied{Path: filepath.Join(s.spool, "copying.db")}
 	if c.Size, err = s.spoolBody(ctx, f.body, c.Path); err != nil {
-		return nil, fmt.Errorf("the copy of %s: %w", f.Path, errors.Join(s.vanished(err), durable.Remove(c.Path)))
+		return nil, fmt.Errorf("the copy of %s: %w", f.Path, errors.Join(s.because(err), durable.Remove(c.Path)))
 	}
 	return c, nil
 }
@@ -62,7 +62,7 @@ func (s *Snapshot) Check(ctx context.Context, f SnapshotFile, c *Copied, from ui
 		err = s.checkBodyCopy(ctx, f.body, c, from)
 	}
 	if err != nil {
-		return fmt.Errorf("the copy of %s: %w", f.Path, s.vanished(err))
+		return fmt.Errorf("the copy of %s: %w", f.Path, s.because(err))
 	}
 	return nil
 }

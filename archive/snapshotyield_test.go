@@ -304,3 +304,36 @@ func TestStartEmptiesTheSpool(t *testing.T) {
 		t.Errorf("it is there still: %v", err)
 	}
 }
+
+// A disposition destroys the key before it removes the file: who comes in
+// between begins anew as well.
+func TestCopyOfAFileWhoseKeyIsGone(t *testing.T) {
+	t.Parallel()
+	w, _, _ := threeMonths(t)
+	s, err := w.Snapshot(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f SnapshotFile
+	for _, f = range s.Files {
+		if f.body == bodyName(w.month(), "general", 1) {
+			break
+		}
+	}
+	copied, err := s.Copy(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.keys.destroy([]string{f.body}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.closeBody(f.body); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(t.Context(), f, copied, 0); !errors.Is(err, ErrChanged) {
+		t.Errorf("checked: %v", err)
+	}
+	if _, err := s.Copy(t.Context(), f); !errors.Is(err, ErrChanged) {
+		t.Errorf("copied: %v", err)
+	}
+}
