@@ -75,7 +75,16 @@ func checkAuthorities(path string) error {
 }
 
 func checkPair(cert, key string) error {
-	_, err := tls.LoadX509KeyPair(cert, key)
+	certText, err := readSmall(cert, 1<<20)
+	if err != nil {
+		return err
+	}
+	keyText, err := readSmall(key, 1<<20)
+	if err != nil {
+		return err
+	}
+	defer clear(keyText)
+	_, err = tls.X509KeyPair(certText, keyText)
 	return err
 }
 
