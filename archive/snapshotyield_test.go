@@ -280,6 +280,47 @@ func TestCopyLeavesRoomForIngest(t *testing.T) {
 			}
 		}
 	}
+	// Another disk has room of its own.
+	elsewhere, err := a.Snapshot(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range elsewhere.Files {
+		if f.body == "" {
+			continue
+		}
+		if _, err := elsewhere.Copy(t.Context(), f); err != nil {
+			t.Errorf("to another disk: %v", err)
+		}
+	}
+}
+
+// A disposition that goes on while the log is copied is no damage.
+func TestDispositionWhileTheLogIsCopied(t *testing.T) {
+	t.Parallel()
+	a, _, _ := bulky(t)
+	placed := mustAppend(t, a, page(1, 20))
+	first, err := a.Leaf(placed[0].Seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cm := ClassMonth{Class: first.Class, Month: first.Month()}
+	dispose := func() {
+		r, err := a.Reseal(context.Background(), cm, ResealOptions{Keep: func(r Record) (bool, error) { return r.Leaf.Seq%2 == 0, nil }})
+		if err == nil {
+			_, err = a.Switch(context.Background(), []*Resealed{r}, intent("an intent"))
+		}
+		if err == nil {
+			_, err = a.Destroy(context.Background(), []ClassMonth{cm}, nil)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	dispose()
+	if _, err := a.Snapshot(underWay{t.Context(), &sync.Once{}, dispose}, t.TempDir()); !errors.Is(err, ErrChanged) {
+		t.Errorf("a snapshot: %v", err)
+	}
 }
 
 // A backup that was killed leaves what it was copying: at the next start it goes,
