@@ -326,12 +326,15 @@ func (g *globals) relayNext(e *enrollment) error {
 	return g.relaySection(e)
 }
 
-// named is the flag that the second step needs, if the first had it.
-func (e *enrollment) named() string {
-	if e.name == "relay" {
-		return ""
+// named are the flags that the second step needs, if the first had them.
+func (e *enrollment) named() (flags string) {
+	if e.dir != defaultEtc {
+		flags = " --dir " + shellWord(e.dir)
 	}
-	return " --name " + shellWord(e.name)
+	if e.name != "relay" {
+		flags += " --name " + shellWord(e.name)
+	}
+	return flags
 }
 
 // relayPin shows the fingerprints of a file.

@@ -54,6 +54,9 @@ func TestRelayEnroll(t *testing.T) {
 	if code != api.ExitOK || !strings.Contains(out, "certificate request, CN=ward.test") || strings.Count(out, "SHA-256") != 2 || !strings.Contains(said, "over the telephone") || !strings.Contains(said, "enrolment.pem") {
 		t.Fatalf("%d\n%s%s", code, out, said)
 	}
+	if !strings.Contains(said, "Then: holdfast relay enroll --dir "+dir+" --certificate FILE") {
+		t.Errorf("the second step is said without the first one's folder:\n%s", said)
+	}
 	_, section, _ := strings.Cut(out, "[relay]")
 	c, err := config.Parse([]byte("data = \"d\"\nsocket = \"s\"\n[relay]"+section), "/")
 	if err != nil || c.Relay.HeadKey != pinned || c.Relay.Key != filepath.Join(dir, "relay.key") {

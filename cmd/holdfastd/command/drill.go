@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -50,7 +51,9 @@ compared where they are.`,
 		Example: `  holdfastd drill
   holdfastd drill --shares shares.txt --temp /srv/scratch/drill --json`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runDrill(c, o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return asRoot(runDrill(c, o), os.Geteuid(), c.CommandPath())
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.config, "config", defaultConfig, "configuration file (TOML)")
