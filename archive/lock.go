@@ -24,7 +24,7 @@ func lock(dir string) (*os.File, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, errors.Join(fmt.Errorf("%s is no file: remove it", f.Name()), err, f.Close())
 	}
-	if err := flock(f); err != nil {
+	if err := flock(f, unix.LOCK_EX); err != nil {
 		holder, readErr := io.ReadAll(io.LimitReader(f, 64))
 		err = errors.Join(err, readErr, f.Close())
 		if errors.Is(err, unix.EWOULDBLOCK) {
@@ -41,14 +41,14 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// flock takes the lock, and tries for a moment where it is held: a process that
+// flock takes a lock, unix.LOCK_SH or unix.LOCK_EX, and tries for a moment where it is held: a process that
 // is being started has its parent's descriptors until it is another program, and
 // with them a lock that the parent has already let go.
-func flock(f *os.File) error {
+func flock(f *os.File, how int) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for range 25 {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) // #nosec G115 -- a descriptor
+		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB) // #nosec G115 -- a descriptor
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return err
 		}

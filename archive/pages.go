@@ -61,7 +61,7 @@ func checkPages(path string, deep bool) error {
 		return err
 	}
 	// A process that writes to the file holds bbolt's exclusive lock: what is read beside it may be torn.
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil { // #nosec G115 -- a descriptor
+	if err := flock(f, unix.LOCK_SH); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			err = berrors.ErrTimeout
 		}

@@ -67,8 +67,10 @@ func runBackupper(args string) error {
 
 // A process that is killed at whichever step leaves the backups that were there
 // whole, and the next one comes off.
+//
+// Not beside others: a child that is being started has this process's locks for a
+// moment, and where the clock is a bubble's nobody waits a moment.
 func TestKilledAtAnyStep(t *testing.T) {
-	t.Parallel()
 	w := newWard(t)
 	w.fill(5)
 	good := w.make().Manifest.ID

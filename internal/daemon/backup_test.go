@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -237,7 +239,7 @@ func (d *disaster) burnt() *backup.Outcome {
 func TestBackupsAndDrillsThatFail(t *testing.T) {
 	d := kept(t)
 	d.start()
-	d.load(lines(5))
+	d.loadWard(d.attached("m1", "see the note", "note.txt", "text/plain", "seen at nine"))
 	d.acked()
 	made := d.run()
 
@@ -245,11 +247,7 @@ func TestBackupsAndDrillsThatFail(t *testing.T) {
 	d.must(err)
 	at := slices.IndexFunc(m.Files, func(f backup.File) bool { return f.Path == "log/000000.db" })
 	object := backup.ObjectPath(d.path("to"), m.Files[at].SHA256)
-	whole, err := os.ReadFile(object)
-	d.must(err)
-	flipped := slices.Clone(whole)
-	flipped[len(flipped)/3] ^= 1
-	d.must(os.WriteFile(object, flipped, 0o600))
+	whole := d.flip(object)
 	_, err = d.client.Drill(t.Context(), api.DrillRequest{}, nil)
 	var p *api.Problem
 	if !errors.As(err, &p) || p.Exit != api.ExitData || !regexp.MustCompile(`log/000000\.db.*another content`).MatchString(p.Detail) {
@@ -258,6 +256,13 @@ func TestBackupsAndDrillsThatFail(t *testing.T) {
 	d.must(os.WriteFile(object, whole, 0o600))
 	if d.metric("holdfast_drill_failed") != 1 || d.metric("holdfast_backup_failed") != 0 {
 		t.Error("the metrics of a failed drill")
+	}
+	// What no backup reads again, and no drill, is read again after a failed one.
+	object = d.attachment()
+	whole = d.flip(object)
+	made = d.run()
+	if now, err := os.ReadFile(object); err != nil || !bytes.Equal(now, whole) {
+		t.Errorf("after a drill that failed the next backup believes the one before: %v", err)
 	}
 
 	d.must(os.Rename(d.path("to"), d.path("unmounted")))
@@ -274,6 +279,31 @@ func TestBackupsAndDrillsThatFail(t *testing.T) {
 	if !d.alarmed(AlarmBackup) {
 		t.Error("a backup failed and nobody is told")
 	}
+}
+
+// flip spoils a bit of a file, and returns what it held.
+func (d *disaster) flip(path string) []byte {
+	d.t.Helper()
+	whole, err := os.ReadFile(path)
+	d.must(err)
+	flipped := slices.Clone(whole)
+	flipped[len(flipped)/3] ^= 1
+	d.must(os.WriteFile(path, flipped, 0o600))
+	return whole
+}
+
+// attachment returns where the one attachment is in the backups.
+func (d *disaster) attachment() string {
+	d.t.Helper()
+	found, err := filepath.Glob(d.path("data/blobs/??/" + strings.Repeat("?", 64)))
+	d.must(err)
+	if len(found) != 1 {
+		d.t.Fatalf("%d attachments", len(found))
+	}
+	text, err := os.ReadFile(found[0])
+	d.must(err)
+	sum := sha256.Sum256(text)
+	return backup.ObjectPath(d.path("to"), hex.EncodeToString(sum[:]))
 }
 
 func (d *disaster) alarmed(name string) bool {
