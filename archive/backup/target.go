@@ -297,13 +297,19 @@ func apart(what string, a, b string) error {
 	return nil
 }
 
-// placeOf returns a path without links, as far as it is there.
+// placeOf returns a path without links, as far as it is there. Its errors name
+// the path.
 func placeOf(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
 	real, err := filepath.EvalSymlinks(path)
+	var at *fs.PathError
+	if err != nil && !errors.As(err, &at) {
+		// It leads through a file, or links lead round and round.
+		err = &fs.PathError{Op: "follow", Path: path, Err: err}
+	}
 	if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(path) == path {
 		return real, err
 	}

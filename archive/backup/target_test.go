@@ -3,6 +3,7 @@ package backup
 import (
 	"crypto/ed25519"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,5 +34,23 @@ func TestTargetThatCannotBeBegun(t *testing.T) {
 	}
 	if err := got.close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A path that leads nowhere is named, whichever of the folders it is.
+func TestApartNamesThePath(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, round, other := filepath.Join(dir, "file"), filepath.Join(dir, "round"), filepath.Join(dir, "other")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Symlink(round, round)); err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []string{filepath.Join(file, "x"), filepath.Join(file, "x", "y"), round, filepath.Join(round, "x")} {
+		for _, err := range []error{Apart(wrong, other, other), Apart(other, wrong, other), Apart(other, other+"2", wrong)} {
+			var at *fs.PathError
+			if !errors.Is(err, ErrTarget) || !errors.As(err, &at) || at.Path != wrong {
+				t.Errorf("%s: %v", wrong, err)
+			}
+		}
 	}
 }

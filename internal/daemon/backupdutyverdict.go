@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,11 +35,7 @@ var absent = []error{fs.ErrNotExist, fs.ErrPermission, syscall.ENOTDIR, syscall.
 func about(err error, folders ...string) bool {
 	var at *fs.PathError
 	if !errors.As(err, &at) {
-		// filepath.EvalSymlinks does not name a path that leads through a file.
-		return errors.Is(err, syscall.ENOTDIR) && slices.ContainsFunc(folders, func(f string) bool {
-			_, err := os.Stat(f)
-			return errors.Is(err, syscall.ENOTDIR)
-		})
+		return false
 	}
 	within := func(path, folder string) bool {
 		return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, "/")+"/")
