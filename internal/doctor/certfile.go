@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -22,7 +23,11 @@ func (m *Machine) certificates() []Finding {
 	c := m.Config
 	own := func(name, cert, key string) {
 		f := m.certificate(name, cert, false)
-		if err := fits(cert, key); err != nil && f.Severity == OK {
+		switch err := fits(cert, key); {
+		case err == nil || f.Severity != OK:
+		case errors.Is(err, fs.ErrPermission):
+			f = unseen(f.ID, key)
+		default:
 			f = fatal(f.ID, fmt.Sprintf("the certificate %s does not fit the key %s, or the key cannot be read", cert, key),
 				"Put the key that the certificate was requested with there. "+certificateFixes[name])
 		}
@@ -65,6 +70,9 @@ func (m *Machine) certificates() []Finding {
 // authorities, of the one that ends last.
 func (m *Machine) certificate(name, path string, authorities bool) Finding {
 	certs, err := readCertificates(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return unseen("certificate-"+name, path)
+	}
 	if err != nil {
 		return fatal("certificate-"+name, err.Error(), "Put a PEM certificate there that the daemon's account can read. "+certificateFixes[name])
 	}

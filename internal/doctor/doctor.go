@@ -49,6 +49,12 @@ func fatal(id, text, fix string) Finding {
 	return Finding{ID: id, Severity: Critical, Text: text, Fix: fix}
 }
 
+// unseen is the finding of what may not be looked at: whether it is well is not
+// known, and nothing is to be mended yet.
+func unseen(id, what string) Finding {
+	return warn(id, what+" cannot be looked at from this account", "Run `holdfastd doctor` as root.")
+}
+
 // with adds a figure.
 func (f Finding) with(name string, value float64) Finding {
 	figures := map[string]float64{name: value}

@@ -35,17 +35,33 @@ type Machine struct {
 
 // Findings judges all of it. Every check has a finding, in a fixed order.
 func (m *Machine) Findings(ctx context.Context) []Finding {
-	configured := fine("config", "the configuration and every file that it names can be read")
-	if m.Files != nil {
-		configured = Config(m.ConfigPath, m.Files)
-	}
-	out := []Finding{configured, m.permissions(), m.keys(), m.roles(), m.backupFolders()}
+	out := []Finding{m.files(), m.permissions(), m.keys(), m.roles(), m.backupFolders()}
 	out = append(out, m.certificates()...)
 	out = append(out, timeSync(m.Sync))
 	if !m.Running {
 		out = append(out, m.store(ctx)...)
 	}
 	return out
+}
+
+// files judges whether what the configuration names can be read.
+func (m *Machine) files() Finding {
+	switch {
+	case m.Files == nil:
+		return fine("config", "the configuration and every file that it names can be read")
+	case denied(m.Files):
+		return unseen("config", "some of what the configuration names ("+strings.ReplaceAll(m.Files.Error(), "\n", "; ")+")")
+	}
+	return Config(m.ConfigPath, m.Files)
+}
+
+// denied reports whether none of the errors that are joined in err says more than
+// that this account has not the right.
+func denied(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !errors.Is(err, fs.ErrPermission) })
+	}
+	return errors.Is(err, fs.ErrPermission)
 }
 
 // Config judges a configuration that could not be loaded, or one that names files
@@ -72,7 +88,10 @@ func missingItself(path string, err error) bool {
 const maxNamed = 3
 
 // faults are files of which something is wrong, and what mends it.
-type faults struct{ said, fixes []string }
+type faults struct {
+	said, fixes []string
+	hidden      int // of them may only not be looked at
+}
 
 func (f *faults) add(said, fix string) {
 	f.said = append(f.said, said)
@@ -82,6 +101,12 @@ func (f *faults) add(said, fix string) {
 		}
 	}
 	f.fixes = append(f.fixes, fix)
+}
+
+// hide notes what may not be looked at.
+func (f *faults) hide(said string) {
+	f.add(said+" cannot be looked at from this account", "run `holdfastd doctor` as root")
+	f.hidden++
 }
 
 // once notes a fault that several files share.
@@ -117,6 +142,9 @@ func (m *Machine) permissions() Finding {
 	if c.HTTPS != nil {
 		m.reach(&f, c.HTTPS.Key, 0o037, "others may read the key of the API's certificate", m.keep(c.HTTPS.Key))
 	}
+	if len(f.said) > 0 && f.hidden == len(f.said) {
+		return warn("permissions", f.text(), "Run `holdfastd doctor` as root.").with("files", float64(len(f.said)))
+	}
 	if len(f.said) > 0 {
 		return fatal("permissions", f.text(), "Run as root: "+strings.Join(f.fixes, "; ")).with("files", float64(len(f.said)))
 	}
@@ -129,7 +157,7 @@ func (m *Machine) reach(f *faults, path string, mask fs.FileMode, said, fix stri
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		f.add(path+" cannot be looked at from this account", "run `holdfastd doctor` as root")
+		f.hide(path)
 	case err == nil && info.Mode().Perm()&mask != 0:
 		f.add(fmt.Sprintf("%s (%s has mode %04o)", said, path, info.Mode().Perm()), fix+" "+path)
 	}
@@ -141,6 +169,9 @@ const public = "identity.json"
 // tree looks at every file of the archive's folder.
 func (m *Machine) tree(f *faults, data string) {
 	root, err := os.Stat(data)
+	if errors.Is(err, fs.ErrPermission) {
+		f.hide(data)
+	}
 	if err != nil {
 		return // the store's check says so
 	}
@@ -165,8 +196,11 @@ func (m *Machine) tree(f *faults, data string) {
 		}
 		return nil
 	})
-	if err != nil {
-		f.add("not all of "+data+" could be looked at", "run `holdfastd doctor` as root")
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		f.hide("all of " + data)
+	case err != nil:
+		f.add("not all of "+data+" could be looked at", "check the disk (dmesg, smartctl)")
 	}
 }
 
@@ -196,7 +230,7 @@ func (m *Machine) keys() Finding {
 		case errors.Is(err, fs.ErrNotExist) && m.noStore():
 			return fatal("keys", "there is no archive at "+m.Config.Data, noArchive)
 		case errors.Is(err, fs.ErrPermission):
-			return warn("keys", path+" cannot be looked at from this account", "Run `holdfastd doctor` as root.")
+			return unseen("keys", path)
 		case err != nil || info.Size() == 0:
 			return fatal("keys", path+" is missing or empty: without it nobody can open the archive", lostKeys[name])
 		}
@@ -205,7 +239,7 @@ func (m *Machine) keys() Finding {
 		if info, err := os.Stat(filepath.Join(m.Credentials, name)); err == nil && info.Size() > 0 {
 			return fine("keys", "the keyring, its recovery copy and a master key are there")
 		} else if errors.Is(err, fs.ErrPermission) {
-			return warn("keys", m.Credentials+" cannot be looked at from this account", "Run `holdfastd doctor` as root.")
+			return unseen("keys", m.Credentials)
 		}
 	}
 	return fatal("keys", "there is no master key in "+m.Credentials+": without one the daemon waits as locked",
@@ -229,17 +263,23 @@ func (m *Machine) roles() Finding {
 // not mounted is found out before the night's backup fails.
 func (m *Machine) backupFolders() Finding {
 	b := m.Config.Backup
-	var away []string
+	var away, hidden []string
 	for _, folder := range []struct{ key, path string }{{"backup.to", b.To}, {"backup.keys_to", b.KeysTo}} {
 		if folder.path == "" {
 			continue
 		}
-		if info, err := os.Stat(folder.path); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		switch info, err := os.Stat(folder.path); {
+		case errors.Is(err, fs.ErrPermission):
+			hidden = append(hidden, folder.path)
+		case errors.Is(err, fs.ErrNotExist), err == nil && !info.IsDir():
 			away = append(away, folder.key+": "+folder.path+" is not there")
 		}
 	}
 	if len(away) > 0 {
 		return warn("backup-folders", strings.Join(away, "; "), "Mount it, or correct [backup] in the configuration. Without backup.keys_to nothing is taken from the relay once a new key is needed.")
+	}
+	if len(hidden) > 0 {
+		return unseen("backup-folders", strings.Join(hidden, ", "))
 	}
 	if b.To == "" && b.KeysTo == "" {
 		return fine("backup-folders", "no folder for backups is configured")

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -246,6 +247,65 @@ func TestRunbookRenewsRelayClient(t *testing.T) {
 			}
 		}
 	}
+}
+
+// withoutRights runs f on a thread that reads as an account without rights does.
+func withoutRights(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with this
+		_, err := unix.SetfsuidRetUid(65534)
+		f()
+		done <- err
+	}()
+	if err := <-done; err != nil && os.Getuid() == 0 {
+		t.Fatal(err)
+	}
+}
+
+// What an account may not look at is not called broken: root is to ask again. What
+// is broken besides stays so.
+func TestWhoMayNotLookIsToldSo(t *testing.T) {
+	m := installed(t)
+	m.Files = errors.Join(fmt.Errorf("relay.ca: %w", &fs.PathError{Op: "open", Path: m.Config.Relay.CA, Err: fs.ErrPermission}))
+	m.Config.Backup.To = filepath.Join(m.Config.Data, "to")
+	for _, path := range []string{m.Config.Data, m.Credentials, m.Config.Relay.CA, m.Config.Relay.Cert, m.Config.HTTPS.Cert, m.Config.HTTPS.Key, m.Config.Directory.CA} {
+		for up := filepath.Dir(path); up != os.TempDir(); up = filepath.Dir(up) {
+			if err := os.Chmod(up, 0o711); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(path, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if err := os.Chmod(m.Config.Data, 0o700); err != nil {
+			t.Error(err)
+		}
+	})
+	var found []Finding
+	withoutRights(t, func() { found = m.Findings(t.Context()) })
+	for _, id := range []string{"config", "permissions", "keys", "backup-folders", "certificate-relay-client", "certificate-relay-ca", "certificate-https", "certificate-directory-ca", "chain"} {
+		expect(t, found, id, Warning, "from this account", "as root")
+	}
+
+	p := &Preflight{Relay: "https://relay.test", RelayCA: m.Config.Relay.CA}
+	withoutRights(t, func() { found = []Finding{p.relayTLS(t.Context())} })
+	expect(t, found, "relay-tls", Warning, "from this account", "as root")
+
+	if err := os.Chmod(m.Config.Relay.Cert, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	withoutRights(t, func() { found = m.certificates() })
+	expect(t, found, "certificate-relay-client", Warning, m.Config.Relay.Key, "as root") // its key
+
+	m.Files = errors.Join(m.Files, errors.New("directory.ca holds no PEM certificate"))
+	put(t, m.ConfigPath, "", 0o666)
+	withoutRights(t, func() { found = m.Findings(t.Context()) })
+	expect(t, found, "config", Critical, "no PEM", "as root")
+	expect(t, found, "permissions", Critical, "may change the configuration", "chmod go-w")
 }
 
 // A pipe in place of a file keeps root, who asks, from no answer.

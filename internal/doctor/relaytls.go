@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,6 +29,9 @@ func (p *Preflight) relayTLS(ctx context.Context) Finding {
 		return fatal("relay-tls", "the relay's address is not https://HOST[:PORT]", "Take it from the relay's operator.")
 	}
 	pins, err := readCertificates(p.RelayCA)
+	if errors.Is(err, fs.ErrPermission) {
+		return warn("relay-tls", p.RelayCA+" cannot be looked at from this account", "Run this as root.")
+	}
 	if err != nil {
 		return fatal("relay-tls", err.Error(), "Take the file with the relay's authorities from its operator, and compare its fingerprint over the phone (`holdfast relay enroll`).")
 	}

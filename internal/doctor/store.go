@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"sort"
 	"time"
 
@@ -35,6 +36,8 @@ func damaged(data string) Finding {
 // opening judges an archive that does not open.
 func opening(data string, err error) Finding {
 	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return unseen("chain", data)
 	case errors.Is(err, archive.ErrLocked):
 		return warn("chain", "another process holds the archive, and its daemon does not answer here", "If a backup, a restore or verify is running, wait for it. Else compare `socket` in the configuration with where the daemon listens.")
 	case errors.Is(err, archive.ErrNoStore):
@@ -44,7 +47,7 @@ func opening(data string, err error) Finding {
 	case errors.Is(err, archive.ErrDamaged), errors.Is(err, archive.ErrForeign):
 		return damaged(data)
 	}
-	return fatal("chain", "the archive cannot be opened: "+err.Error(), "Run `holdfastd doctor` as root; if it says the same, check the disk (dmesg, smartctl).")
+	return fatal("chain", "the archive cannot be opened: "+err.Error(), "Check the disk (dmesg, smartctl).")
 }
 
 // provable proves the last leaf by the tree.
