@@ -120,10 +120,12 @@ gosec:
 	GOSECGOVERSION=go$$($(GO) list -m -f '{{.GoVersion}}') $(TOOL) gosec -quiet -conf .ci/gosec.json -exclude-dir=packaging ./...
 
 # vet has looked at everything, and nobody debugs these programs.
+RACE := -race -vet=off -gcflags=-dwarf=false -ldflags=-w
+
 race:
-	$(GO) test -race -vet=off -ldflags=-w -p 3 -timeout 20m -skip '$(AD)' ./...
+	$(GO) test $(RACE) -p 3 -timeout 20m -skip '$(AD)' ./...
 
 ad: need ## the directory's tests against a real domain controller; prints how many cases they are
 	@mkdir -p $(BIN)
-	$(GO) test -race -vet=off -ldflags=-w -count=1 -timeout 20m -v -run '$(AD)' ./ldapsync > $(BIN)/ad.log 2>&1 || { cat $(BIN)/ad.log; exit 1; }
+	$(GO) test $(RACE) -count=1 -timeout 20m -v -run '$(AD)' ./ldapsync > $(BIN)/ad.log 2>&1 || { cat $(BIN)/ad.log; exit 1; }
 	@grep '^real AD: ' $(BIN)/ad.log

@@ -110,24 +110,38 @@ func quick() []string {
 	return slices.DeleteFunc(FormatNames(), func(name string) bool { return name == "pdf" })
 }
 
+// everySecond is half of the formats, the other half where i is odd: two cases
+// that follow each other have all of them.
+func everySecond(formats []string, i int) (half []string) {
+	for k, f := range formats {
+		if (k+i)%2 == 0 {
+			half = append(half, f)
+		}
+	}
+	return half
+}
+
 // Whatever is covered, whichever way and in whichever format: nothing by which
 // it could be known leaves, the rest is proven, and all of it is verified.
 func TestNothingOfWhatIsCoveredLeaves(t *testing.T) {
 	c := newChain(t)
 	n := func(seq uint64) *uint64 { return &seq }
-	for name, redact := range map[string][]Redaction{
-		"the message":  {{Seq: n(c.message), Reason: "privacy"}},
-		"its edit":     {{Seq: n(c.edit), Reason: "privacy"}},
-		"a pattern":    {{Pattern: regexp.MustCompile(`(?i)quist`), Reason: "privacy"}},
-		"both":         {{Pattern: regexp.MustCompile(`hepatitis`), Reason: "x"}, {Seq: n(c.message), Pattern: regexp.MustCompile(`Quist|quist`), Reason: "y"}},
-		"its MRN":      {{Pattern: regexp.MustCompile(`777\d{3}`), Reason: "privacy"}, {Pattern: regexp.MustCompile(`Quist`), Reason: "privacy"}},
-		"a file name":  {{Pattern: regexp.MustCompile(`quist-lab|Quist`), Reason: "privacy"}},
-		"one of many ": {{Seq: n(c.message), Pattern: regexp.MustCompile(`Quist`), Reason: "privacy"}},
+	for i, what := range []struct {
+		name   string
+		redact []Redaction
+	}{
+		{"the message", []Redaction{{Seq: n(c.message), Reason: "privacy"}}},
+		{"its edit", []Redaction{{Seq: n(c.edit), Reason: "privacy"}}},
+		{"a pattern", []Redaction{{Pattern: regexp.MustCompile(`(?i)quist`), Reason: "privacy"}}},
+		{"both", []Redaction{{Pattern: regexp.MustCompile(`hepatitis`), Reason: "x"}, {Seq: n(c.message), Pattern: regexp.MustCompile(`Quist|quist`), Reason: "y"}}},
+		{"its MRN", []Redaction{{Pattern: regexp.MustCompile(`777\d{3}`), Reason: "privacy"}, {Pattern: regexp.MustCompile(`Quist`), Reason: "privacy"}}},
+		{"a file name", []Redaction{{Pattern: regexp.MustCompile(`quist-lab|Quist`), Reason: "privacy"}}},
+		{"one of many", []Redaction{{Seq: n(c.message), Pattern: regexp.MustCompile(`Quist`), Reason: "privacy"}}},
 	} {
-		for _, format := range quick() {
-			t.Run(name+" "+format, func(t *testing.T) {
+		for _, format := range everySecond(quick(), i) {
+			t.Run(what.name+" "+format, func(t *testing.T) {
 				req := full(c.ward, c.files, format)
-				req.Redact = redact
+				req.Redact = what.redact
 				s, made := produce(t, c.ward, req)
 				v := verify(t, made, c.logKey())
 				if !v.OK() {
@@ -158,10 +172,10 @@ func TestNothingOfWhatIsCoveredLeaves(t *testing.T) {
 
 func TestNothingOfWhatIsWithheldLeaves(t *testing.T) {
 	c := newChain(t)
-	for name, tagged := range map[string]uint64{"the message": c.message, "its edit": c.edit} {
-		for _, format := range quick() {
-			for _, among := range []bool{true, false} {
-				t.Run(fmt.Sprintf("%s %s %v", name, format, among), func(t *testing.T) {
+	for i, tagged := range []uint64{c.message, c.edit} {
+		for k, among := range []bool{true, false} {
+			for _, format := range everySecond(quick(), i+k) {
+				t.Run(fmt.Sprintf("%d %s %v", i, format, among), func(t *testing.T) {
 					req := full(c.ward, c.files, format)
 					req.Withhold = func(seq uint64) (Withheld, bool) {
 						return Withheld{Tag: "privileged", Basis: "attorney-client", Description: "advice on liability", By: "counsel@ward.test"}, seq == tagged

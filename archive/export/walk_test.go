@@ -109,8 +109,11 @@ func TestEveryFormatIsVerified(t *testing.T) {
 		if format == "pdf" { // which embeds fonts in each document
 			units, splits = units[:1], splits[3:]
 		}
-		for _, unit := range units {
-			for _, split := range splits {
+		for i, unit := range units {
+			for k, split := range splits {
+				if len(units) > 1 && (i+k)%2 == 1 {
+					continue // the next unit has it
+				}
 				t.Run(fmt.Sprintf("%s %s %v", format, unit, split), func(t *testing.T) {
 					req := full(w, f, format)
 					req.Unit, req.Split = unit, split

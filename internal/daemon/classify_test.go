@@ -3,6 +3,7 @@ package daemon
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"testing"
 
 	"holdfast/archive"
@@ -102,14 +103,13 @@ func (o *office) classes(want []struct{ class, rule string }, schedule uint64) {
 	o.t.Helper()
 	s, err := o.client.Status(o.t.Context())
 	o.do(err)
-	var got []api.Shown
-	for seq := range s.Size {
-		r, err := o.client.Show(o.t.Context(), api.ShowRequest{Seqs: []uint64{seq}, Reason: "test"})
-		o.do(err)
-		if m := r.Entries[0].Message; m != nil && m.Typ != envelope.TypCheckpoint {
-			got = append(got, r.Entries[0])
-		}
+	seqs := make([]uint64, s.Size)
+	for i := range seqs {
+		seqs[i] = uint64(i)
 	}
+	shown, err := o.client.Show(o.t.Context(), api.ShowRequest{Seqs: seqs, Reason: "test"})
+	o.do(err)
+	got := slices.DeleteFunc(shown.Entries, func(e api.Shown) bool { return e.Message == nil || e.Message.Typ == envelope.TypCheckpoint })
 	if len(got) != len(want) {
 		o.t.Fatalf("%d messages; want %d", len(got), len(want))
 	}

@@ -261,7 +261,7 @@ func phrases(lines []corpus.Line) (out []string) {
 func TestMessagesAreArchivedAndFound(t *testing.T) {
 	w := newWard(t)
 	w.start()
-	all := lines(300)
+	all := lines(200)
 	sum := w.load(all)
 	if sum.Messages != len(all) {
 		t.Fatalf("%d messages were sent for %d lines", sum.Messages, len(all))
@@ -304,7 +304,7 @@ func (w *ward) nothingReadable(all []corpus.Line) {
 	w.t.Helper()
 	var canaries [][]byte
 	for _, l := range all {
-		if len(l.Text) >= 24 && len(canaries) < 200 {
+		if len(l.Text) >= 24 && len(canaries) < 60 {
 			canaries = append(canaries, []byte(l.Text))
 		}
 	}
@@ -341,7 +341,7 @@ func (w *ward) nothingReadable(all []corpus.Line) {
 func TestProductionIsVerifiedElsewhere(t *testing.T) {
 	w := newWard(t)
 	w.start()
-	all := lines(300)
+	all := lines(60)
 	w.load(all)
 	w.acked()
 	phrase := phrases(all)[0]
