@@ -48,9 +48,8 @@ type Archive struct {
 	lock   *os.File
 	disk   *diskSpace
 
-	mu      sync.RWMutex // guards st: readers share it for the time of a transaction
-	st      *store
-	closing atomic.Int32 // how many want to close files: copies let go of them
+	mu sync.RWMutex // guards st: readers share it for the time of a transaction
+	st *store
 
 	size     atomic.Uint64
 	cursor   atomic.Pointer[Cursor]
@@ -224,7 +223,8 @@ func (a *Archive) Close() error {
 
 func (a *Archive) release() error {
 	var errs []error
-	defer a.lockFiles()()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.st != nil {
 		errs = append(errs, a.st.close())
 		a.st = nil
@@ -233,18 +233,6 @@ func (a *Archive) release() error {
 		errs = append(errs, a.lock.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// lockFiles takes the files for somebody who closes one of them. That waits for
-// every transaction in it, and everybody else for that; a copy's, which would
-// take long, is given up.
-func (a *Archive) lockFiles() (unlock func()) {
-	a.closing.Add(1)
-	a.mu.Lock()
-	return func() {
-		a.mu.Unlock()
-		a.closing.Add(-1)
-	}
 }
 
 // view runs f with the open files. f does not call it again: between the two

@@ -61,8 +61,8 @@ func (n *bodyNamer) of(l *proof.Leaf) string {
 // leaf: a record without one is an orphan and does not count.
 type bodyFile struct {
 	name string
-	db   *bbolt.DB
 	key  *seal.FileKey
+	shared
 }
 
 // bodyFiles opens body files when they are first needed.
@@ -102,7 +102,7 @@ func (b *bodyFiles) openFile(name string) (*bodyFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &bodyFile{name: name, db: db}
+	f := &bodyFile{name: name, shared: shared{db: db}}
 	err = guard(func() error {
 		return db.View(func(tx *bbolt.Tx) error {
 			id := tx.Bucket(bucketMeta).Get(keyFileID)
@@ -157,7 +157,7 @@ func (b *bodyFiles) close() error {
 	defer b.mu.Unlock()
 	var errs []error
 	for _, f := range b.open {
-		errs = append(errs, f.db.Close())
+		errs = append(errs, f.close())
 	}
 	b.open = map[string]*bodyFile{}
 	return errors.Join(errs...)

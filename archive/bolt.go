@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -119,6 +120,19 @@ func openChecked(path string, mode openMode) (*bbolt.DB, error) {
 		options.InitialMmapSize = int(info.Size()) + growSpace
 	}
 	return bbolt.Open(path, 0o600, options)
+}
+
+// shared is a database that is read while others may close it. Closing waits for
+// every transaction in it, and everybody who wants the archive's files waits for
+// that; so a copy, which would take long, looks whether it has begun.
+type shared struct {
+	db      *bbolt.DB
+	closing atomic.Bool
+}
+
+func (s *shared) close() error {
+	s.closing.Store(true)
+	return s.db.Close()
 }
 
 // sweepUnfinished removes what createBolt left in a folder when it was cut

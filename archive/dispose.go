@@ -172,7 +172,8 @@ func (a *Archive) Discard(cms []ClassMonth) error {
 
 // sweep removes what earlier dispositions of a class-month left.
 func (a *Archive) sweep(cm ClassMonth) error {
-	defer a.lockFiles()()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.st == nil {
 		return ErrFailed
 	}

@@ -358,7 +358,7 @@ func (r *resealer) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = r.compare(ctx, &bodyFile{name: r.name, db: db, key: r.key})
+	err = r.compare(ctx, &bodyFile{name: r.name, shared: shared{db: db}, key: r.key})
 	return errors.Join(err, db.Close())
 }
 

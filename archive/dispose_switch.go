@@ -209,7 +209,8 @@ func (a *Archive) switched(r *Resealed, first uint64) (*generation, error) {
 // closeBody closes a body file whose last transaction's outcome is unknown; it
 // is opened again when it is needed.
 func (a *Archive) closeBody(name string) error {
-	defer a.lockFiles()()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	return a.st.bodies.drop(name)
 }
 

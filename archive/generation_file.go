@@ -177,7 +177,7 @@ func (b *bodyFiles) drop(name string) error {
 		return nil
 	}
 	delete(b.open, name)
-	return f.db.Close()
+	return f.close()
 }
 
 // switchTo makes readers and the next commit use other body files.
@@ -192,7 +192,8 @@ func (a *Archive) switchTo(gens generations) {
 
 // removeBodyFile unlinks a body file that nobody reads any more.
 func (a *Archive) removeBodyFile(name string) error {
-	defer a.lockFiles()()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.st == nil {
 		return ErrFailed
 	}

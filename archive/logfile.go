@@ -40,7 +40,7 @@ type logFile struct {
 	number uint64
 	first  uint64
 	rolled bool // a file after it has been made
-	db     *bbolt.DB
+	shared
 }
 
 var logName = regexp.MustCompile(`^([0-9]{6})\.db$`)
@@ -141,7 +141,7 @@ func lost(dir, origin string, before []*logFile, next uint64) string {
 		return ""
 	}
 	text := fmt.Sprintf(", with entries %d to %d", from, f.first-1)
-	if err := f.db.Close(); err != nil {
+	if err := f.close(); err != nil {
 		return ""
 	}
 	return text
@@ -152,7 +152,7 @@ func openLogFile(dir string, number uint64, origin string, mode openMode) (*logF
 	if err != nil {
 		return nil, err
 	}
-	f := &logFile{number: number, db: db}
+	f := &logFile{number: number, shared: shared{db: db}}
 	err = guard(func() error {
 		return db.View(func(tx *bbolt.Tx) error {
 			meta := tx.Bucket(bucketMeta)
@@ -182,7 +182,7 @@ func openLogFile(dir string, number uint64, origin string, mode openMode) (*logF
 func closeLogs(logs []*logFile) error {
 	var errs []error
 	for _, f := range logs {
-		errs = append(errs, f.db.Close())
+		errs = append(errs, f.close())
 	}
 	return errors.Join(errs...)
 }

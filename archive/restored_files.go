@@ -40,7 +40,7 @@ func truncateBodies(dir, name string, size uint64) (n uint64, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	f := &bodyFile{name: name, db: db}
+	f := &bodyFile{name: name, shared: shared{db: db}}
 	if n, err = f.countFrom(size); err != nil || n == 0 {
 		return n, err
 	}

@@ -53,7 +53,7 @@ func (a *Archive) Dir() string { return a.dir }
 // busy with it for about as long as with a checkpoint.
 func (a *Archive) Snapshot(ctx context.Context, spool string) (*Snapshot, error) {
 	s := &Snapshot{a: a, spool: spool, spooledLog: filepath.Join(spool, "log.db")}
-	var log *bbolt.Tx
+	var log *spooling
 	_, err := a.submit(ctx, &request{done: make(chan reply, 1), alone: func() (reply, error) {
 		r := &request{checkpoint: true, done: make(chan reply, 1)}
 		p := newPlan(&a.w, a.st, nil)
@@ -97,7 +97,7 @@ func (a *Archive) Snapshot(ctx context.Context, spool string) (*Snapshot, error)
 
 // capture reads, in the writer, where the log ends, and begins a transaction
 // that sees the newest log file as it is then.
-func (s *Snapshot) capture() (log *bbolt.Tx, err error) {
+func (s *Snapshot) capture() (log *spooling, err error) {
 	end := &s.a.w.end
 	s.Size, s.Root, s.Last, s.first, s.gens = end.size, end.root(), end.last, end.first, s.a.st.gens
 	if end.cursor != nil {
@@ -108,11 +108,7 @@ func (s *Snapshot) capture() (log *bbolt.Tx, err error) {
 	if s.Schema, err = newest.schema(); err != nil {
 		return nil, err
 	}
-	err = guard(func() error {
-		log, err = newest.db.Begin(false)
-		return err
-	})
-	return log, err
+	return newest.spool()
 }
 
 // listLogs names identity.json and the log's files up to the one that was the

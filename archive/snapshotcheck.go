@@ -41,7 +41,7 @@ func (s *Snapshot) checkLogCopy(ctx context.Context, c *Copied) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	f := &logFile{db: db, first: s.first}
+	f := &logFile{shared: shared{db: db}, first: s.first}
 	t, _, err := f.tip()
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (s *Snapshot) checkBodyCopy(ctx context.Context, name string, c *Copied, fr
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	f := &bodyFile{name: name, db: db}
+	f := &bodyFile{name: name, shared: shared{db: db}}
 	return guard(func() error {
 		return db.View(func(tx *bbolt.Tx) error {
 			id, records := tx.Bucket(bucketMeta).Get(keyFileID), tx.Bucket(bucketRecord)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -20,8 +21,8 @@ import (
 // written over; the file grows by those that were replaced meanwhile, and uses
 // them afterwards. The writer does not wait for it, unless a file grows beyond
 // the address space that was reserved for it (growSpace), nor does the transaction
-// wait for anything but the local disk. Whoever has to close a file
-// (Archive.lockFiles) makes it end.
+// wait for anything but the local disk. Whoever has to close that file makes it
+// end.
 const (
 	copyPart  = 1 << 20   // bytes between two looks at the writer and the disk
 	spoolKept = 128 << 20 // bytes of a copy that the disk is not bidden to write
@@ -91,50 +92,71 @@ func (s *Snapshot) OpenFinished(f SnapshotFile) (in *os.File, size int64, err er
 
 // spoolBody copies a body file as it is now.
 func (s *Snapshot) spoolBody(ctx context.Context, name, path string) (int64, error) {
-	var tx *bbolt.Tx
+	var pages *spooling
 	err := s.a.view(func(st *store) error {
 		f, err := st.bodies.get(name)
 		if err == nil {
-			err = guard(func() error {
-				tx, err = f.db.Begin(false)
-				return err
-			})
+			pages, err = f.spool()
 		}
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
-	return s.a.spoolPages(ctx, tx, path)
+	return s.a.spoolPages(ctx, pages, path)
+}
+
+// spooling is a read transaction of which a copy is made.
+type spooling struct {
+	tx   *bbolt.Tx
+	file *shared
+}
+
+// spool begins a copy of what the file is now.
+func (s *shared) spool() (*spooling, error) {
+	p := &spooling{file: s}
+	err := guard(func() (err error) {
+		p.tx, err = s.db.Begin(false)
+		return err
+	})
+	return p, err
 }
 
 // spoolPages writes the pages that a read transaction sees to a new file in the
 // spool, and ends the transaction. Nothing else of the archive's may be waited
-// for meanwhile: whoever closes a file waits for every transaction in it. Then
+// for meanwhile: whoever closes the file waits for every transaction in it. Then
 // it is ErrChanged.
-func (a *Archive) spoolPages(ctx context.Context, tx *bbolt.Tx, path string) (size int64, err error) {
-	defer func() { err = errors.Join(err, tx.Rollback()) }()
+func (a *Archive) spoolPages(ctx context.Context, p *spooling, path string) (size int64, err error) {
+	defer func() { err = errors.Join(err, p.tx.Rollback()) }()
 	if err := durable.Remove(path); err != nil {
 		return 0, err
 	}
-	if err := a.spoolRoom(filepath.Dir(path), tx.Size()); err != nil {
+	same, err := a.onOwnDisk(filepath.Dir(path))
+	if err == nil && same {
+		err = a.spoolRoom(p.tx.Size())
+	}
+	if err != nil {
 		return 0, err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // #nosec G304 -- a name of ours in the spool
 	if err != nil {
 		return 0, err
 	}
-	size, err = tx.WriteTo(&spoolWriter{ctx: ctx, a: a, f: f})
+	size, err = p.tx.WriteTo(&spoolWriter{ctx: ctx, a: a, f: f, closing: &p.file.closing, same: same})
 	return size, errors.Join(err, f.Close())
 }
 
-// spoolRoom refuses a copy of so many bytes that would leave ingest no room
-// while it is there. A spool on another disk takes none of it.
-func (a *Archive) spoolRoom(spool string, bytes int64) error {
+// onOwnDisk reports whether the spool is on the archive's disk. One on another
+// takes no room of ingest's, and is of use where ingest has none.
+func (a *Archive) onOwnDisk(spool string) (bool, error) {
 	var own, other unix.Stat_t
-	if err := errors.Join(unix.Stat(a.dir, &own), unix.Stat(spool, &other)); err != nil || own.Dev != other.Dev {
-		return err
-	}
+	err := errors.Join(unix.Stat(a.dir, &own), unix.Stat(spool, &other))
+	return own.Dev == other.Dev, err
+}
+
+// spoolRoom refuses a copy of so many bytes that would leave ingest no room
+// while it is there.
+func (a *Archive) spoolRoom(bytes int64) error {
 	free, err := a.disk.free()
 	if err == nil && free < bytes+a.disk.lowWater+2*groupBytes+margin {
 		err = fmt.Errorf("no room for the spool, which takes %d MiB; name it a folder on another disk, in the configuration's [backup], or make room: %w", bytes>>20, ErrDiskFull)
@@ -146,9 +168,11 @@ func (a *Archive) spoolRoom(spool string, bytes int64) error {
 // archive's writer. Whatever a crash leaves there nobody reads: it syncs
 // nothing.
 type spoolWriter struct {
-	ctx context.Context
-	a   *Archive
-	f   *os.File
+	ctx     context.Context
+	a       *Archive
+	f       *os.File
+	closing *atomic.Bool // somebody has to close what is copied
+	same    bool         // the spool is on the archive's disk
 }
 
 func (w *spoolWriter) Write(p []byte) (int, error) { return w.f.Write(p) }
@@ -181,8 +205,8 @@ func (w *spoolWriter) ReadFrom(r io.Reader) (n int64, err error) {
 // a time: a disk that is busy with a gigabyte makes whoever syncs a commit wait.
 // What comes before stays in memory: a small copy is removed again before it
 // ever takes a block of the disk, for giving back many at once makes others wait
-// as well. It stops where the disk comes to its low-water mark, and where
-// somebody has to close a file.
+// as well. It stops where that is the archive's disk and comes to its low-water
+// mark, and where somebody has to close the file.
 func (w *spoolWriter) pace(n int64) error {
 	if n > spoolKept {
 		const how = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE
@@ -191,10 +215,10 @@ func (w *spoolWriter) pace(n int64) error {
 			return err
 		}
 	}
-	if !w.a.Room() {
+	if w.same && !w.a.Room() {
 		return fmt.Errorf("no room for the spool: %w", ErrDiskFull)
 	}
-	if w.a.closing.Load() > 0 {
+	if w.closing.Load() {
 		return fmt.Errorf("%w: a disposition, or a reopening after a failed commit, needed the file", ErrChanged)
 	}
 	return w.ctx.Err()

@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -100,9 +101,19 @@ func TestCopyLetsGo(t *testing.T) {
 			t.Parallel()
 			a, s, f := bulky(t)
 			done := make(chan error, 1)
+			closing := &a.st.newest().closing
+			if !c.log {
+				closing = &a.st.bodies.open[f.body].closing
+			}
 			ctx := underWay{t.Context(), &sync.Once{}, func() {
 				go func() { done <- c.needs(a, f.body) }()
-				a.locked(t)
+				for end := time.Now().Add(10 * time.Second); !closing.Load(); {
+					if time.Now().After(end) {
+						t.Error("nobody closes the file")
+						return
+					}
+					runtime.Gosched()
+				}
 			}}
 			var err error
 			if c.log {
@@ -136,7 +147,10 @@ func TestLostBodyBesideADisposition(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		done <- w.view(func(st *store) error {
-			go func() { defer w.lockFiles()() }()
+			go func() {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+			}()
 			w.locked(t)
 			return s.listBodies(st, w.month())
 		})
@@ -280,7 +294,14 @@ func TestCopyLeavesRoomForIngest(t *testing.T) {
 			}
 		}
 	}
-	// Another disk has room of its own.
+	// Another disk has room of its own, also where the archive's has none left.
+	free, err := a.disk.free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(ballast+"2", make([]byte, free-a.disk.lowWater), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	elsewhere, err := a.Snapshot(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)

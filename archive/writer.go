@@ -334,7 +334,8 @@ func (a *Archive) roll() error {
 // reopen closes and opens every file after a failed commit, reads the log's
 // end anew and checks it.
 func (a *Archive) reopen() error {
-	defer a.lockFiles()()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.st != nil {
 		if err := a.st.close(); err != nil && a.opts.Logger != nil {
 			a.opts.Logger.Warn("closing after a failed commit", "err", err)
