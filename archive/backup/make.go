@@ -32,8 +32,8 @@ type Options struct {
 	Copies  Copies // may be nil
 
 	// Reread has the files that earlier backups have already read back, and written
-	// anew where they have decayed, and each body opened again, rather than have
-	// those backups believed: for when a drill has failed.
+	// anew where they have decayed, and each body of those still written to opened
+	// again, rather than have those backups believed: for when a drill has failed.
 	Reread bool
 
 	// Progress is told now and then how far it is; may be nil.
@@ -96,6 +96,9 @@ func Make(ctx context.Context, o Options) (r *Result, err error) {
 		if !errors.Is(err, archive.ErrChanged) {
 			break
 		}
+	}
+	if errors.Is(err, archive.ErrChanged) {
+		err = fmt.Errorf("it was begun %d times, and each time something came in between; run it again when no disposition is under way: %w", makeTries, err)
 	}
 	if err != nil {
 		return nil, err

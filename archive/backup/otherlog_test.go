@@ -3,10 +3,16 @@ package backup
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"holdfast/archive"
 )
 
 // An older backup is put back, and its log goes on otherwise than the one that
@@ -144,4 +150,57 @@ func TestDecayedListIsMended(t *testing.T) {
 	whole[0] ^= 1
 	check(t, os.WriteFile(path, whole, 0o600))
 	w.putBack(w.make().Manifest.ID)
+}
+
+// A backup that was killed right after a rename leaves an object whose name a loss
+// of power takes away: the next one, which finds it there, has the folder synced.
+func TestNameOfAnObjectThatIsThereIsDurable(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.make()
+	tg, err := openTarget(w.to, w.Identity(), true)
+	check(t, err)
+	defer func() { check(t, tg.close()) }()
+	tg.giveWay = w.GiveWay
+	put := func() string {
+		sum, _, err := tg.put(t.Context(), bytes.NewReader([]byte("content")), func(int64) {})
+		check(t, err)
+		return sum
+	}
+	folder := filepath.Dir(ObjectPath(w.to, put()))
+	watch, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	check(t, err)
+	defer func() { check(t, unix.Close(watch)) }()
+	_, err = unix.InotifyAddWatch(watch, folder, unix.IN_OPEN|unix.IN_ONLYDIR)
+	check(t, err)
+	put()
+	events, opened := make([]byte, 1<<16), false
+	n, err := unix.Read(watch, events)
+	check(t, err)
+	for events = events[:n]; len(events) >= unix.SizeofInotifyEvent; {
+		mask, name := binary.NativeEndian.Uint32(events[4:]), binary.NativeEndian.Uint32(events[12:])
+		opened = opened || mask&(unix.IN_OPEN|unix.IN_ISDIR) == unix.IN_OPEN|unix.IN_ISDIR
+		events = events[unix.SizeofInotifyEvent+int(name):]
+	}
+	if !opened {
+		t.Error("the object's folder was not opened, and so not synced")
+	}
+}
+
+// Where something comes in between each time, a backup says when to try again.
+func TestBackupGivesUp(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	o, tries := w.backup(), 0
+	o.fault = func(step string) error {
+		if step != "signed" {
+			return nil
+		}
+		tries++
+		return archive.ErrChanged
+	}
+	_, err := Make(t.Context(), o)
+	if !errors.Is(err, archive.ErrChanged) || !strings.Contains(err.Error(), "run it again") || tries != makeTries {
+		t.Errorf("after %d tries: %v", tries, err)
+	}
 }

@@ -158,15 +158,19 @@ func (t *target) put(ctx context.Context, r io.Reader, wrote func(int64)) (sum s
 	if !errors.Is(err, io.EOF) {
 		return "", 0, err
 	}
-	written := File{Path: "what was just written", Size: size, SHA256: sum}
-	if t.has(sum, size) {
-		if err := t.readBack(ctx, written); err == nil || ctx.Err() != nil {
-			return sum, size, errors.Join(err, f.Abort())
-		}
-	}
 	path := ObjectPath(t.dir, sum)
 	if err := durable.Mkdir(filepath.Dir(path), 0o700); err != nil {
 		return "", 0, err
+	}
+	written := File{Path: "what was just written", Size: size, SHA256: sum}
+	if t.has(sum, size) {
+		// A backup that was killed may have left it with a name that a loss of power takes away.
+		if err := durable.SyncDir(filepath.Dir(path)); err != nil {
+			return "", 0, err
+		}
+		if err := t.readBack(ctx, written); err == nil || ctx.Err() != nil {
+			return sum, size, errors.Join(err, f.Abort())
+		}
 	}
 	if err := f.CommitAt(path); err != nil {
 		return "", 0, err
