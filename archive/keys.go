@@ -9,12 +9,11 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"holdfast/archive/proof"
 	"holdfast/archive/seal"
 	"holdfast/internal/durable"
 	"holdfast/internal/jws"
+	"holdfast/internal/regular"
 )
 
 // keys is the keyring in memory and its two files. Every change goes to
@@ -236,16 +235,9 @@ func readLimited(path string, limit int64) ([]byte, error) {
 // doctor or unlock, would wait for somebody at its other end. bbolt opens its
 // files by it.
 func openRegular(path string, flag int, perm os.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(path, flag|unix.O_NONBLOCK, perm) // #nosec G304 -- a name of ours in the data directory
-	if err != nil {
-		return nil, err
+	f, err := regular.OpenFile(path, flag, perm)
+	if errors.Is(err, regular.ErrIrregular) {
+		return nil, fmt.Errorf("%w: %s is no regular file; see who put it there", ErrDamaged, filepath.Base(path))
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%w: %s is no regular file; see who put it there", ErrDamaged, filepath.Base(path))
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return f, err
 }

@@ -9,12 +9,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"holdfast/ingest/wire"
+	"holdfast/internal/certreq"
 )
 
 // remote is the relay as the rest of the package sees it; httpRelay is the one of AMX/1 section 3.
@@ -57,7 +57,7 @@ func newHTTPRelay(o *Options, arc string) (*httpRelay, error) {
 	if err != nil || base.Scheme != "https" || base.Host == "" {
 		return nil, fmt.Errorf("%w: the relay's url must be of the form https://HOST[:PORT]", errOptions)
 	}
-	pem, err := os.ReadFile(o.CA)
+	pem, err := certreq.Read(o.CA)
 	if err != nil {
 		return nil, fmt.Errorf("read the relay's CA; set [relay] ca to the file that the relay's operator gave out: %w", err)
 	}
@@ -65,7 +65,7 @@ func newHTTPRelay(o *Options, arc string) (*httpRelay, error) {
 	if !roots.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%w: the relay's CA file holds no PEM certificate", errOptions)
 	}
-	if _, err := tls.LoadX509KeyPair(o.Cert, o.Key); err != nil {
+	if _, err := certreq.Pair(o.Cert, o.Key); err != nil {
 		return nil, fmt.Errorf("read the client certificate; check [relay] cert and key: %w", err)
 	}
 	config := &tls.Config{
@@ -74,7 +74,7 @@ func newHTTPRelay(o *Options, arc string) (*httpRelay, error) {
 		ServerName: base.Hostname(),
 		// Read for each connection, so that a renewed certificate needs no restart.
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			cert, err := tls.LoadX509KeyPair(o.Cert, o.Key)
+			cert, err := certreq.Pair(o.Cert, o.Key)
 			if err != nil {
 				return nil, fmt.Errorf("read the client certificate: %w", err)
 			}

@@ -8,11 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"holdfast/internal/regular"
 )
 
 var (
@@ -26,12 +27,8 @@ func joinHostPort(host, port string) string { return net.JoinHostPort(host, port
 
 // readCA reads the authorities that alone may certify a domain controller.
 func readCA(path string) (*x509.CertPool, error) {
-	f, err := os.Open(path) // #nosec G304 -- the operator names it
+	text, err := regular.Read(path, maxCA)
 	if err != nil {
-		return nil, fmt.Errorf("%w: ca: %w", errOptions, err)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxCA))
-	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("%w: ca: %w", errOptions, err)
 	}
 	pool := x509.NewCertPool()

@@ -7,17 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/sys/unix"
 
 	"holdfast/archive/proof"
 	"holdfast/internal/durable"
 	"holdfast/internal/ijson"
+	"holdfast/internal/regular"
 )
 
 // maxLine bounds one line of an anchor file, in bytes: a checkpoint, escaped,
@@ -118,7 +117,10 @@ func Last(path string) (*Line, error) {
 
 // readTail reads the end of a file; whole says that it was all of it.
 func readTail(path string) (tail []byte, whole bool, err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // #nosec G304 -- the operator names it
+	f, err := regular.Open(path)
+	if errors.Is(err, regular.ErrIrregular) {
+		return nil, false, fmt.Errorf("%w: %w", ErrLine, err)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -126,9 +128,6 @@ func readTail(path string) (tail []byte, whole bool, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, false, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, false, fmt.Errorf("%w: %s is no regular file", ErrLine, path)
 	}
 	from := max(0, info.Size()-tailRead)
 	tail = make([]byte, info.Size()-from)

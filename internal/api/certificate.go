@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"holdfast/internal/certreq"
 )
 
 // Certificate is the server's certificate chain and key, read from a pair of
@@ -50,7 +52,7 @@ func (c *Certificate) NotAfter() time.Time {
 }
 
 func (c *Certificate) load() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	pair, err := certreq.Pair(c.cert, c.key)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate: %w", err)
 	}

@@ -2,10 +2,15 @@ package certreq
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/user"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"holdfast/internal/regular"
 )
 
 // Account is the daemon's own account, made by the package (sysusers). Its group
@@ -35,7 +40,7 @@ func Daemon() (*Holder, error) {
 // than its owner read it too: another program may need it. A crash leaves a
 // file that the account cannot read yet: it may be called again.
 func (h Holder) Give(path string) (given bool, err error) {
-	f, err := os.Open(path) // #nosec G304 -- the operator names it
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // #nosec G304 -- the operator names it
 	if err != nil {
 		return false, err
 	}
@@ -57,7 +62,7 @@ func (h Holder) Give(path string) (given bool, err error) {
 // Show lets the account's group read a file without secrets, or look into a
 // folder, that others may not; its owner stays.
 func (h Holder) Show(path string) error {
-	f, err := os.Open(path) // #nosec G304 -- the operator names it
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // #nosec G304 -- the operator names it
 	if err != nil {
 		return err
 	}
@@ -67,8 +72,11 @@ func (h Holder) Show(path string) error {
 		return err
 	}
 	need := os.FileMode(0o040)
-	if info.IsDir() {
+	switch {
+	case info.IsDir():
 		need = 0o050
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s %w", path, regular.ErrIrregular)
 	}
 	if info.Mode().Perm()&(need>>3) == need>>3 {
 		return nil // everybody may

@@ -1,12 +1,17 @@
 package certreq
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"holdfast/internal/regular"
 )
 
 // someone is an account to give files to: root may give them to anybody, others
@@ -167,5 +172,23 @@ func TestDaemon(t *testing.T) {
 	h, err := Daemon()
 	if err != nil || h != nil && (h.UID == 0 || h.GID == 0) {
 		t.Errorf("%+v, %v", h, err)
+	}
+}
+
+// A pipe that was put in a file's place is given to nobody, and keeps root from
+// nothing.
+func TestPipeIsNotGiven(t *testing.T) {
+	h, pipe := Holder{UID: os.Geteuid(), GID: os.Getegid()}, filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if given, err := h.Give(pipe); given || err != nil {
+		t.Error(given, err)
+	}
+	if err := h.Show(pipe); !errors.Is(err, regular.ErrIrregular) {
+		t.Error(err)
+	}
+	if mode, _, _ := look(t, pipe); mode != 0o600 {
+		t.Errorf("mode %o", mode)
 	}
 }

@@ -1,9 +1,9 @@
 // Package certreq makes keys and certificate requests (PKCS #10, RFC 2986),
-// installs the certificates that come back, and writes fingerprints as they are
+// installs the certificates that come back, reads those that there are, and writes fingerprints as they are
 // read over the telephone.
 //
-// The commands and internal/setup import it; of the project it imports
-// internal/durable alone.
+// The commands and whoever reads certificates import it; of the project it
+// imports internal/durable and internal/regular alone.
 package certreq
 
 import (
@@ -12,19 +12,19 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"strings"
 	"time"
 
 	"holdfast/internal/durable"
+	"holdfast/internal/regular"
 )
 
 // maxPEM bounds a PEM file, in bytes.
@@ -156,19 +156,20 @@ func privateKey(path string) (crypto.Signer, error) {
 }
 
 // Read reads a PEM file of a bounded size.
-func Read(path string) ([]byte, error) {
-	f, err := os.Open(path) // #nosec G304 -- the operator names it
+func Read(path string) ([]byte, error) { return regular.Read(path, maxPEM) }
+
+// Pair reads a certificate, whose chain may follow it, and its key.
+func Pair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := Read(certFile)
 	if err != nil {
-		return nil, err
+		return tls.Certificate{}, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
+	key, err := Read(keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
 	}
-	if len(text) > maxPEM {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxPEM)
-	}
-	return text, nil
+	defer clear(key)
+	return tls.X509KeyPair(cert, key)
 }
 
 // Pin is what one PEM block of a file is, and the SHA-256 by which two people

@@ -11,14 +11,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"holdfast/internal/regular"
 )
 
 // Max bounds a configuration file, in bytes.
@@ -127,15 +127,11 @@ type Relay struct {
 
 // Load reads and checks the file at path.
 func Load(path string) (*Config, error) {
-	f, err := os.Open(path) // #nosec G304 -- the operator names it
+	text, err := regular.Read(path, Max)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w; `holdfastd init` writes one", ErrConfig, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, Max+1))
-	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	c, err := Parse(text, filepath.Dir(path))

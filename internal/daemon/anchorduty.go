@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/api"
 	"holdfast/internal/config"
 	"holdfast/internal/outward"
+	"holdfast/internal/regular"
 )
 
 // Names of the alarms about anchors.
@@ -60,7 +61,7 @@ func (p *parts) anchorDuty(o Options) (duty, error) {
 }
 
 func newWitness(w config.Witness) (anchor.Place, error) {
-	text, err := readSmall(w.Key, proof.MaxWitnessKey)
+	text, err := regular.Read(w.Key, proof.MaxWitnessKey)
 	if err != nil {
 		return nil, err
 	}

@@ -1,13 +1,14 @@
 package daemon
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 
 	"holdfast/archive/proof"
+	"holdfast/internal/certreq"
 	"holdfast/internal/config"
+	"holdfast/internal/regular"
 )
 
 // CheckFiles reads every file of certificates and public keys that the
@@ -64,7 +65,7 @@ func checkOptional(path string) error {
 }
 
 func checkAuthorities(path string) error {
-	text, err := readSmall(path, 1<<20)
+	text, err := certreq.Read(path)
 	if err != nil {
 		return err
 	}
@@ -75,16 +76,7 @@ func checkAuthorities(path string) error {
 }
 
 func checkPair(cert, key string) error {
-	certText, err := readSmall(cert, 1<<20)
-	if err != nil {
-		return err
-	}
-	keyText, err := readSmall(key, 1<<20)
-	if err != nil {
-		return err
-	}
-	defer clear(keyText)
-	_, err = tls.X509KeyPair(certText, keyText)
+	_, err := certreq.Pair(cert, key)
 	return err
 }
 
@@ -94,7 +86,7 @@ func checkPublicKey(path string) error {
 }
 
 func checkWitness(path string) error {
-	text, err := readSmall(path, proof.MaxWitnessKey)
+	text, err := regular.Read(path, proof.MaxWitnessKey)
 	if err != nil {
 		return err
 	}

@@ -7,16 +7,14 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"holdfast/archive/seal"
 	"holdfast/internal/durable"
+	"holdfast/internal/regular"
 	"holdfast/internal/setup"
 )
 
@@ -55,7 +53,7 @@ var errAbsent = fmt.Errorf("it is not there: %w", fs.ErrNotExist)
 // there, is empty, or stands for one that is not there is fs.ErrNotExist: a
 // sealed one that could not be opened arrives empty.
 func ReadCredential(dir, name string, limit int64) ([]byte, error) {
-	text, err := readSmall(filepath.Join(dir, name), limit)
+	text, err := regular.Read(filepath.Join(dir, name), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +110,7 @@ func LinkCredentials(data, dir string) error {
 
 // readPublicKey reads an Ed25519 public key from a PEM file.
 func readPublicKey(path string) (ed25519.PublicKey, error) {
-	text, err := readSmall(path, 64<<10)
+	text, err := regular.Read(path, 64<<10)
 	if err != nil {
 		return nil, err
 	}
@@ -129,28 +127,4 @@ func readPublicKey(path string) (ed25519.PublicKey, error) {
 		return nil, fmt.Errorf("%s holds no Ed25519 key", path)
 	}
 	return public, nil
-}
-
-// readSmall reads a regular file of at most limit bytes: at a pipe in its place
-// root, who asks, would wait for ever.
-func readSmall(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // #nosec G304 -- the operator names it
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
-	}
-	return b, nil
 }

@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/doctor"
 	"holdfast/internal/outward"
+	"holdfast/internal/regular"
 )
 
 // How long before its end a certificate is told of: once at each.
@@ -119,7 +120,7 @@ func (c *certificates) ends(now time.Time) (map[string]time.Time, error) {
 // come; of a file in which all have ended, the last. A file of authorities may
 // go on holding one that ended.
 func firstEnd(path string, now time.Time) (time.Time, error) {
-	text, err := readSmall(path, outward.MaxCA)
+	text, err := regular.Read(path, outward.MaxCA)
 	if err != nil {
 		return time.Time{}, err
 	}

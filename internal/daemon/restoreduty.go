@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"holdfast/ingest"
 	"holdfast/internal/anchor"
 	"holdfast/internal/api"
+	"holdfast/internal/regular"
 )
 
 // reasonRestored is why ingest is held back after a restore.
@@ -239,7 +239,7 @@ const maxAnchorLine = 64 << 10
 // lastOfEach reads the newest anchor of each log that a file of anchors names.
 // What is no whole line is passed over, as it is where the file is written.
 func lastOfEach(path string, key note.Verifier) (out []anchored, err error) {
-	f, err := os.Open(path) // #nosec G304 -- the operator names it
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"holdfast/archive"
 	"holdfast/internal/durable"
 	"holdfast/internal/ijson"
+	"holdfast/internal/regular"
 )
 
 // When the daemon checks its own store, and how gently: after each step it
@@ -56,7 +57,7 @@ type checks struct {
 
 func newChecks(dir string, p *parts) (*checks, error) {
 	c := &checks{path: filepath.Join(dir, checkedFile), parts: p, check: p.archive.Check, stands: checked{Version: 1}}
-	text, err := readSmall(c.path, 4<<10)
+	text, err := regular.Read(c.path, 4<<10)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return c, nil

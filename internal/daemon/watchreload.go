@@ -3,7 +3,6 @@ package daemon
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"reflect"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 
 	"holdfast/internal/api"
+	"holdfast/internal/certreq"
 	"holdfast/internal/config"
 )
 
@@ -64,7 +64,7 @@ func ownCertificates(c *config.Config) ([]api.ReloadCertificate, error) {
 	}
 	out := []api.ReloadCertificate{}
 	for _, f := range files {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		pair, err := certreq.Pair(f.cert, f.key)
 		if err != nil {
 			return nil, fmt.Errorf("the %s certificate: %w", f.name, err)
 		}

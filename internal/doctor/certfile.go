@@ -1,21 +1,15 @@
 package doctor
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"holdfast/internal/certreq"
 )
-
-// maxPEM bounds a file of certificates, in bytes.
-const maxPEM = 1 << 20
 
 // certificates judges the files of certificates that the configuration names.
 func (m *Machine) certificates() []Finding {
@@ -23,7 +17,7 @@ func (m *Machine) certificates() []Finding {
 	c := m.Config
 	own := func(name, cert, key string) {
 		f := m.certificate(name, cert, false)
-		switch err := fits(cert, key); {
+		switch _, err := certreq.Pair(cert, key); {
 		case err == nil || f.Severity != OK:
 		case errors.Is(err, fs.ErrPermission):
 			f = unseen(f.ID, key)
@@ -88,42 +82,9 @@ func (m *Machine) certificate(name, path string, authorities bool) Finding {
 	return certificateEnds(name, end, m.Now)
 }
 
-// fits reports whether a certificate is of the key.
-func fits(cert, key string) error {
-	certText, err := readPEM(cert)
-	if err != nil {
-		return err
-	}
-	keyText, err := readPEM(key)
-	if err != nil {
-		return err
-	}
-	defer clear(keyText)
-	_, err = tls.X509KeyPair(certText, keyText)
-	return err
-}
-
-// readPEM reads a regular file: root, who asks, would wait for ever at a pipe that
-// was put in its place.
-func readPEM(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // #nosec G304 -- the operator names it
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxPEM))
-	return text, errors.Join(err, f.Close())
-}
-
 // readCertificates reads every certificate of a PEM file; there is one at least.
 func readCertificates(path string) ([]*x509.Certificate, error) {
-	text, err := readPEM(path)
+	text, err := certreq.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("read a certificate: %w", err)
 	}

@@ -40,10 +40,12 @@ var places = map[string]place{
 	"internal/corpus":  {floor: cellar, tests: true},
 	"internal/durable": {floor: cellar},
 	"internal/ijson":   {floor: cellar},
-	// Other people's machines that the archive tells something.
-	"internal/outward": {floor: cellar},
+	// Files that somebody else names, read without waiting at a pipe.
+	"internal/regular": {floor: cellar},
 	"internal/role":    {floor: cellar},
 	"internal/jws":     {floor: ground},
+	// Other people's machines that the archive tells something.
+	"internal/outward": {floor: ground},
 
 	"archive/proof":   {floor: 0},
 	"archive/query":   {floor: 0},
@@ -52,7 +54,7 @@ var places = map[string]place{
 	"ingest/wire":     {floor: 0, only: []string{"internal/ijson", "internal/jws"}},
 	"internal/config": {floor: 0},
 	// Certificate requests and the fingerprints of pins.
-	"internal/certreq": {floor: 0, only: []string{"internal/durable"}},
+	"internal/certreq": {floor: 0, only: []string{"internal/durable", "internal/regular"}},
 	// Attachments' text, read in a child process; it knows no archive.
 	"internal/extract": {floor: 0},
 	// What the formats of productions render; it knows no archive either.

@@ -16,8 +16,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
+
+	"holdfast/internal/regular"
 )
 
 // MaxCA bounds a file of authorities, in bytes.
@@ -36,17 +37,13 @@ func Authorities(path string) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
 	}
-	f, err := os.Open(path) // #nosec G304 -- the operator names it
+	text, err := regular.Read(path, MaxCA)
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, MaxCA+1))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
 	pool := x509.NewCertPool()
-	if len(text) > MaxCA || !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no PEM certificate, or more than one would read", path)
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", path)
 	}
 	return pool, nil
 }

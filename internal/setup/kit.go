@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"holdfast/archive/seal"
 	"holdfast/internal/durable"
 	"holdfast/internal/ijson"
+	"holdfast/internal/regular"
 )
 
 // KitFile is the name of the file, beside the master key, that says which sets
@@ -124,7 +124,7 @@ func NoteKit(credentials string, set KitSet) error {
 // nobody noted them.
 func KitSets(credentials string) ([]KitSet, error) {
 	path := filepath.Join(credentials, KitFile)
-	text, err := readAtMost(path, maxKitRecord)
+	text, err := regular.Read(path, maxKitRecord)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -234,15 +234,4 @@ func Combine(shares []seal.Share) (*seal.RecoveryKey, error) {
 		texts[i] = s.String()
 	}
 	return seal.Combine(texts)
-}
-
-func readAtMost(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > limit || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file of at most %d bytes", path, limit)
-	}
-	return os.ReadFile(path) // #nosec G304 -- the operator names it
 }

@@ -17,6 +17,7 @@ import (
 	"holdfast/archive/seal"
 	"holdfast/internal/certreq"
 	"holdfast/internal/durable"
+	"holdfast/internal/regular"
 )
 
 // CredentialsLink is what a first run leaves in the archive's folder so that
@@ -153,7 +154,7 @@ func (m *maker) secretIn(path string) ([]byte, error) {
 
 // FirstLine reads a secret from a file's first line.
 func FirstLine(path string) ([]byte, error) {
-	text, err := readAtMost(path, maxLine)
+	text, err := regular.Read(path, maxLine)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w; give a file that has the secret on its first line", ErrGiven, err)
 	}
@@ -167,7 +168,7 @@ func FirstLine(path string) ([]byte, error) {
 // master returns the key that is there, or a new one.
 func (m *maker) master() (key [seal.MasterSize]byte, err error) {
 	path := filepath.Join(m.Credentials, MasterFile)
-	text, err := readAtMost(path, 256)
+	text, err := regular.Read(path, 256)
 	if errors.Is(err, os.ErrNotExist) {
 		m.made.NewKey = true
 		return seal.NewKey(), nil

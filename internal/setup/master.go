@@ -17,6 +17,7 @@ import (
 
 	"holdfast/archive/seal"
 	"holdfast/internal/durable"
+	"holdfast/internal/regular"
 )
 
 // The files of a credentials folder that may hold the master key.
@@ -119,7 +120,7 @@ func (k Keeper) sealed(ctx context.Context, text []byte) ([]byte, error) {
 
 // Unseal has systemd-creds open the sealed master key.
 func Unseal(ctx context.Context, credentials string) (key [seal.MasterSize]byte, err error) {
-	text, err := readAtMost(filepath.Join(credentials, SealedFile), 1<<20)
+	text, err := regular.Read(filepath.Join(credentials, SealedFile), 1<<20)
 	if err != nil {
 		return key, err
 	}

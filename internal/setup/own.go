@@ -14,6 +14,7 @@ import (
 
 	"holdfast/internal/certreq"
 	"holdfast/internal/durable"
+	"holdfast/internal/regular"
 )
 
 // Account is the daemon's own account.
@@ -207,7 +208,7 @@ func DropIns(units string) (made []string, err error) {
 func DropOut(units string) (removed []string, err error) {
 	for _, unit := range dropInUnits {
 		path := dropInPath(units, unit)
-		text, err := readAtMost(path, int64(len(dropIn)))
+		text, err := regular.Read(path, int64(len(dropIn)))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

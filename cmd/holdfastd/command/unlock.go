@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/api"
 	"holdfast/internal/config"
 	"holdfast/internal/daemon"
+	"holdfast/internal/regular"
 	"holdfast/internal/setup"
 )
 
@@ -161,7 +162,7 @@ func (l *lockedArchive) present(ctx context.Context) (key [seal.MasterSize]byte,
 }
 
 func (l *lockedArchive) passphrase(ctx context.Context) (key [seal.MasterSize]byte, err error) {
-	file, err := os.ReadFile(filepath.Join(l.credentials, setup.PassphraseFile)) // #nosec G304 -- a name of ours in the operator's folder
+	file, err := regular.Read(filepath.Join(l.credentials, setup.PassphraseFile), 64<<10)
 	if err != nil {
 		return key, err
 	}
