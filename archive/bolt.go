@@ -13,6 +13,7 @@ import (
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 
 	"holdfast/internal/durable"
 )
@@ -93,6 +94,9 @@ func openBolt(path string, mode openMode) (db *bbolt.DB, err error) {
 		}
 		if errors.Is(err, berrors.ErrTimeout) {
 			return fmt.Errorf("%w; stop it, or ask it with `holdfast verify`", ErrLocked)
+		}
+		if errors.Is(err, unix.ENOMEM) {
+			return fmt.Errorf("there is no address space for it, of which every open file takes some GiB; lift the limit on it (ulimit -v, LimitAS=): %w", err)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
