@@ -264,6 +264,11 @@ func TestBackupsAndDrillsThatFail(t *testing.T) {
 	if now, err := os.ReadFile(object); err != nil || !bytes.Equal(now, whole) {
 		t.Errorf("after a drill that failed the next backup believes the one before: %v", err)
 	}
+	d.flip(object)
+	made = d.run()
+	if now, err := os.ReadFile(object); err != nil || bytes.Equal(now, whole) {
+		t.Errorf("each backup after a failed drill reads everything again: %v", err)
+	}
 
 	d.must(os.Rename(d.path("to"), d.path("unmounted")))
 	d.must(os.Mkdir(d.path("to"), 0o700))

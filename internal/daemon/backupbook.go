@@ -98,6 +98,15 @@ func (b *backupBook) of(what string) (good api.Backup, failed bool) {
 	return b.good[what], any && !last.OK
 }
 
+// drillFailed reports whether a drill has failed since the last good backup:
+// what that and those before it have is not to be believed.
+func (b *backupBook) drillFailed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last, any := b.last[drillMade]
+	return any && !last.OK && last.Seq > b.good[backupMade].Seq
+}
+
 // show returns the account for people, the newest first.
 func (b *backupBook) show() *api.BackupsResponse {
 	b.mu.Lock()

@@ -57,27 +57,47 @@ func PrepareDrill(c *config.Config, req api.DrillRequest) (o backup.DrillOptions
 }
 
 // ownTemp makes a folder for one drill alone, without what one left in it that
-// was killed.
+// was killed. Where somebody else has it, it tries for a moment: they may just be
+// tidying, and a drill that was due would not come again for a month.
 func ownTemp(dir string) (done func() error, err error) {
 	none := func() error { return nil }
-	if err := durable.Mkdir(dir, 0o700); err != nil {
-		return none, err
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	held, err := holdTemp(dir)
+	for tries := 1; errors.Is(err, api.ErrDrillRunning) && tries < 10; tries++ {
+		<-tick.C
+		held, err = holdTemp(dir)
 	}
-	held, err := os.Open(dir) // #nosec G304 -- a name of ours
 	if err != nil {
 		return none, err
+	}
+	if err := backup.Empty(dir); err != nil {
+		return none, errors.Join(err, held.Close())
+	}
+	return func() error { return errors.Join(backup.Empty(dir), os.RemoveAll(dir), held.Close()) }, nil
+}
+
+// holdTemp makes the folder and takes its lock. If another has that, or has
+// removed the folder meanwhile, it is api.ErrDrillRunning.
+func holdTemp(dir string) (*os.File, error) {
+	if err := durable.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	held, err := os.Open(dir) // #nosec G304 -- a name of ours
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, api.ErrDrillRunning
+	}
+	if err != nil {
+		return nil, err
 	}
 	err = unix.Flock(int(held.Fd()), unix.LOCK_EX|unix.LOCK_NB) // #nosec G115 -- a descriptor
 	if errors.Is(err, unix.EWOULDBLOCK) || err == nil && !still(held, dir) {
 		err = api.ErrDrillRunning
 	}
-	if err == nil {
-		err = backup.Empty(dir)
-	}
 	if err != nil {
-		return none, errors.Join(err, held.Close())
+		return nil, errors.Join(err, held.Close())
 	}
-	return func() error { return errors.Join(backup.Empty(dir), os.RemoveAll(dir), held.Close()) }, nil
+	return held, nil
 }
 
 // tidyTemp removes what a drill left in the archive's folder that was killed: a

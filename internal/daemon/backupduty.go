@@ -203,9 +203,8 @@ func (b *backups) Backup(ctx context.Context, req api.BackupRequest, progress fu
 		keeper = &backup.Keeper{Archive: b.p.archive, Dir: keysTo, Copies: copyBook{b.p}}
 	}
 	begun := time.Now()
-	_, drillFailed := b.book.of(drillMade)
 	made, err := backup.Make(ctx, backup.Options{
-		Archive: b.p.archive, Keys: keeper, To: to, Spool: b.spool, Keep: b.config.Keep, Version: b.p.version, Copies: copyBook{b.p}, Reread: drillFailed,
+		Archive: b.p.archive, Keys: keeper, To: to, Spool: b.spool, Keep: b.config.Keep, Version: b.p.version, Copies: copyBook{b.p}, Reread: b.book.drillFailed(),
 		Progress: func(p backup.Progress) {
 			if progress != nil {
 				progress(api.Progress{Step: p.Doing, Done: uint64(max(p.Done, 0)), Total: uint64(max(p.Of, 0))}) // #nosec G115 -- not negative

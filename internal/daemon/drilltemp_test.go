@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -48,4 +49,33 @@ func TestTidyTemp(t *testing.T) {
 	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("it is still there: %v", err)
 	}
+}
+
+// Who tidies while a drill begins takes its folder away from no drill.
+func TestADrillBeginsWhileSomebodyTidies(t *testing.T) {
+	data := t.TempDir()
+	end := make(chan struct{})
+	var tidying sync.WaitGroup
+	tidying.Go(func() {
+		for {
+			select {
+			case <-end:
+				return
+			default:
+				if err := tidyTemp(data); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	for range 300 {
+		done, err := ownTemp(filepath.Join(data, drillTemp))
+		if err = errors.Join(err, done()); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(end)
+	tidying.Wait()
 }
