@@ -33,7 +33,7 @@ type Options struct {
 
 	// Reread has the files that earlier backups have already read back, and written
 	// anew where they have decayed, and each body of those still written to opened
-	// again, rather than have those backups believed: for when a drill has failed.
+	// again, rather than have those backups believed: for when a drill has failed since.
 	Reread bool
 
 	// Progress is told now and then how far it is; may be nil.
