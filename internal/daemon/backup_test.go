@@ -260,7 +260,7 @@ func TestBackupsAndDrillsThatFail(t *testing.T) {
 	// What no backup reads again, and no drill, is read again after a failed one.
 	object = d.attachment()
 	whole = d.flip(object)
-	made = d.run()
+	d.run()
 	if now, err := os.ReadFile(object); err != nil || !bytes.Equal(now, whole) {
 		t.Errorf("after a drill that failed the next backup believes the one before: %v", err)
 	}
