@@ -52,9 +52,6 @@ func outside() (code int, err error) {
 	if os.Getuid() != 0 {
 		return 1, errors.New("booting a tree takes root")
 	}
-	if err := prepare(); err != nil {
-		return 1, err
-	}
 	dir, err := os.MkdirTemp("/var/tmp", "holdfast-boot-")
 	if err != nil {
 		return 1, err
@@ -65,15 +62,18 @@ func outside() (code int, err error) {
 			return 1, err
 		}
 	}
+	// Mostly it waits for other machines: beside it the packages are built.
+	tree := make(chan error, 1)
+	go func() { tree <- prepare() }()
 	dist := os.Getenv(distEnv)
 	if dist == "" {
-		if dist, err = os.MkdirTemp("", "holdfast-dist-"); err != nil {
-			return 1, err
+		if dist, err = os.MkdirTemp("", "holdfast-dist-"); err == nil {
+			defer func() { err = errors.Join(err, os.RemoveAll(dist)) }()
+			err = build(dist)
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dist)) }()
-		if err := build(dist); err != nil {
-			return 1, err
-		}
+	}
+	if err := errors.Join(err, <-tree); err != nil {
+		return 1, err
 	}
 	// The next stage ends with this thread.
 	runtime.LockOSThread()
