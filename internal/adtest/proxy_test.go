@@ -93,7 +93,11 @@ func TestProxyFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p.Set(c.fault)
-			entries, guid, err := readThrough(p, f)
+			patience := 10 * time.Second
+			if c.fault.SilentAfter != 0 {
+				patience = 300 * time.Millisecond // nothing comes
+			}
+			entries, guid, err := readThrough(p, f, patience)
 			if !c.check(entries, guid, err) {
 				t.Errorf("%d entries with GUIDs of %d bytes: %v", entries, guid, err)
 			}
@@ -104,15 +108,16 @@ func TestProxyFaults(t *testing.T) {
 	}
 }
 
-// readThrough reads the people through a proxy and returns the last GUID's length.
-func readThrough(p *Proxy, f *Fake) (entries, guid int, err error) {
+// readThrough reads the people through a proxy and returns the last GUID's length;
+// it waits so long for an answer.
+func readThrough(p *Proxy, f *Fake, patience time.Duration) (entries, guid int, err error) {
 	c, err := ldap.DialURL(p.URL(), ldap.DialWithTLSConfig(&tls.Config{RootCAs: f.authority.pool, ServerName: "localhost", MinVersion: tls.VersionTLS12}),
-		ldap.DialWithDialer(dialer(300*time.Millisecond)))
+		ldap.DialWithDialer(dialer(patience)))
 	if err != nil {
 		return 0, 0, err
 	}
 	defer func() { _ = c.Close() }()
-	c.SetTimeout(300 * time.Millisecond)
+	c.SetTimeout(10 * time.Second)
 	if err := c.Bind(BindDN, BindPassword); err != nil {
 		return 0, 0, err
 	}
@@ -137,7 +142,7 @@ func TestProxyTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.Reset()
-			_, _, err := readThrough(p, f)
+			_, _, err := readThrough(p, f, 10*time.Second)
 			n := p.Counts()
 			if kind == TLSRight {
 				if err != nil || n.Binds != 1 || n.Handshakes != 1 {
@@ -165,7 +170,7 @@ func TestProxyTLS(t *testing.T) {
 		t.Errorf("StartTLS refused: %v", err)
 	}
 	p.Close()
-	if _, _, err := readThrough(p, f); err == nil {
+	if _, _, err := readThrough(p, f, 10*time.Second); err == nil {
 		t.Errorf("a closed proxy: %v", err)
 	}
 }
