@@ -142,7 +142,7 @@ func TestProxyTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.Reset()
-			_, _, err := readThrough(p, f, 10*time.Second)
+			_, _, err := readThrough(p, f, 3*time.Second)
 			n := p.Counts()
 			if kind == TLSRight {
 				if err != nil || n.Binds != 1 || n.Handshakes != 1 {
@@ -170,7 +170,7 @@ func TestProxyTLS(t *testing.T) {
 		t.Errorf("StartTLS refused: %v", err)
 	}
 	p.Close()
-	if _, _, err := readThrough(p, f, 10*time.Second); err == nil {
+	if _, _, err := readThrough(p, f, 3*time.Second); err == nil {
 		t.Errorf("a closed proxy: %v", err)
 	}
 }
