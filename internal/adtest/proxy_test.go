@@ -117,7 +117,7 @@ func readThrough(p *Proxy, f *Fake, patience time.Duration) (entries, guid int, 
 		return 0, 0, err
 	}
 	defer func() { _ = c.Close() }()
-	c.SetTimeout(10 * time.Second)
+	c.SetTimeout(patience)
 	if err := c.Bind(BindDN, BindPassword); err != nil {
 		return 0, 0, err
 	}
