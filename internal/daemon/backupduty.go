@@ -229,7 +229,7 @@ func (b *backups) failed(ctx context.Context, body backupBody) error {
 	defer cancel()
 	return errors.Join(b.p.noteBackup(ctx, body), b.p.raiseOnce(ctx, archive.AlarmBody{
 		Name: AlarmBackup, Severity: "critical", Text: "a backup could not be made; those that were there are as they were",
-		Fix: "Run `holdfastd backup`, which says why: most often a folder is not mounted, is full or is not the daemon's to write to.", Facts: map[string]string{"class": body.ErrorClass},
+		Fix: "Run `holdfastd backup`, which says why: most often a folder is not mounted, is full or is not the daemon's to write to, or dispositions came in between.", Facts: map[string]string{"class": body.ErrorClass},
 	}))
 }
 
