@@ -48,16 +48,23 @@ func TestBackupAfterAnOlderOneWasPutBack(t *testing.T) {
 	check(t, err)
 }
 
+// target opens the folder of the backups as a backup does, for the test's time.
+func (w *ward) target() *target {
+	w.t.Helper()
+	tg, err := openTarget(w.to, w.Identity(), true)
+	check(w.t, err)
+	w.t.Cleanup(func() { check(w.t, tg.close()) })
+	tg.giveWay = w.GiveWay
+	return tg
+}
+
 // An object that other backups name stays as it is when the same content is
 // written once more and does not arrive.
 func TestGoodObjectOutlivesABadCopy(t *testing.T) {
 	t.Parallel()
 	w := newWard(t)
 	w.make()
-	tg, err := openTarget(w.to, w.Identity(), true)
-	check(t, err)
-	defer func() { check(t, tg.close()) }()
-	tg.giveWay = w.GiveWay
+	tg := w.target()
 	content := bytes.Repeat([]byte("content "), 1<<10)
 	sum, _, err := tg.put(t.Context(), bytes.NewReader(content), func(int64) {})
 	check(t, err)
@@ -158,10 +165,7 @@ func TestNameOfAnObjectThatIsThereIsDurable(t *testing.T) {
 	t.Parallel()
 	w := newWard(t)
 	w.make()
-	tg, err := openTarget(w.to, w.Identity(), true)
-	check(t, err)
-	defer func() { check(t, tg.close()) }()
-	tg.giveWay = w.GiveWay
+	tg := w.target()
 	put := func() string {
 		sum, _, err := tg.put(t.Context(), bytes.NewReader([]byte("content")), func(int64) {})
 		check(t, err)

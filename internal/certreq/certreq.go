@@ -1,6 +1,6 @@
 // Package certreq makes keys and certificate requests (PKCS #10, RFC 2986),
-// installs the certificates that come back, reads those that there are, and writes fingerprints as they are
-// read over the telephone.
+// installs the certificates that come back, reads those that there are, and
+// writes fingerprints as they are read over the telephone.
 //
 // The commands and whoever reads certificates import it; of the project it
 // imports internal/durable and internal/regular alone.
